@@ -1,0 +1,1 @@
+"""Persistent truth: Iceberg tables, commits, model records, principals, keys."""

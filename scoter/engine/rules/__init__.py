@@ -1,0 +1,1 @@
+"""Rewrite rules: pure functions from AST to AST, one file each."""

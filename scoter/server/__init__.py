@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: Flight SQL, sessions, tickets, authentication."""

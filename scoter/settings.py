@@ -1,0 +1,176 @@
+"""Scoter's settings: one frozen tree from ``scoter.toml``, environment and flags.
+
+This module must not know what a setting is used for; nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from scoter.errors import ConfigurationError, closest
+
+MIB = 1024 * 1024
+
+
+def _half_of_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Server(_Section):
+    """Where the server listens and how long what it hands out is valid."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(31337, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    tls_cert: Path | None = Field(None, description="PEM file with the server's certificate chain")
+    tls_key: Path | None = Field(None, description="PEM file with the server's private key")
+    token_lifetime: int = Field(3600, gt=0, description="seconds that a login token is valid")
+    ticket_lifetime: int = Field(3600, gt=0, description="seconds that a ticket or handle is valid")
+    session_idle: int = Field(1800, gt=0, description="seconds after which an idle session ends")
+    max_sessions: int = Field(10_000, gt=0, description="sessions kept at once")
+    batch_bytes: int = Field(
+        4 * MIB, ge=64 * 1024, le=15 * MIB, description="most bytes of one result batch"
+    )
+    drain_seconds: int = Field(30, ge=0, description="seconds that running statements get on SIGTERM")
+
+
+class Query(_Section):
+    """What one statement may use."""
+
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, gt=0, description="threads of one statement"
+    )
+    memory_limit: int = Field(
+        default_factory=_half_of_memory, ge=64 * MIB, description="bytes for all statements together"
+    )
+    statement_memory: int | None = Field(
+        None, ge=32 * MIB, description="bytes for one statement; unset: memory_limit / concurrency"
+    )
+    concurrency: int = Field(4, gt=0, description="statements that run at once")
+    queue: int = Field(64, ge=0, description="statements that may wait for a place")
+    queue_seconds: float = Field(60.0, ge=0, description="seconds that a statement waits for a place")
+    statement_timeout: float = Field(0.0, ge=0, description="seconds a statement may run; 0: no limit")
+    max_sql_bytes: int = Field(1 * MIB, gt=0, description="most bytes of one statement")
+    temp_bytes: int = Field(20_000 * MIB, gt=0, description="most temporary disk bytes of one statement")
+
+
+class Models(_Section):
+    """What a model file may be and cost."""
+
+    allowed_prefixes: tuple[str, ...] = Field(
+        (), description="paths or URIs under which CREATE MODEL … FROM may read"
+    )
+    max_bytes: int = Field(256 * MIB, gt=0, description="most bytes of a model file")
+    max_nodes: int = Field(50_000, gt=0, description="most operators in a model")
+    load_seconds: float = Field(20.0, gt=0, description="seconds that the first load may take")
+    load_memory: int = Field(2048 * MIB, gt=0, description="bytes that the first load may take")
+    cache_bytes: int = Field(1024 * MIB, gt=0, description="bytes of model files kept loaded")
+
+
+class CatalogSettings(_Section):
+    """One attached Iceberg catalog: pyiceberg's type and properties."""
+
+    type: str = Field(description="pyiceberg's catalog type: sql, rest, glue, hive, …")
+    properties: dict[str, str] = Field(default_factory=dict, description="pyiceberg's properties")
+
+
+class Settings(BaseSettings):
+    """Every setting of one lake; precedence from low to high: scoter.toml, environment, flags."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="SCOTER_", env_nested_delimiter="__"
+    )
+
+    directory: Path = Field(description="the lake's directory")
+    catalog: str = Field("lake", description="name of the default catalog")
+    schema_: str = Field("main", alias="schema", description="name of the default schema")
+    server: Server = Field(default_factory=Server)  # type: ignore[arg-type]  # pydantic fills defaults
+    query: Query = Field(default_factory=Query)  # type: ignore[arg-type]  # pydantic fills defaults
+    models: Models = Field(default_factory=Models)  # type: ignore[arg-type]  # pydantic fills defaults
+    catalogs: dict[str, CatalogSettings] = Field(
+        default_factory=dict, description="other catalogs by name; one named like `catalog` replaces it"
+    )
+    log: Path | None = Field(None, description="file of the statement log; unset: standard error")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, _toml_path(init_settings()))
+        return init_settings, env_settings, toml
+
+    @property
+    def metastore_url(self) -> str:
+        """SQLAlchemy URL of the metastore."""
+        return f"sqlite:///{self.directory.absolute() / 'metastore.db'}"
+
+    @property
+    def warehouse(self) -> Path:
+        """Absolute directory of the lake's files."""
+        return self.directory.absolute() / "warehouse"
+
+
+def _toml_path(flags: dict[str, Any]) -> Path | None:
+    path = Path(flags["directory"]) / "scoter.toml"
+    return path if path.is_file() else None
+
+
+def load(directory: Path | str, **flags: Any) -> Settings:
+    """Read the settings of the lake in ``directory``; ``flags`` are nested dicts that win over all.
+
+    Raises ConfigurationError for an unknown key, a value that does not fit, or unreadable TOML.
+    """
+    unknown = [name for name in os.environ if name.startswith("SCOTER_") and not _known(name)]
+    if unknown:
+        raise ConfigurationError(
+            f"unknown setting in the environment: {sorted(unknown)[0]}",
+            hint="docs/operations.md lists the settings",
+        )
+    try:
+        return Settings(directory=Path(directory), **flags)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            hint = closest(str(first["loc"][-1]), _keys()) or "docs/operations.md lists the settings"
+            raise ConfigurationError(f"unknown setting: {place}", hint=hint) from error
+        raise ConfigurationError(f"setting {place}: {first['msg']}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"scoter.toml is not TOML: {error}") from error
+
+
+def _keys() -> list[str]:
+    names = ["schema" if name == "schema_" else name for name in Settings.model_fields]
+    for section in (Server, Query, Models):
+        names += list(section.model_fields)
+    return names
+
+
+def _known(variable: str) -> bool:
+    """Say whether an environment variable names a setting (``SCOTER_SERVER__PORT``)."""
+    parts = variable.removeprefix("SCOTER_").casefold().split("__")
+    if parts[0] == "catalogs":
+        return len(parts) > 1
+    sections: dict[str, type[_Section]] = {"server": Server, "query": Query, "models": Models}
+    if parts[0] in sections:
+        return len(parts) == 1 or (len(parts) == 2 and parts[1] in sections[parts[0]].model_fields)
+    return len(parts) == 1 and parts[0] in {"catalog", "schema", "log"}

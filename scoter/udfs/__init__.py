@@ -1,0 +1,1 @@
+"""Models as functions: artifacts, signatures, sessions, tensors, batch prediction."""
