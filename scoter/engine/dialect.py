@@ -1,0 +1,124 @@
+"""Turns SQL text into exactly one typed statement, and a statement back into SQL text.
+
+This module must not know which tables, models and functions exist, nor which may be used.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from scoter.engine.grammar.queries import QueryGrammar
+from scoter.engine.grammar.terms import place
+from scoter.engine.grammar.writing import Writing
+from scoter.engine.statements import MlPredict, Predict, Statement, span_of
+from scoter.errors import InternalError, NotSupported, Span, SyntaxError_, TooComplex, TooLarge
+
+MAX_TOKENS = 200_000
+MAX_DEPTH = 400
+
+
+class Scoter(DuckDB):
+    """DuckDB's SQL with models, time travel and the statements of a lake."""
+
+    class Tokenizer(DuckDB.Tokenizer):
+        # A command token would swallow the rest of the statement as one opaque text.
+        COMMANDS: set[TokenType] = set()
+
+    Parser = QueryGrammar
+
+    Generator = Writing
+
+
+def parse(sql: str, max_bytes: int) -> exp.Expr:
+    """Return the syntax tree of the one statement in ``sql``.
+
+    A trailing semicolon and comments are accepted. Raises TooLarge above ``max_bytes`` bytes of UTF-8,
+    TooComplex for deep nesting, NotSupported for a statement that we do not offer, else SyntaxError_.
+    """
+    size = len(sql.encode("utf-8", "surrogatepass"))
+    if size > max_bytes:
+        raise TooLarge(f"the statement has {size:,} bytes, {max_bytes:,} are allowed")
+    dialect = Scoter()
+    tokens = _tokens(sql, dialect)
+    _measure(tokens)
+    try:
+        parser = dialect.parser(error_level=ErrorLevel.IMMEDIATE)
+        trees = parser.parse(tokens, sql)
+    except ParseError as error:
+        raise _syntax_error(error) from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if len(trees) != 1 or trees[0] is None:
+        raise InternalError("the parser did not return one statement")
+    return trees[0]
+
+
+def to_duckdb(tree: exp.Expr) -> str:
+    """Return the DuckDB SQL of a tree in which every node of ours has been replaced.
+
+    Raises NotSupported where text would lose a part of the tree, InternalError for a node of ours.
+    """
+    for node in tree.walk():
+        if isinstance(node, (Statement, Predict, MlPredict)) or node.args.get("version"):
+            raise InternalError(f"{type(node).__name__} was not rewritten", span=span_of(node))
+    try:
+        return Scoter().generate(tree, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE)
+    except RecursionError as error:
+        raise _too_deep() from error
+    except SqlglotError as error:
+        raise NotSupported(f"the statement cannot be written for DuckDB: {error}") from error
+
+
+def _tokens(sql: str, dialect: Scoter) -> list[Token]:
+    try:
+        tokens = dialect.tokenize(sql)
+    except TokenError as error:
+        raise SyntaxError_("the text ends inside a string, a quoted name or a comment") from error
+    # Comments must neither steer the parser nor reach the generated text.
+    for token in tokens:
+        token.comments = []
+    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+        tokens.pop()
+    while tokens and tokens[0].token_type == TokenType.SEMICOLON:
+        tokens.pop(0)
+    if not tokens:
+        raise SyntaxError_("the statement is empty")
+    for token in tokens:
+        if token.token_type == TokenType.SEMICOLON:
+            raise SyntaxError_(
+                "several statements in one call", hint="send them one by one", span=place(token)
+            )
+    return tokens
+
+
+def _measure(tokens: list[Token]) -> None:
+    if len(tokens) > MAX_TOKENS:
+        raise TooComplex(f"the statement has {len(tokens):,} words, {MAX_TOKENS:,} are allowed")
+    depth = 0
+    for token in tokens:
+        if token.token_type in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise TooComplex(f"more than {MAX_DEPTH} parentheses are nested", span=place(token))
+        elif token.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE):
+            depth -= 1
+
+
+def _too_deep() -> TooComplex:
+    return TooComplex("the statement is nested too deeply", hint="split it with WITH or IN lists")
+
+
+def _syntax_error(error: ParseError) -> SyntaxError_:
+    facts = error.errors[0] if error.errors else {}
+    message = str(facts.get("description") or "the text is not SQL").strip().rstrip(".")
+    if "missing for <class" in message or "Required keyword" in message:
+        message = "a part of the expression is missing"
+    found = str(facts.get("highlight") or "")
+    if found:
+        message = f'{message}, at "{found[:40]}"'
+    line, column = facts.get("line"), facts.get("col")
+    span = Span(line, max(1, column - len(found) + 1)) if line and column else None
+    return SyntaxError_(message[:1].lower() + message[1:], span=span)

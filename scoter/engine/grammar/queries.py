@@ -1,0 +1,237 @@
+"""How statements are told apart, and how queries are read so that every function keeps its name.
+
+This module must not know which functions exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn
+
+from sqlglot import exp, parser
+from sqlglot.tokenizer_core import Token, TokenType
+
+from scoter.engine.grammar.models import ModelGrammar
+from scoter.engine.grammar.sessions import SessionGrammar
+from scoter.engine.grammar.tables import TableGrammar
+from scoter.engine.grammar.terms import place
+from scoter.engine.statements import Explain, MlPredict, Statement
+from scoter.errors import SyntaxError_
+
+_QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "PIVOT", "UNPIVOT", "TABLE", "PIVOT_WIDER"})
+_REFUSED = {
+    "UPDATE": "rows cannot be changed yet",
+    "DELETE": "rows cannot be deleted yet",
+    "MERGE": "rows cannot be merged yet",
+    "TRUNCATE": "rows cannot be deleted yet",
+    "COPY": "files cannot be read or written by SQL",
+    "EXPORT": "files cannot be written by SQL",
+    "IMPORT": "files cannot be read by SQL",
+    "ATTACH": "catalogs are configured by the server",
+    "DETACH": "catalogs are configured by the server",
+    "INSTALL": "extensions are not loaded by SQL",
+    "LOAD": "extensions are not loaded by SQL",
+    "FORCE": "extensions are not loaded by SQL",
+    "PRAGMA": "settings belong to the server",
+    "CALL": "there are no procedures yet",
+    "PREPARE": "the driver prepares statements",
+    "EXECUTE": "the driver runs prepared statements",
+    "DEALLOCATE": "the driver closes prepared statements",
+    "CHECKPOINT": "the lake needs no checkpoint",
+    "VACUUM": "there is no maintenance by SQL yet",
+    "ANALYZE": "there is no maintenance by SQL yet",
+    "OPTIMIZE": "there is no maintenance by SQL yet",
+    "COMMENT": "comments are given in CREATE TABLE",
+    "GRANT": "roles are given with scoter user",
+    "REVOKE": "roles are given with scoter user",
+    "SUMMARIZE": "it is not offered yet",
+    "CONNECT": "catalogs are configured by the server",
+    "DISCONNECT": "catalogs are configured by the server",
+}
+# Functions with a grammar of their own; all others are read as a name with arguments.
+_OWN_GRAMMAR = ("CAST", "TRY_CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "OVERLAY")
+
+
+class QueryGrammar(ModelGrammar, TableGrammar, SessionGrammar):
+    """DuckDB's parser without its translations of functions, and with our statements."""
+
+    # Without builders a call stays a name with its arguments: nothing is translated, and the name
+    # that is checked is the name that DuckDB sees.
+    FUNCTIONS: ClassVar[dict[str, Callable[..., exp.Expr]]] = {}
+    FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expr | None]]] = {
+        **{name: parser.Parser.FUNCTION_PARSERS[name] for name in _OWN_GRAMMAR},
+        "PREDICT": lambda self: self.scalar_call("predict"),
+        "PREDICT_PROBA": lambda self: self.scalar_call("proba"),
+        "PREDICT_ALL": lambda self: self.scalar_call("all"),
+        "TRY_PREDICT": lambda self: self.scalar_call("try"),
+        "ML_PREDICT": lambda self: self.table_call(),
+    }
+
+    def _parse_statement(self) -> exp.Expr | None:
+        start = self._here()
+        if start is None:
+            return None
+        if start.token_type == TokenType.L_PAREN:
+            return super()._parse_statement()
+        word = start.text.upper() if start.token_type not in self.TEXT_MATCH_EXCLUDED_TOKENS else ""
+        if word in _QUERIES:
+            found = super()._parse_statement()
+            if found is None or isinstance(found, exp.Command):
+                self.unexpected("a query")
+            return found
+        self._advance()
+        statement = self._our_statement(word)
+        if statement is None:
+            reason = _REFUSED.get(word)
+            if reason:
+                self.refuse(f"{word} is not offered", hint=reason, token=start)
+            raise SyntaxError_(f'a statement cannot start with "{start.text[:40]}"', span=place(start))
+        return statement.update_positions(start)
+
+    def _our_statement(self, word: str) -> exp.Expr | None:
+        match word:
+            case "CREATE":
+                return self._create()
+            case "DROP":
+                return self._drop()
+            case "ALTER":
+                if self.words("MODEL"):
+                    return self.alter_model()
+                self.refuse(f"ALTER {self._curr.text.upper()}")
+            case "INSERT":
+                return self._insert()
+            case "EXPLAIN":
+                return self._explain()
+            case "SHOW":
+                return self.read_show()
+            case "DESCRIBE" | "DESC":
+                return self.read_describe()
+            case "SET":
+                return self.read_set()
+            case "RESET":
+                return self.read_reset()
+            case "USE":
+                return self.read_use()
+            case "BEGIN" | "START":
+                return self.read_begin()
+            case "COMMIT" | "END":
+                return self.read_end(commit=True)
+            case "ROLLBACK" | "ABORT":
+                return self.read_end(commit=False)
+        return None
+
+    def _create(self) -> Statement:
+        replace = self.words("OR", "REPLACE")
+        if self.words("MODEL"):
+            return self.create_model(replace=replace)
+        if self.words("TABLE"):
+            return self.create_table(replace=replace)
+        if self.words("SCHEMA") and not replace:
+            return self.create_schema()
+        self.refuse(f"CREATE {self._curr.text.upper()}", hint="tables, schemas and models can be created")
+
+    def _drop(self) -> Statement:
+        if self.words("MODEL"):
+            return self.drop_model()
+        if self.words("TABLE"):
+            return self.drop_table()
+        if self.words("SCHEMA"):
+            return self.drop_schema()
+        self.refuse(f"DROP {self._curr.text.upper()}", hint="tables, schemas and models can be dropped")
+
+    def _explain(self) -> Statement:
+        analyze = self.words("ANALYZE")
+        if (
+            self._curr
+            and self._curr.token_type == TokenType.L_PAREN
+            and self._next
+            and (self._next.text.upper() in ("FORMAT", "ANALYZE"))
+        ):
+            self.refuse("options of EXPLAIN", hint="EXPLAIN and EXPLAIN ANALYZE are offered")
+        inner = self._parse_statement()
+        if inner is None:
+            self.unexpected("a statement")
+        if isinstance(inner, Explain):
+            self.refuse("EXPLAIN of EXPLAIN")
+        return self.expression(Explain(this=inner, analyze=analyze))
+
+    def _insert(self) -> exp.Insert:
+        if self.ahead("OR"):
+            self.refuse("INSERT OR …", hint="rows are only added: INSERT INTO t …")
+        if self.ahead("OVERWRITE"):
+            self.refuse("INSERT OVERWRITE", hint="rows are only added: INSERT INTO t …")
+        self.need("INTO")
+        if not (self.ahead("TABLE") and self._next and self._next.token_type == TokenType.DOT):
+            self.words("TABLE")
+        target: exp.Expr = self.table_name()
+        if self.ahead("AS"):
+            self.refuse("an alias in INSERT")
+        columns = self._insert_columns()
+        if columns:
+            target = self.expression(exp.Schema(this=target, expressions=columns))
+        by_name = self.words("BY", "NAME")
+        if not by_name:
+            self.words("BY", "POSITION")
+        default = self.words("DEFAULT", "VALUES")
+        source = None if default else self._insert_source()
+        for word in ("ON", "RETURNING"):
+            if self.ahead(word):
+                self.refuse(f"{word} in INSERT")
+        return self.expression(
+            exp.Insert(this=target, expression=source, by_name=by_name or None, default=default or None)
+        )
+
+    def _insert_columns(self) -> list[exp.Identifier]:
+        index = self._index
+        if not self._match(TokenType.L_PAREN):
+            return []
+        if self._curr and (self._curr.token_type == TokenType.L_PAREN or self._curr.text.upper() in _QUERIES):
+            self._retreat(index)
+            return []
+        columns = [self.name("a column's name")]
+        while self._match(TokenType.COMMA):
+            columns.append(self.name("a column's name"))
+        self.closing()
+        return columns
+
+    def _insert_source(self) -> exp.Expr:
+        values = self._parse_derived_table_values()
+        if values is not None:
+            return values
+        found = self._parse_statement()
+        if not isinstance(found, (exp.Query, exp.Values)):
+            self.unexpected("VALUES or a query")
+        return found
+
+    def _parse_table(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        table = super()._parse_table(*args, **kwargs)
+        if not isinstance(table, exp.Table):
+            return table
+        if isinstance(table.this, MlPredict) and table.db.upper() == "ML" and not table.catalog:
+            table.set("db", None)
+        when = table.args.get("when")
+        if isinstance(when, exp.HistoricalData):
+            # One spelling of time travel in the tree: AT (VERSION => 3) is FOR VERSION AS OF 3.
+            kind = str(when.args["kind"])
+            if str(when.this) != "AT" or kind not in ("VERSION", "TIMESTAMP"):
+                self.refuse(f"{when.this} ({kind} => …)", hint="use AT (VERSION => …) or AT (TIMESTAMP => …)")
+            if table.args.get("version"):
+                self.fail("two versions of one table")
+            version = exp.Version(this=kind, expression=when.expression, kind="AS OF")
+            table.set("when", None)
+            table.set("version", version)
+        return table
+
+    def _parse_table_part(self, schema: bool = False) -> exp.Expr | None:  # noqa: FBT001, FBT002 - theirs
+        if self._curr and self._curr.token_type in (TokenType.STRING, TokenType.NATIONAL_STRING):
+            self.refuse(
+                "a file as a table",
+                hint='name a table of the lake; quote its name with "double quotes" where needed',
+            )
+        return super()._parse_table_part(schema=schema)
+
+    def _parse_command(self) -> NoReturn:
+        self.refuse(f"{self._prev.text.upper()} is not offered", token=self._prev)
+
+    def _parse_as_command(self, start: Token) -> NoReturn:
+        self.refuse(f"this form of {start.text.upper()} is not offered", token=start)

@@ -1,0 +1,145 @@
+"""How SHOW, DESCRIBE, SET, USE and transactions are read.
+
+This module must not know which settings exist.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+from sqlglot.tokenizer_core import TokenType
+
+from scoter.engine.grammar.terms import Terms
+from scoter.engine.statements import (
+    BeginTransaction,
+    CommitTransaction,
+    DescribeModel,
+    DescribeQuery,
+    DescribeTable,
+    ResetSetting,
+    RollbackTransaction,
+    SetSetting,
+    ShowCatalogs,
+    ShowColumns,
+    ShowCreateTable,
+    ShowModels,
+    ShowSchemas,
+    ShowSetting,
+    ShowSettings,
+    ShowTables,
+    ShowVersions,
+    Statement,
+    UseSchema,
+)
+
+_QUERY_STARTS = ("SELECT", "WITH", "FROM", "VALUES", "PIVOT", "UNPIVOT")
+
+
+class SessionGrammar(Terms):
+    """SHOW, DESCRIBE, SET, RESET, USE, BEGIN, COMMIT, ROLLBACK."""
+
+    def read_show(self) -> Statement:
+        """Read what follows ``SHOW``."""
+        if self.at_end() or self.words("TABLES"):
+            scope = self.schema_name() if self._from() else None
+            return self.expression(ShowTables(this=scope))
+        if self.words("ALL", "TABLES"):
+            return self.expression(ShowTables(everywhere=True))
+        if self.words("ALL"):
+            return self.expression(ShowSettings())
+        if self.words("MODELS"):
+            scope = self.schema_name() if self._from() else None
+            return self.expression(ShowModels(this=scope))
+        if self.words("VERSIONS"):
+            if not self._from():
+                self.unexpected("IN MODEL")
+            self.words("MODEL")
+            return self.expression(ShowVersions(this=self.model_reference(version=False)))
+        if self.words("SCHEMAS"):
+            catalog = self.name("a catalog's name") if self._from() else None
+            return self.expression(ShowSchemas(this=catalog))
+        if self.words("CATALOGS") or self.words("DATABASES"):
+            return self.expression(ShowCatalogs())
+        if self.words("COLUMNS"):
+            if not self._from():
+                self.unexpected("FROM")
+            return self.expression(ShowColumns(this=self.table_name()))
+        if self.words("CREATE", "TABLE"):
+            return self.expression(ShowCreateTable(this=self.table_name()))
+        return self.expression(ShowSetting(this=self._setting()))
+
+    def read_describe(self) -> Statement:
+        """Read what follows ``DESCRIBE``."""
+        if self.ahead("MODEL") and self._next and self._next.token_type != TokenType.DOT:
+            self.need("MODEL")
+            return self.expression(DescribeModel(this=self.model_reference(version=True)))
+        if any(self.ahead(word) for word in _QUERY_STARTS) or (
+            self._curr and self._curr.token_type == TokenType.L_PAREN
+        ):
+            return self.expression(DescribeQuery(this=self.query()))
+        if not (self.ahead("TABLE") and self._next and self._next.token_type == TokenType.DOT):
+            self.words("TABLE")
+        return self.expression(DescribeTable(this=self.table_name()))
+
+    def read_set(self) -> Statement:
+        """Read what follows ``SET``."""
+        if self.ahead("GLOBAL") or self.ahead("VARIABLE") or self.ahead("PERSIST"):
+            self.refuse(
+                f"SET {self._curr.text.upper()}", hint="settings belong to the session: SET name = value"
+            )
+        if not self.words("SESSION"):
+            self.words("LOCAL")
+        name = self._setting()
+        if not self._match(TokenType.EQ) and not self.words("TO") and name.name != "timezone":
+            self.unexpected('"=" or TO')
+        value = self._value()
+        return self.expression(SetSetting(this=name, expression=value))
+
+    def read_reset(self) -> Statement:
+        """Read what follows ``RESET``."""
+        if self.words("ALL"):
+            return self.expression(ResetSetting())
+        self.words("SESSION")
+        return self.expression(ResetSetting(this=self._setting()))
+
+    def read_use(self) -> Statement:
+        """Read what follows ``USE``."""
+        self.words("SCHEMA")
+        return self.expression(UseSchema(this=self.schema_name()))
+
+    def read_begin(self) -> Statement:
+        """Read what follows ``BEGIN`` or ``START``."""
+        if not self.words("TRANSACTION"):
+            self.words("WORK")
+        return self.expression(BeginTransaction())
+
+    def read_end(self, *, commit: bool) -> Statement:
+        """Read what follows ``COMMIT``, ``END``, ``ROLLBACK`` or ``ABORT``."""
+        if not self.words("TRANSACTION"):
+            self.words("WORK")
+        return self.expression(CommitTransaction() if commit else RollbackTransaction())
+
+    def _from(self) -> bool:
+        return self.words("FROM") or self.words("IN")
+
+    def _setting(self) -> exp.Identifier:
+        start = self._here()
+        if self.words("TIME", "ZONE"):
+            return self.expression(exp.Identifier(this="timezone", quoted=False), token=start)
+        name = self.name("a setting's name")
+        if self._match(TokenType.DOT):
+            part = self.name("a setting's name")
+            name = self.expression(exp.Identifier(this=f"{name.name}.{part.name}", quoted=True), token=start)
+        return name
+
+    def _value(self) -> exp.Expr:
+        token = self._here()
+        negative = bool(self._match(TokenType.DASH))
+        if self._match(TokenType.NUMBER):
+            found: exp.Expr = exp.Literal.number(self._prev.text)
+            return exp.Neg(this=found) if negative else found
+        if negative:
+            self.unexpected("a number")
+        if token and token.token_type == TokenType.STRING:
+            return self.text("a value")
+        # words such as DEFAULT and ON are keywords elsewhere
+        return self.expression(exp.Var(this=self.name("a value").name), token=token)

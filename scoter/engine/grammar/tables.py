@@ -1,0 +1,180 @@
+"""How CREATE and DROP of tables and schemas are read.
+
+This module must not know which types and transforms a table may have.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+from sqlglot.tokenizer_core import TokenType
+
+from scoter.engine.grammar.terms import Terms
+from scoter.engine.statements import (
+    CreateSchema,
+    CreateTable,
+    DropSchema,
+    DropTable,
+    PartitionField,
+    Statement,
+    TableColumn,
+)
+
+TRANSFORMS = {
+    "identity": "identity",
+    "year": "year",
+    "years": "year",
+    "month": "month",
+    "months": "month",
+    "day": "day",
+    "days": "day",
+    "date": "day",
+    "hour": "hour",
+    "hours": "hour",
+    "date_hour": "hour",
+    "bucket": "bucket",
+    "truncate": "truncate",
+}
+_WITH_NUMBER = ("bucket", "truncate")
+_CONSTRAINTS = ("PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "REFERENCES", "CONSTRAINT", "GENERATED", "DEFAULT")
+
+
+class TableGrammar(Terms):
+    """CREATE TABLE, CREATE TABLE AS, DROP TABLE, CREATE SCHEMA, DROP SCHEMA."""
+
+    def create_schema(self) -> Statement:
+        """Read what follows ``CREATE SCHEMA``."""
+        exists = self.if_not_exists()
+        return self.expression(CreateSchema(this=self.schema_name(), exists=exists))
+
+    def drop_schema(self) -> Statement:
+        """Read what follows ``DROP SCHEMA``."""
+        exists = self.if_exists()
+        name = self.schema_name()
+        cascade = self.words("CASCADE")
+        if not cascade:
+            self.words("RESTRICT")
+        return self.expression(DropSchema(this=name, exists=exists, cascade=cascade))
+
+    def drop_table(self) -> Statement:
+        """Read what follows ``DROP TABLE``."""
+        exists = self.if_exists()
+        name = self.table_name()
+        if self._curr and self._curr.token_type == TokenType.COMMA:
+            self.refuse("several tables in one DROP", hint="write one DROP TABLE for each")
+        behaviour = next((w for w in ("CASCADE", "RESTRICT") if self.words(w)), None)
+        return self.expression(DropTable(this=name, exists=exists, behaviour=behaviour))
+
+    def create_table(self, *, replace: bool) -> Statement:
+        """Read what follows ``CREATE [OR REPLACE] TABLE``."""
+        exists = self.if_not_exists()
+        found: dict[str, object] = {"this": self.table_name(), "replace": replace, "exists": exists}
+        if self._match(TokenType.L_PAREN):
+            found["columns"] = self._columns()
+        while not self.at_end() and not self.ahead("AS"):
+            self._clause(found)
+        if self.words("AS"):
+            if "columns" in found:
+                self.refuse(
+                    "CREATE TABLE … AS with a column list", hint="name and cast the columns in the query"
+                )
+            found["expression"] = self.query()
+            if self.words("WITH", "NO", "DATA"):
+                found["no_data"] = True
+            else:
+                self.words("WITH", "DATA")
+        if "columns" not in found and "expression" not in found:
+            self.unexpected('"(" with columns, or AS with a query')
+        return self.expression(CreateTable(**found))
+
+    def _clause(self, found: dict[str, object]) -> None:
+        if self.words("PARTITIONED BY") or self.words("PARTITION BY"):
+            key, value = "partitions", self._partitions()
+        elif self.words("COMMENT"):
+            self._match(TokenType.EQ)
+            key, value = "comment", self.text("a comment in quotes")
+        elif self.words("WITH") or self.words("TBLPROPERTIES"):
+            key, value = "options", self.options()
+        elif self.words("USING", "ICEBERG"):
+            return
+        else:
+            self.unexpected("PARTITIONED BY, COMMENT, WITH or AS")
+        if key in found:
+            self.fail("the same clause stands twice")
+        found[key] = value
+
+    def _columns(self) -> list[TableColumn]:
+        columns = [self._column()]
+        while self._match(TokenType.COMMA):
+            columns.append(self._column())
+        self.closing()
+        return columns
+
+    def _column(self) -> TableColumn:
+        self._no_constraint()
+        start = self._here()
+        name = self.name("a column's name")
+        if self._curr and self._curr.token_type in (TokenType.COMMA, TokenType.R_PAREN):
+            self.unexpected(f'the type of column "{name.name}"')
+        kind = self.data_type()
+        not_null = False
+        comment = None
+        while self._curr and self._curr.token_type not in (TokenType.COMMA, TokenType.R_PAREN):
+            if self.words("NOT", "NULL"):
+                not_null = True
+            elif self.words("NULL"):
+                not_null = False
+            elif self.words("COMMENT"):
+                comment = self.text("a comment in quotes")
+            else:
+                self._no_constraint()
+                self.unexpected('NOT NULL, COMMENT, "," or ")"')
+        return self.expression(
+            TableColumn(this=name, kind=kind, not_null=not_null, comment=comment), token=start
+        )
+
+    def _no_constraint(self) -> None:
+        if self._match_texts(_CONSTRAINTS, advance=False):
+            word = self._curr.text.upper()
+            # "check" or "default" may also be a column's name, but then a type follows it.
+            self.refuse(f"{word} in CREATE TABLE", hint="Iceberg tables know NOT NULL only")
+
+    def _partitions(self) -> list[PartitionField]:
+        self.opening()
+        fields = [self._partition()]
+        while self._match(TokenType.COMMA):
+            fields.append(self._partition())
+        self.closing()
+        return fields
+
+    def _partition(self) -> PartitionField:
+        start = self._here()
+        name = self.name("a column or a transform")
+        if not self._match(TokenType.L_PAREN):
+            return self.expression(PartitionField(this=name, transform="identity"), token=start)
+        transform = TRANSFORMS.get(name.name.lower())
+        if transform is None:
+            self.refuse(
+                f'partition transform "{name.name}"',
+                hint="identity, year, month, day, hour, bucket and truncate are known",
+                token=start,
+            )
+        parameter = None
+        if transform in _WITH_NUMBER:
+            if self._curr and self._curr.token_type == TokenType.NUMBER:
+                parameter = self.number("a number")
+                self._comma()
+                column = self.name("a column")
+            else:
+                column = self.name("a column")
+                self._comma()
+                parameter = self.number("a number")
+        else:
+            column = self.name("a column")
+        self.closing()
+        return self.expression(
+            PartitionField(this=column, transform=transform, parameter=parameter), token=start
+        )
+
+    def _comma(self) -> None:
+        if not self._match(TokenType.COMMA):
+            self.unexpected('","')
