@@ -1,0 +1,409 @@
+"""The lake: every attached Iceberg catalog, its schemas and tables, by the names that users write.
+
+This module must not know of SQL statements, of rows, or of who asks.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlparse
+
+import sqlalchemy as sa
+from pyiceberg.catalog import Catalog
+from pyiceberg.io import FileIO, load_file_io
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import CreateTableTransaction, Table
+from pyiceberg.table.metadata import TableMetadata
+
+from scoter.catalog import properties as allow
+from scoter.catalog.attached import MetadataCache, TamedSql, assigns_locations, attach
+from scoter.catalog.lookup import Found, load_elsewhere, namespaces, select, sql_schemas
+from scoter.catalog.metastore import Metastore
+from scoter.catalog.names import ModelName, TableName, check_name, check_schema_name, folded, quoted
+from scoter.catalog.translation import translated
+from scoter.errors import (
+    ConfigurationError,
+    DuplicateSchema,
+    DuplicateTable,
+    InvalidDefinition,
+    NotSupported,
+    SchemaNotEmpty,
+    UndefinedCatalog,
+    UndefinedSchema,
+    UndefinedTable,
+    closest,
+)
+from scoter.settings import Settings
+
+CreateTransaction = CreateTableTransaction
+
+_NO_PROPERTIES: Mapping[str, str] = {}
+_RESERVED_SCHEMAS = frozenset({"information_schema", "pg_catalog", "system"})
+# In a directory's name these would be read as a glob, a URI's query or fragment, or an escape.
+_UNUSABLE = frozenset("#?*[]%\n\r\0")
+
+_MODELS = sa.table(
+    "scoter_models", sa.column("schema_folded"), sa.column("name_folded"), sa.column("dropped")
+)
+
+
+class Lake:
+    """All attached catalogs; safe for many threads. Names compare without regard to case."""
+
+    def __init__(self, settings: Settings, metastore: Metastore) -> None:
+        self._metastore = metastore
+        self._cache = MetadataCache()
+        self._lock = threading.Lock()
+        self._open: dict[str, Catalog] = {}
+        self._embedded: Catalog | None = None
+        self._ios: dict[str, FileIO] = {}
+        self._settings = dict(settings.catalogs)
+        self.default_catalog = settings.catalog
+        self._warehouse = settings.warehouse
+        if settings.catalog not in self._settings:
+            if _UNUSABLE & set(str(settings.warehouse)):
+                raise ConfigurationError(
+                    "the lake's directory has a character in its path that can not be used",
+                    hint="the path may not hold any of # ? * [ ] %",
+                )
+            self._embedded = TamedSql(
+                settings.catalog,
+                {"uri": settings.metastore_url, "warehouse": f"file://{settings.warehouse}"},
+                metastore.engine,
+                self._cache,
+                migrated=True,
+            )
+            self._open[settings.catalog] = self._embedded
+            self._warehouse.mkdir(parents=True, exist_ok=True)
+            self.create_schema(settings.catalog, settings.schema_, if_not_exists=True)
+
+    def close(self) -> None:
+        """Close what the lake opened itself; the metastore stays open. Idempotent."""
+        with self._lock:
+            for catalog in self._open.values():
+                if catalog is not self._embedded:
+                    catalog.close()
+
+    # Catalogs and schemas
+
+    def catalogs(self) -> list[str]:
+        """Return the names of all catalogs, the default one first."""
+        return [self.default_catalog, *sorted(set(self._settings) - {self.default_catalog})]
+
+    def schemas(self, catalog: str) -> list[str]:
+        """Return the names of all schemas of a catalog, nested ones dotted; raises UndefinedCatalog."""
+        attached = self._catalog(catalog)
+        with translated(f"catalog {quoted(catalog)}"):
+            if isinstance(attached, TamedSql):
+                return sql_schemas(attached)
+            return sorted(".".join(levels) for levels in namespaces(attached))
+
+    def has_schema(self, catalog: str, schema: str) -> bool:
+        """Say whether the schema exists; raises UndefinedCatalog."""
+        return self._find_schema(catalog, schema) is not None
+
+    def tables(self, catalog: str, schema: str) -> list[str]:
+        """Return the names of the tables of a schema; raises UndefinedCatalog, UndefinedSchema."""
+        attached = self._catalog(catalog)
+        found = self.schema(catalog, schema)
+        with translated(f"schema {quoted(schema)}"):
+            return sorted(identifier[-1] for identifier in attached.list_tables(tuple(found.split("."))))
+
+    def schema(self, catalog: str, schema: str) -> str:
+        """Return the schema's name as it is stored; raises UndefinedCatalog, UndefinedSchema."""
+        found = self._find_schema(catalog, schema)
+        if found is None:
+            raise UndefinedSchema(
+                f'schema "{schema}" does not exist in catalog "{catalog}"',
+                hint=closest(schema, self.schemas(catalog)),
+            )
+        return found
+
+    def create_schema(self, catalog: str, schema: str, if_not_exists: bool = False) -> bool:
+        """Create a schema and return whether it is new; raises DuplicateSchema, InvalidDefinition."""
+        check_schema_name(schema)
+        if folded(schema) in _RESERVED_SCHEMAS:
+            raise InvalidDefinition(f'schema "{schema}" is reserved')
+        attached = self._catalog(catalog)
+        duplicate = DuplicateSchema(
+            f'schema "{schema}" exists', hint="CREATE SCHEMA IF NOT EXISTS accepts it"
+        )
+        if self._find_schema(catalog, schema) is None:
+            try:
+                with translated(f"schema {quoted(schema)}"):
+                    attached.create_namespace(tuple(schema.split(".")))
+            except DuplicateSchema as error:
+                if not if_not_exists:
+                    raise duplicate from error
+                return False
+            return True
+        if not if_not_exists:
+            raise duplicate
+        return False
+
+    def drop_schema(self, catalog: str, schema: str, if_exists: bool = False) -> bool:
+        """Drop an empty schema and return whether it existed.
+
+        Raises UndefinedSchema, and SchemaNotEmpty while tables, models or nested schemas are in it.
+        """
+        attached = self._catalog(catalog)
+        if if_exists and self._find_schema(catalog, schema) is None:
+            return False
+        found = self.schema(catalog, schema)
+        inside = [name for name in self.schemas(catalog) if folded(name).startswith(folded(found) + ".")]
+        inside += self.tables(catalog, found)
+        if folded(catalog) == folded(self.default_catalog):
+            inside += self._models_in(found)
+        if inside:
+            raise SchemaNotEmpty(
+                f'schema "{found}" is not empty: it holds "{inside[0]}"'
+                + (f" and {len(inside) - 1} more" if len(inside) > 1 else ""),
+                hint="drop what is in it first",
+            )
+        with translated(f"schema {quoted(schema)}"):
+            attached.drop_namespace(tuple(found.split(".")))
+        return True
+
+    # Tables
+
+    def pointers(self, names: Sequence[TableName]) -> dict[TableName, str]:
+        """Return the metadata location of each table that exists, by the name that was asked.
+
+        All tables of one database come from one SELECT, so that a commit over several tables is seen
+        whole or not at all. Raises AmbiguousName when a name fits two stored ones equally well.
+        """
+        return {asked: found.location for asked, found in self._resolve(names).items()}
+
+    def metadata(self, location: str) -> TableMetadata:
+        """Return the metadata at a location with the honoured properties; raises CorruptData."""
+        with translated("a table"):
+            return self._cache.tamed(self.io(location), location)
+
+    def load(self, name: TableName) -> Table:
+        """Return the table as it is now; raises UndefinedTable, UndefinedCatalog, CorruptData."""
+        self._catalog(name.catalog)
+        found = self._resolve([name]).get(name)
+        if found is None:
+            raise self.undefined(name)
+        if found.table is not None:
+            return found.table
+        attached = self._catalog(name.catalog)
+        with translated(f"table {name}"):
+            if isinstance(attached, TamedSql):
+                return attached.table_at(found.name.identifier, found.location)
+            return attached.load_table(found.name.identifier)
+
+    def io(self, location: str | TableMetadata) -> FileIO:
+        """Return what reads and writes the files of a table, by a location in it or its metadata."""
+        if not isinstance(location, str):
+            known = self._ios.get(str(location.table_uuid))
+            if known is not None:
+                return known
+            location = location.location
+        known = self._ios.get(location)
+        if known is not None:
+            return known
+        for attached in list(self._open.values()):
+            warehouse = attached.properties.get("warehouse")
+            if warehouse and location.startswith(warehouse.rstrip("/") + "/"):
+                return self._shared_io(attached.name, attached.properties, location)
+        return self._shared_io("", {}, location)
+
+    def create_table(
+        self,
+        name: TableName,
+        schema: Schema,
+        spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+        properties: Mapping[str, str] = _NO_PROPERTIES,
+    ) -> Table:
+        """Create an empty table in a directory of its own.
+
+        Raises DuplicateTable, UndefinedSchema, InvalidDefinition for a name or property that is not
+        allowed.
+        """
+        attached, stored = self._vacant(name)
+        checked = allow.check(properties)
+        with translated(f"table {name}"):
+            return attached.create_table(
+                stored.identifier, schema, self._new_location(stored), spec, properties=checked
+            )
+
+    def begin_create(
+        self,
+        name: TableName,
+        schema: Schema,
+        spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+        properties: Mapping[str, str] = _NO_PROPERTIES,
+    ) -> CreateTransaction:
+        """Begin a table that appears, with its first rows, when the transaction is committed.
+
+        Raises what ``create_table`` raises. The commit raises pyiceberg's TableAlreadyExistsError when
+        another writer made the name meanwhile; nothing was then changed.
+        """
+        attached, stored = self._vacant(name)
+        checked = allow.check(properties)
+        with translated(f"table {name}"):
+            return attached.create_table_transaction(
+                stored.identifier, schema, self._new_location(stored), spec, properties=checked
+            )
+
+    def drop_table(self, name: TableName, if_exists: bool = False) -> bool:
+        """Take the table out of its catalog and return whether it existed; its files stay.
+
+        Raises UndefinedTable.
+        """
+        attached = self._catalog(name.catalog)
+        found = self._resolve([name]).get(name)
+        if found is None:
+            if if_exists:
+                return False
+            raise self.undefined(name)
+        try:
+            with translated(f"table {name}"):
+                attached.drop_table(found.name.identifier)
+        except UndefinedTable:
+            if if_exists:
+                return False
+            raise
+        return True
+
+    def rename_table(self, old: TableName, new: TableName) -> None:
+        """Rename a table inside its catalog; its files stay where they are.
+
+        Raises UndefinedTable, DuplicateTable, UndefinedSchema, InvalidDefinition, NotSupported.
+        """
+        if folded(old.catalog) != folded(new.catalog):
+            raise NotSupported("a table can not be renamed into another catalog")
+        attached = self._catalog(old.catalog)
+        found = self._resolve([old]).get(old)
+        if found is None:
+            raise self.undefined(old)
+        stored = TableName(found.name.catalog, self.schema(new.catalog, new.schema), new.name)
+        check_name(new.name, "table")
+        there = self._resolve([new]).get(new)
+        if there is not None and there.name != found.name:
+            raise DuplicateTable(f"table {new} exists")
+        if stored == found.name:
+            return
+        with translated(f"table {new}"):
+            attached.rename_table(found.name.identifier, stored.identifier)
+
+    def location_for(self, name: TableName) -> str:
+        """Return a directory for a new table that no table ever had: ``<warehouse>/<schema>/<table>-<uuid>``.
+
+        Raises InvalidDefinition for a name that is not allowed, NotSupported where the catalog's server
+        assigns locations.
+        """
+        check_name(name.name, "table")
+        check_schema_name(name.schema)
+        location = self._new_location(name)
+        if location is None:
+            raise NotSupported(f'catalog "{name.catalog}" assigns the locations of tables itself')
+        return location
+
+    def directories(self) -> list[str]:
+        """Return the local directories under which files of tables lie."""
+        found: list[str] = []
+        for name in self.catalogs():
+            attached = self._open.get(name)
+            known = self._settings[name].properties if attached is None else attached.properties
+            url = urlparse(known.get("warehouse", ""))
+            if url.path and url.scheme in {"", "file"} and url.netloc in {"", "localhost"}:
+                found.append(str(Path(url.path).absolute()))
+        return found
+
+    def undefined(self, name: TableName) -> UndefinedTable | UndefinedCatalog:
+        """Return the error for a table that does not exist, with the most similar name as its hint."""
+        if folded(name.catalog) not in map(folded, self.catalogs()):
+            return self._undefined_catalog(name.catalog)
+        schemas = self.schemas(name.catalog)
+        if folded(name.schema) not in map(folded, schemas):
+            return UndefinedTable(
+                f"table {name} does not exist: there is no schema {quoted(name.schema)}",
+                hint=closest(name.schema, schemas),
+            )
+        return UndefinedTable(
+            f"table {name} does not exist", hint=closest(name.name, self.tables(name.catalog, name.schema))
+        )
+
+    # Inside
+
+    def _catalog(self, name: str) -> Catalog:
+        key = next((known for known in self.catalogs() if folded(known) == folded(name)), None)
+        if key is None:
+            raise self._undefined_catalog(name)
+        found = self._open.get(key)
+        if found is not None:
+            return found
+        with self._lock:
+            if key not in self._open:
+                settings = self._settings[key]
+                self._open[key] = attach(key, settings.type.casefold(), settings.properties, self._cache)
+            return self._open[key]
+
+    def _undefined_catalog(self, name: str) -> UndefinedCatalog:
+        return UndefinedCatalog(f'catalog "{name}" does not exist', hint=closest(name, self.catalogs()))
+
+    def _find_schema(self, catalog: str, schema: str) -> str | None:
+        known = self.schemas(catalog)
+        if schema in known:
+            return schema
+        return next((name for name in known if folded(name) == folded(schema)), None)
+
+    def _models_in(self, schema: str) -> list[str]:
+        query = sa.select(_MODELS.c.name_folded).where(
+            _MODELS.c.schema_folded == folded(schema), _MODELS.c.dropped == sa.false()
+        )
+        with self._metastore.reading() as connection:
+            return [str(ModelName(schema, name)) for name in connection.scalars(query)]
+
+    def _vacant(self, name: TableName) -> tuple[Catalog, TableName]:
+        check_name(name.name, "table")
+        attached = self._catalog(name.catalog)
+        stored = TableName(attached.name, self.schema(name.catalog, name.schema), name.name)
+        if name in self._resolve([name]):
+            raise DuplicateTable(f"table {name} exists", hint="CREATE TABLE IF NOT EXISTS accepts it")
+        return attached, stored
+
+    def _new_location(self, name: TableName) -> str | None:
+        attached = self._catalog(name.catalog)
+        warehouse = attached.properties.get("warehouse")
+        if warehouse is None or assigns_locations(attached):
+            return None
+        return f"{warehouse.rstrip('/')}/{name.schema}/{name.name}-{uuid.uuid4()}"
+
+    def _shared_io(self, key: str, properties: Mapping[str, str], location: str) -> FileIO:
+        scheme = urlparse(location).scheme or "file"
+        with self._lock:
+            found = self._ios.get(f"{key}\0{scheme}")
+            if found is None:
+                found = load_file_io(allow.without_code(properties), location)
+                self._ios[f"{key}\0{scheme}"] = found
+            return found
+
+    def _resolve(self, names: Iterable[TableName]) -> dict[TableName, Found]:
+        found: dict[TableName, Found] = {}
+        by_database: dict[sa.Engine, list[tuple[TamedSql, TableName]]] = {}
+        known = {folded(name) for name in self.catalogs()}
+        for name in dict.fromkeys(names):
+            if folded(name.catalog) not in known:
+                continue
+            attached = self._catalog(name.catalog)
+            if isinstance(attached, TamedSql):
+                by_database.setdefault(attached.engine, []).append((attached, name))
+                continue
+            with translated(f"table {name}"):
+                loaded = load_elsewhere(attached, name)
+            if loaded is not None:
+                stored = TableName(attached.name, ".".join(loaded.name()[:-1]), loaded.name()[-1])
+                found[name] = Found(stored, loaded.metadata_location, loaded)
+                self._ios[loaded.metadata_location] = loaded.io
+                self._ios[str(loaded.metadata.table_uuid)] = loaded.io
+        for engine, asked in by_database.items():
+            with translated("the catalog"):
+                found |= select(engine, asked)
+        return found

@@ -1,0 +1,82 @@
+"""What pyiceberg, SQLAlchemy and the file system raise about the lake, turned into errors of ours.
+
+This module must not know what was attempted, only what it was attempted on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    NamespaceAlreadyExistsError,
+    NamespaceNotEmptyError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    RESTError,
+    TableAlreadyExistsError,
+    ValidationError,
+    ValidationException,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from scoter.catalog.metastore import translation
+from scoter.errors import (
+    ConfigurationError,
+    CorruptData,
+    DiskFull,
+    DuplicateSchema,
+    DuplicateTable,
+    OutcomeUnknown,
+    SchemaNotEmpty,
+    ScoterError,
+    UndefinedSchema,
+    UndefinedTable,
+    WriteConflict,
+)
+
+# Looked through in order: a class stands before those it derives from.
+_TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[ScoterError], str], ...] = (
+    (TableAlreadyExistsError, DuplicateTable, "{} exists"),
+    (NamespaceAlreadyExistsError, DuplicateSchema, "{} exists"),
+    (NoSuchTableError, UndefinedTable, "{} does not exist"),
+    (NoSuchNamespaceError, UndefinedSchema, "the schema of {} does not exist"),
+    (NamespaceNotEmptyError, SchemaNotEmpty, "{} is not empty"),
+    ((CommitFailedException, ValidationException), WriteConflict, "{} was changed by another writer"),
+    (CommitStateUnknownException, OutcomeUnknown, "whether {} was changed is not known"),
+    (ValidationError, CorruptData, "the metadata of {} is damaged or of a kind that can not be read"),
+    (FileNotFoundError, CorruptData, "a metadata file of {} is missing"),
+    (RESTError, ConfigurationError, "the catalog's server refused a request about {}"),
+)
+_NO_SPACE = 28  # errno.ENOSPC
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what is raised inside about ``what`` (``table a.b.c``) into an error of ours.
+
+    Exceptions that come from a defect pass through.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        duplicate = DuplicateSchema if what.startswith("schema") else DuplicateTable
+        raise duplicate(f"{what} exists") from error
+    except SQLAlchemyError as error:
+        raise translation(error) from error
+    except Exception as error:
+        found = _translation(error, what)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _translation(error: Exception, what: str) -> ScoterError | None:
+    for classes, ours, message in _TRANSLATIONS:
+        if isinstance(error, classes):
+            return ours(message.format(what))
+    if isinstance(error, OSError) and error.errno == _NO_SPACE:
+        return DiskFull("the disk that holds the warehouse is full")
+    return None
