@@ -1,0 +1,221 @@
+"""Appending the rows of a SELECT to an Iceberg table: files first, then one commit.
+
+This module must not know the SQL of users, how tables are named, or who asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from pyiceberg.io import FileIO
+from pyiceberg.schema import Schema
+from pyiceberg.table import CreateTableTransaction, Table
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.types import FixedType
+
+from scoter.engine.types import duckdb_type, literal, quote
+from scoter.engine.writing.checks import checked, refusal
+from scoter.engine.writing.commit import commit_append, commit_create
+from scoter.engine.writing.datafiles import WrittenFile, data_file, field_ids, leaves
+from scoter.engine.writing.partitioning import Partitioning, partitioning, register_buckets
+from scoter.errors import NotNullViolation, NotSupported, OutcomeUnknown, UndefinedSnapshot, closest
+
+QUERY_ID = "scoter.query-id"
+"""Key of the snapshot summary under which the statement that made it is found."""
+
+FILE_BYTES = 256 * 1024 * 1024
+"""Bytes at which a file is closed and the next one begun."""
+
+ROW_GROUP = 122_880
+"""Rows of a row group: DuckDB's own unit of parallel reading."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write has put into a table; ``snapshot_id`` is None when there was nothing to commit."""
+
+    rows: int
+    snapshot_id: int | None
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The directory that one statement writes: as Iceberg's URI and as DuckDB's path."""
+
+    uri: str
+    path: str
+    local: bool
+    io: FileIO
+
+    @classmethod
+    def under(cls, location: str, io: FileIO) -> _Place:
+        uri = f"{location.rstrip('/')}/data/{uuid.uuid4()}"
+        path = uri.removeprefix("file://")
+        return cls(uri, path, path.startswith("/"), io)
+
+    def uri_of(self, filename: str) -> str:
+        return self.uri + filename.removeprefix(self.path)
+
+    def remove(self, files: Sequence[WrittenFile]) -> None:
+        """Delete what was written; a file that can not be deleted stays as an orphan."""
+        if self.local:
+            shutil.rmtree(self.path, ignore_errors=True)
+            return
+        for file in files:
+            try:
+                self.io.delete(file.uri)
+            except OSError:
+                _log.warning("an orphaned file could not be deleted", exc_info=True)
+
+
+def append(
+    connection: duckdb.DuckDBPyConnection,
+    select: str,
+    table: Table,
+    *,
+    properties: Mapping[str, str],
+    create: CreateTableTransaction | None = None,
+    parameters: object = None,
+    branch: str = MAIN_BRANCH,
+) -> Written:
+    """Write the rows of ``select`` into Parquet files of ``table`` and commit them once.
+
+    ``select`` yields the table's columns in order. ``properties`` go into the snapshot's summary.
+    With ``create`` the table and its rows appear together, also when there are no rows, and ``table``
+    is only used for its catalog; without it zero rows make no commit.
+
+    Raises NotNullViolation, InvalidValue, NumericOutOfRange for rows that do not fit; WriteConflict,
+    DuplicateTable, UndefinedSchema, UndefinedSnapshot, OutcomeUnknown as `commit_append` and
+    `commit_create` do; NotSupported for a table that can not be written. duckdb.Error from ``select``
+    passes through. Whenever it is certain that nothing was committed, no data file stays.
+    """
+    metadata = table.metadata if create is None else create.table_metadata
+    schema = metadata.schema()
+    _check_writable(metadata, schema, branch)
+    division = partitioning(schema, metadata.spec())
+    place = _Place.under(metadata.location, table.io)
+    files: list[WrittenFile] = []
+    try:
+        files = _copy(connection, select, schema, division, place, parameters=parameters)
+        _check_required(schema, files)
+        columns = leaves(schema)
+        added = [
+            data_file(file, columns, division.record(file.keys), metadata.default_spec_id) for file in files
+        ]
+        summary = {QUERY_ID: str(uuid.uuid4()), **properties}
+        if create is not None:
+            snapshot_id: int | None = commit_create(create, table, added, summary, branch)
+        elif added:
+            snapshot_id = commit_append(table, added, summary, branch)
+        else:
+            snapshot_id = None
+    except OutcomeUnknown:
+        # The files may belong to the table now.
+        raise
+    except BaseException:
+        place.remove(files)
+        raise
+    if not files:
+        place.remove(files)
+    return Written(
+        rows=sum(file.rows for file in files),
+        snapshot_id=snapshot_id,
+        files=len(files),
+        bytes=sum(file.size for file in files),
+    )
+
+
+def _check_writable(metadata: TableMetadata, schema: Schema, branch: str) -> None:
+    if metadata.format_version > 2:
+        raise NotSupported(f"tables of Iceberg format {metadata.format_version} can not be written yet")
+    folded = [field.name.casefold() for field in schema.fields]
+    if len(set(folded)) < len(folded):
+        raise NotSupported("a table with columns that differ only by case can not be written")
+    for leaf in leaves(schema):
+        if isinstance(leaf.kind, FixedType):
+            raise NotSupported(f'column "{".".join(leaf.path)}" of type {leaf.kind} can not be written')
+    ref = metadata.refs.get(branch)
+    if branch != MAIN_BRANCH and ref is None:
+        raise UndefinedSnapshot(
+            f'branch "{branch}" does not exist', hint=closest(branch, list(metadata.refs))
+        )
+    if ref is not None and ref.snapshot_ref_type != SnapshotRefType.BRANCH:
+        raise UndefinedSnapshot(f'"{branch}" is a tag, which can not be written')
+
+
+def _copy(
+    connection: duckdb.DuckDBPyConnection,
+    select: str,
+    schema: Schema,
+    division: Partitioning,
+    place: _Place,
+    *,
+    parameters: object,
+) -> list[WrittenFile]:
+    if division.has_buckets:
+        register_buckets(connection)
+    if place.local:
+        Path(place.path).mkdir(parents=True)
+    sql = _copy_sql(select, schema, division, place.path)
+    try:
+        rows = connection.execute(sql, parameters).fetchall()
+    except duckdb.Error as error:
+        refused = refusal(str(error), schema)
+        if refused is None:
+            raise
+        raise refused from error
+    written: list[WrittenFile] = []
+    for filename, count, size, _footer, statistics, keys, *_rest in rows:
+        if count:
+            written.append(WrittenFile(place.uri_of(filename), count, size, statistics, keys or {}))
+        elif place.local:
+            Path(filename).unlink()
+        else:
+            place.io.delete(place.uri_of(filename))
+    return written
+
+
+def _copy_sql(select: str, schema: Schema, division: Partitioning, path: str) -> str:
+    given = [f"c{position}" for position in range(len(schema.fields))]
+    cast = [
+        f"CAST({column} AS {duckdb_type(field.field_type)}) AS {quote(field.name)}"
+        for column, field in zip(given, schema.fields, strict=True)
+    ]
+    kept = [f"{checked(field, quote(field.name))} AS {quote(field.name)}" for field in schema.fields]
+    kept += [f"{column.sql} AS {quote(column.name)}" for column in division.computed]
+    rows = f"SELECT {', '.join(cast)} FROM ({select}\n) AS given({', '.join(given)})"
+    options = [
+        "FORMAT parquet",
+        "COMPRESSION zstd",
+        f"ROW_GROUP_SIZE {ROW_GROUP}",
+        f"FILE_SIZE_BYTES {FILE_BYTES}",
+        f"FIELD_IDS {field_ids(schema)}",
+        "RETURN_STATS",
+    ]
+    if division.computed:
+        keys = ", ".join(quote(column.name) for column in division.computed)
+        # Without directories: a key may be any text, of any length.
+        options += [f"PARTITION_BY ({keys})", "HIVE_FILE_PATTERN false"]
+    return (
+        f"COPY (SELECT {', '.join(kept)} FROM ({rows}) AS fitted) TO {literal(path)} ({', '.join(options)})"
+    )
+
+
+def _check_required(schema: Schema, files: Sequence[WrittenFile]) -> None:
+    for field in schema.fields:
+        if not field.required:
+            continue
+        nulls = sum(int(file.statistics.get(quote(field.name), {}).get("null_count", 0)) for file in files)
+        if nulls:
+            raise NotNullViolation(f'NULL in column "{field.name}", which is NOT NULL ({nulls} rows)')

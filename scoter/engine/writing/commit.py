@@ -1,0 +1,216 @@
+"""One Iceberg commit that adds data files, and what is known when it fails.
+
+This module must not know SQL, DuckDB, or how the files came to be.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+    ValidationException,
+)
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import CreateTableTransaction, Table, Transaction
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update import AssertDefaultSpecId, UpdatesAndRequirements
+from pyiceberg.table.update.snapshot import _FastAppendFiles
+
+from scoter.errors import (
+    DuplicateTable,
+    InternalError,
+    OutcomeUnknown,
+    ScoterError,
+    UndefinedSchema,
+    WriteConflict,
+)
+
+_PATIENCE = 60.0
+"""Seconds for which an append is tried again after others committed first."""
+
+_LOOKS = (0.0, 0.2, 1.0)
+"""Seconds before each look for a commit whose answer was lost."""
+
+
+class Append(_FastAppendFiles):
+    """pyiceberg's fast append, refused once the table's partition spec is not the planned one.
+
+    Without the guard a retry puts files with tuples of the old spec into a manifest of the new one,
+    and pruned scans no longer see the rows.
+    """
+
+    def __init__(
+        self, transaction: Transaction, table: Table, properties: Mapping[str, str], branch: str, spec_id: int
+    ) -> None:
+        super().__init__(
+            operation=Operation.APPEND,
+            transaction=transaction,
+            io=table.io,
+            snapshot_properties=dict(properties),
+            branch=branch,
+        )
+        self._planned_spec_id = spec_id
+
+    def _commit(self) -> UpdatesAndRequirements:
+        if self._transaction.table_metadata.default_spec_id != self._planned_spec_id:
+            raise CommitFailedException("the partition spec has changed")
+        updates, requirements = super()._commit()
+        same_spec = AssertDefaultSpecId.model_validate({"default-spec-id": self._planned_spec_id})
+        return updates, (*requirements, same_spec)
+
+    @property
+    def parent_snapshot_id(self) -> int | None:
+        """The snapshot on which the last attempt was based."""
+        return self._parent_snapshot_id
+
+    def remove_manifests(self) -> None:
+        """Delete the manifests of an append that is known not to be committed."""
+        self._clean_all_uncommitted()
+
+
+def commit_append(table: Table, files: Sequence[DataFile], properties: Mapping[str, str], branch: str) -> int:
+    """Add ``files`` to a branch of ``table`` in one commit and return the snapshot's id.
+
+    Other appends that come first are no conflict: the commit is tried again for a minute. Raises
+    WriteConflict when the table was dropped, replaced or divided in another way since ``table`` was
+    loaded; nothing was committed then. Raises OutcomeUnknown when the answer was lost and can not be
+    found out. Every other error means that nothing was committed.
+    """
+    planned = table.metadata
+    last = time.monotonic() + _PATIENCE
+    pause = 0.05
+    while True:
+        transaction = table.transaction()
+        append = Append(transaction, table, properties, branch, planned.default_spec_id)
+        try:
+            _stage(append, files)
+            transaction.commit_transaction()
+        except NoSuchTableError as error:
+            append.remove_manifests()
+            raise WriteConflict("the table was dropped while it was written") from error
+        except (CommitFailedException, ValidationException) as error:
+            # pyiceberg has removed the manifests: these errors say that nothing was committed.
+            table = _same_table(table, planned, error)
+            if time.monotonic() > last:
+                raise WriteConflict("other writers kept coming first", hint="try again") from error
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # not a secret: spreads writers
+            pause = min(2 * pause, 2.0)
+        except Exception as error:
+            if not _landed(table, append, planned, branch, error):
+                append.remove_manifests()
+                raise _failed(error) from error
+            return append.snapshot_id
+        else:
+            return append.snapshot_id
+
+
+def commit_create(
+    transaction: CreateTableTransaction,
+    table: Table,
+    files: Sequence[DataFile],
+    properties: Mapping[str, str],
+    branch: str,
+) -> int:
+    """Create the table of ``transaction`` with ``files`` in one commit and return the snapshot's id.
+
+    Raises DuplicateTable or UndefinedSchema when another writer came first, OutcomeUnknown when the
+    answer was lost and can not be found out. Every other error means that nothing was committed.
+    """
+    planned = transaction.table_metadata
+    append = Append(transaction, table, properties, branch, planned.default_spec_id)
+    try:
+        _stage(append, files)
+        transaction.commit_transaction()
+    except (TableAlreadyExistsError, CommitFailedException) as error:
+        append.remove_manifests()
+        raise DuplicateTable(f'table "{table.name()[-1]}" exists') from error
+    except NoSuchNamespaceError as error:
+        append.remove_manifests()
+        raise UndefinedSchema(f'schema "{".".join(table.name()[:-1])}" does not exist') from error
+    except Exception as error:
+        if not _landed(table, append, planned, branch, error):
+            append.remove_manifests()
+            raise _failed(error) from error
+    return append.snapshot_id
+
+
+class _StagingFailed(Exception):
+    """The manifests could not be written, so that no commit was tried."""
+
+
+def _stage(append: Append, files: Sequence[DataFile]) -> None:
+    try:
+        for file in files:
+            append.append_data_file(file)
+        append.commit()
+    except (CommitFailedException, ValidationException):
+        append.remove_manifests()
+        raise
+    except Exception as error:
+        raise _StagingFailed from error
+
+
+def _failed(error: Exception) -> Exception:
+    return (
+        error if isinstance(error, ScoterError) else InternalError("the commit failed; nothing was written")
+    )
+
+
+def _same_table(table: Table, planned: TableMetadata, error: Exception) -> Table:
+    """Load the table again; raise WriteConflict unless it is the planned one with the planned spec."""
+    try:
+        now = table.catalog.load_table(table.name())
+    except NoSuchTableError:
+        raise WriteConflict("the table was dropped while it was written") from error
+    if now.metadata.table_uuid != planned.table_uuid:
+        raise WriteConflict("the table was replaced while it was written") from error
+    if now.metadata.default_spec_id != planned.default_spec_id:
+        raise WriteConflict(
+            "the table's partitioning was changed while it was written", hint="run the statement again"
+        ) from error
+    return now
+
+
+def _landed(table: Table, append: Append, planned: TableMetadata, branch: str, error: Exception) -> bool:
+    """Say whether a commit that ended in ``error`` was made all the same; raise OutcomeUnknown if unclear."""
+    if isinstance(error, _StagingFailed):
+        return False
+    unknown = OutcomeUnknown(
+        "the answer to the commit was lost", hint="look into the table's snapshots before trying again"
+    )
+    for pause in _LOOKS:
+        time.sleep(pause)
+        try:
+            now = table.catalog.load_table(table.name()).metadata
+        except NoSuchTableError:
+            if _answers_for_itself(table):
+                return False
+            continue
+        except Exception:  # noqa: BLE001, S112  # whatever hid the answer may hide it again
+            continue
+        if now.table_uuid == planned.table_uuid and now.snapshot_by_id(append.snapshot_id) is not None:
+            return True
+        if _answers_for_itself(table) or _overtaken(now, append, planned, branch):
+            return False
+    raise unknown from error
+
+
+def _answers_for_itself(table: Table) -> bool:
+    """Say whether the catalog is a database in this process, where a failed commit can not land later."""
+    engine = getattr(table.catalog, "engine", None)
+    return engine is not None and engine.dialect.name == "sqlite"
+
+
+def _overtaken(now: TableMetadata, append: Append, planned: TableMetadata, branch: str) -> bool:
+    """Say whether the table has moved on, so that a commit based on the old state can not land later."""
+    if now.table_uuid != planned.table_uuid or now.default_spec_id != planned.default_spec_id:
+        return True
+    head = now.snapshot_by_name(branch)
+    return (head.snapshot_id if head else None) != append.parent_snapshot_id
