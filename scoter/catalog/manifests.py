@@ -1,0 +1,280 @@
+"""The data files of a snapshot as columns: each manifest is decoded once and kept by its path.
+
+This module must not know SQL, predicates or how data files are read.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent, ManifestFile
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.snapshots import Snapshot
+
+from scoter.errors import CorruptData, UndefinedSnapshot
+
+Ints = NDArray[np.int64]
+Objects = NDArray[np.object_]
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+_UNKNOWN = -1
+_PARALLEL_MANIFESTS = 8
+
+
+class Recent(Generic[_K, _V]):
+    """A thread-safe map that keeps what was used last, up to ``capacity`` in units of ``weigh``."""
+
+    def __init__(self, capacity: int, weigh: Callable[[_V], int] = lambda _: 1) -> None:
+        self._capacity = capacity
+        self._weigh = weigh
+        self._held = 0
+        self._items: OrderedDict[_K, _V] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, key: _K) -> _V | None:
+        """Return the value of ``key`` and mark it as used, or None."""
+        with self._lock:
+            value = self._items.get(key)
+            if value is not None:
+                self._items.move_to_end(key)
+            return value
+
+    def put(self, key: _K, value: _V) -> None:
+        """Keep ``value`` and drop what was used longest ago; the newest is always kept."""
+        with self._lock:
+            old = self._items.pop(key, None)
+            self._held += self._weigh(value) - (self._weigh(old) if old is not None else 0)
+            self._items[key] = value
+            while self._held > self._capacity and len(self._items) > 1:
+                _, gone = self._items.popitem(last=False)
+                self._held -= self._weigh(gone)
+
+
+class DeleteKind(StrEnum):
+    """How a delete file names the rows that it removes."""
+
+    POSITION = "position deletes"
+    EQUALITY = "equality deletes"
+    VECTOR = "deletion vectors"
+
+
+@dataclass(frozen=True)
+class DeleteFile:
+    """One file of deletes that applies to data of the snapshot."""
+
+    path: str
+    kind: DeleteKind
+    rows: int
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What manifests say of one column: an entry a data file; bounds are Iceberg's bytes or None.
+
+    ``nulls`` and ``nans`` are -1 where the writer did not count them.
+    """
+
+    lower: Objects
+    upper: Objects
+    nulls: Ints
+    nans: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class DataFiles:
+    """The live files of one snapshot, column by column; every array has one entry a data file.
+
+    ``partitions`` maps a spec id to the values of its partition fields in spec order, each an array
+    of as many entries, None where the value is NULL or the file has another spec. ``facts`` maps a
+    field id to what is known of the column. ``derived`` is room for readers to keep what they
+    computed from these immutable facts.
+    """
+
+    paths: Objects
+    formats: Objects
+    rows: Ints
+    bytes: Ints
+    spec_ids: Ints
+    partitions: dict[int, tuple[Objects, ...]]
+    facts: dict[int, ColumnFacts]
+    deletes: tuple[DeleteFile, ...] = ()
+    derived: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+class Manifests:
+    """Data files by snapshot; decoded manifests are shared between snapshots and tables."""
+
+    def __init__(
+        self,
+        io_for: Callable[[TableMetadata], FileIO],
+        *,
+        cached_files: int = 1_000_000,
+        snapshots: int = 256,
+    ) -> None:
+        """Open files with ``io_for``; keep the facts of up to ``cached_files`` data files."""
+        self.io_for = io_for
+        self._manifests: Recent[str, DataFiles] = Recent(cached_files, weigh=lambda files: 1 + len(files))
+        self._snapshots: Recent[str, DataFiles] = Recent(snapshots)
+
+    def files(self, metadata: TableMetadata, snapshot_id: int | None) -> DataFiles:
+        """Return the data files of a snapshot, the current one for None; none for a table without one.
+
+        Raises UndefinedSnapshot for an unknown id, CorruptData for metadata that can not be read.
+        """
+        snapshot = (
+            metadata.current_snapshot() if snapshot_id is None else metadata.snapshot_by_id(snapshot_id)
+        )
+        if snapshot is None:
+            if snapshot_id is not None:
+                raise UndefinedSnapshot(f"the table has no snapshot {snapshot_id}")
+            return _EMPTY
+        key = snapshot.manifest_list
+        if not key:
+            raise CorruptData(f"snapshot {snapshot.snapshot_id} has no manifest list")
+        found = self._snapshots.get(key)
+        if found is None:
+            found = self._read(snapshot, self.io_for(metadata))
+            self._snapshots.put(key, found)
+        return found
+
+    def _read(self, snapshot: Snapshot, io: FileIO) -> DataFiles:
+        try:
+            listed = [m for m in snapshot.manifests(io) if m.has_added_files() or m.has_existing_files()]
+            looked = {m.manifest_path: self._manifests.get(m.manifest_path) for m in listed}
+            kept = {path: files for path, files in looked.items() if files is not None}
+            missing = [m for m in listed if m.manifest_path not in kept]
+            if len(missing) > 1:
+                with ThreadPoolExecutor(min(_PARALLEL_MANIFESTS, len(missing))) as pool:
+                    decoded = list(pool.map(lambda m: _decode(m, io), missing))
+            else:
+                decoded = [_decode(m, io) for m in missing]
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise CorruptData(
+                f"the manifests of snapshot {snapshot.snapshot_id} can not be read",
+                hint="a metadata file of the table is missing or damaged",
+            ) from error
+        at_hand = {m.manifest_path: files for m, files in zip(missing, decoded, strict=True)}
+        for path, files in at_hand.items():
+            self._manifests.put(path, files)
+        kept.update(at_hand)
+        whole = [kept[m.manifest_path] for m in listed]
+        return whole[0] if len(whole) == 1 else _concatenate(whole)
+
+
+def _objects(values: Iterable[Any], count: int) -> Objects:
+    array: Objects = np.empty(count, dtype=object)
+    for position, value in enumerate(values):
+        array[position] = value
+    return array
+
+
+def _decode(manifest: ManifestFile, io: FileIO) -> DataFiles:
+    entries = [entry.data_file for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)]
+    if manifest.content == ManifestContent.DELETES:
+        deletes = tuple(DeleteFile(f.file_path, _kind(f), f.record_count) for f in entries)
+        return _columns([], manifest.partition_spec_id, deletes)
+    return _columns(entries, manifest.partition_spec_id, ())
+
+
+def _kind(file: DataFile) -> DeleteKind:
+    if file.content == DataFileContent.EQUALITY_DELETES:
+        return DeleteKind.EQUALITY
+    return DeleteKind.VECTOR if str(file.file_format).upper().endswith("PUFFIN") else DeleteKind.POSITION
+
+
+def _columns(entries: Sequence[DataFile], spec_id: int, deletes: tuple[DeleteFile, ...]) -> DataFiles:
+    count = len(entries)
+    width = len(entries[0].partition) if entries else 0
+    return DataFiles(
+        paths=_objects((f.file_path for f in entries), count),
+        formats=_objects(
+            (str(getattr(f.file_format, "value", f.file_format)).upper() for f in entries), count
+        ),
+        rows=np.fromiter((f.record_count for f in entries), np.int64, count),
+        bytes=np.fromiter((f.file_size_in_bytes for f in entries), np.int64, count),
+        spec_ids=np.full(count, spec_id, np.int64),
+        partitions={spec_id: tuple(_objects((f.partition[i] for f in entries), count) for i in range(width))}
+        if entries
+        else {},
+        facts=_facts(entries),
+        deletes=deletes,
+    )
+
+
+def _facts(entries: Sequence[DataFile]) -> dict[int, ColumnFacts]:
+    count = len(entries)
+    lower = [f.lower_bounds or {} for f in entries]
+    upper = [f.upper_bounds or {} for f in entries]
+    nulls = [f.null_value_counts or {} for f in entries]
+    nans = [f.nan_value_counts or {} for f in entries]
+    ids = {i for maps in (lower, upper, nulls, nans) for known in maps for i in known}
+    return {
+        i: ColumnFacts(
+            lower=_objects((known.get(i) for known in lower), count),
+            upper=_objects((known.get(i) for known in upper), count),
+            nulls=np.fromiter((known.get(i, _UNKNOWN) for known in nulls), np.int64, count),
+            nans=np.fromiter((known.get(i, _UNKNOWN) for known in nans), np.int64, count),
+        )
+        for i in sorted(ids)
+    }
+
+
+def _concatenate(parts: Sequence[DataFiles]) -> DataFiles:
+    if not parts:
+        return _EMPTY
+    ids = sorted({i for p in parts for i in p.facts})
+    widths = {spec: len(fields) for p in parts for spec, fields in p.partitions.items()}
+    blank = {len(p): _blank(len(p)) for p in parts}
+
+    def gathered(spec: int, position: int) -> Objects:
+        return np.concatenate(
+            [p.partitions[spec][position] if spec in p.partitions else blank[len(p)].lower for p in parts]
+        )
+
+    return DataFiles(
+        paths=np.concatenate([p.paths for p in parts]),
+        formats=np.concatenate([p.formats for p in parts]),
+        rows=np.concatenate([p.rows for p in parts]),
+        bytes=np.concatenate([p.bytes for p in parts]),
+        spec_ids=np.concatenate([p.spec_ids for p in parts]),
+        partitions={
+            spec: tuple(gathered(spec, position) for position in range(width))
+            for spec, width in widths.items()
+        },
+        facts={i: _joined([p.facts.get(i, blank[len(p)]) for p in parts]) for i in ids},
+        deletes=tuple(d for p in parts for d in p.deletes),
+    )
+
+
+def _joined(parts: Sequence[ColumnFacts]) -> ColumnFacts:
+    return ColumnFacts(
+        lower=np.concatenate([p.lower for p in parts]),
+        upper=np.concatenate([p.upper for p in parts]),
+        nulls=np.concatenate([p.nulls for p in parts]),
+        nans=np.concatenate([p.nans for p in parts]),
+    )
+
+
+def _blank(count: int) -> ColumnFacts:
+    nothing: Objects = np.full(count, None, dtype=object)
+    unknown: Ints = np.full(count, _UNKNOWN, np.int64)
+    return ColumnFacts(nothing, nothing, unknown, unknown)
+
+
+_EMPTY = _columns([], 0, ())

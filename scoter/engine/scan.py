@@ -1,0 +1,302 @@
+"""From a pinned table to the SQL that reads it: which files, which columns, what the planner is told.
+
+This module must not know statements, sessions or connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.name_mapping import NameMapping, parse_mapping_from_json
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.types import NestedField
+from sqlglot import exp
+
+from scoter.catalog.manifests import DataFiles, Ints, Manifests, Recent
+from scoter.engine.scanning.layout import Layout, Layouts, local_path, refuse_ambiguous
+from scoter.engine.scanning.projection import Projection, Source, field_map, missing, project
+from scoter.engine.scanning.pruning import kept_files
+from scoter.engine.scanning.statistics import statistics
+from scoter.engine.types import duckdb_type, literal, quote
+from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
+
+_NAME_MAPPING = "schema.name-mapping.default"
+# Without can_have_nan DuckDB prunes row groups by bounds that leave NaN out, and loses NaN rows.
+_OPTIONS = "hive_partitioning = false, can_have_nan = true"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """How one table is read by one statement.
+
+    ``sql`` stands in FROM and yields exactly the columns of the table's schema, in order, under
+    DuckDB's types. ``rows`` and ``bytes`` are those of the files that are read, before any filter.
+    ``note`` says for EXPLAIN how files are matched with the schema.
+    """
+
+    sql: str
+    files: int
+    files_total: int
+    rows: int
+    bytes: int
+    bytes_total: int
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Files that one SELECT reads."""
+
+    projection: Projection
+    files: Ints
+
+
+class Scans:
+    """Builds scans; footers, manifests and finished scans are kept."""
+
+    def __init__(self, manifests: Manifests, *, kept: int = 4096) -> None:
+        """Plan from ``manifests`` and keep up to ``kept`` finished scans."""
+        self._manifests = manifests
+        self._layouts = Layouts()
+        self._scans: Recent[tuple[object, ...], Scan] = Recent(kept)
+
+    def build(
+        self,
+        metadata: TableMetadata,
+        snapshot_id: int | None,
+        predicate: exp.Expression | None = None,
+        columns: frozenset[str] | None = None,
+        *,
+        name: str = "the table",
+    ) -> Scan:
+        """Return the scan of a snapshot under its own schema, or of the current one under the current.
+
+        ``predicate`` must hold for every row that matters, with columns not qualified; files that can
+        not satisfy it are left out. ``columns`` are the names that the statement uses: DuckDB's
+        planner is told the bounds of these only. ``name`` stands in messages.
+
+        Raises UndefinedSnapshot, NotSupported (delete files, other formats than Parquet, names that
+        differ by case only), CorruptData (files that do not fit their metadata).
+        """
+        schema = schema_at(metadata, snapshot_id)
+        key = (
+            metadata.table_uuid,
+            snapshot_id if snapshot_id is not None else metadata.current_snapshot_id,
+            schema.schema_id,
+            metadata.properties.get(_NAME_MAPPING),
+            None if predicate is None else predicate.sql("duckdb"),
+            columns,
+        )
+        found = self._scans.get(key)
+        if found is None:
+            refuse_ambiguous([field.name for field in schema.fields], name)
+            files = self._manifests.files(metadata, snapshot_id)
+            _refuse_unreadable(files, name)
+            kept = kept_files(files, metadata, schema, predicate)
+            groups = self._groups(_Table(metadata, schema, name), files, kept) if len(kept) else []
+            found = _scan(schema, files, kept, groups, columns)
+            self._scans.put(key, found)
+        return found
+
+    def _groups(self, table: _Table, files: DataFiles, kept: Ints) -> list[_Group]:
+        metadata = table.metadata
+        layouts = self._layouts.of(list(files.paths[kept]), lambda: self._manifests.io_for(metadata))
+        identity = _identity_fields(metadata)
+        known = {id(layout): table.identified(layout) for layout in set(layouts)}
+        absent = {key: missing(table.schema, layout) for key, layout in known.items()}
+        projections: dict[object, Projection] = {}
+        members: dict[tuple[Source, ...], list[int]] = {}
+        for number, layout in zip(kept.tolist(), layouts, strict=True):
+            lacks = absent[id(layout)]
+            constants = _constants(files, number, identity, lacks) if lacks else {}
+            key = (id(layout), tuple(constants.items()))
+            if key not in projections:
+                projections[key] = project(table.schema, known[id(layout)], constants)
+                table.refuse_by_id(layout, projections[key])
+            # Files that are read by the same expressions share one SELECT, whatever else they hold.
+            members.setdefault(projections[key].sources, []).append(number)
+        by_sources = {projection.sources: projection for projection in projections.values()}
+        made = [_Group(by_sources[key], np.array(numbers, np.int64)) for key, numbers in members.items()]
+        return sorted(made, key=lambda group: -int(files.rows[group.files].sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    metadata: TableMetadata
+    schema: Schema
+    name: str
+
+    def identified(self, layout: Layout) -> Layout:
+        """Return the layout with field ids, its own or those of the table's name mapping."""
+        if layout.identified:
+            return layout
+        mapping = self.metadata.properties.get(_NAME_MAPPING)
+        if mapping is None:
+            raise NotSupported(
+                f"{self.name} has data files without field ids, and no name mapping says which column is which",
+                hint=f"set the table property {_NAME_MAPPING}",
+            )
+        return layout.named(_name_mapping(mapping))
+
+    def refuse_by_id(self, layout: Layout, projection: Projection) -> None:
+        """Raise NotSupported where only a read by field id is right and the file has none."""
+        if projection.by_id and not layout.identified:
+            raise NotSupported(
+                f"{self.name} has data files without field ids, and fields inside a column were renamed since",
+                hint="rewrite these files with another engine",
+            )
+
+
+def _scan(
+    schema: Schema, files: DataFiles, kept: Ints, groups: list[_Group], columns: frozenset[str] | None
+) -> Scan:
+    if groups:
+        sql = " UNION ALL ".join(_select(schema, files, group, columns) for group in groups)
+        note = _note(groups)
+    else:
+        sql = _empty(schema)
+        note = "every file was pruned" if len(files) else "the table has no files"
+    return Scan(
+        sql=f"({sql})",
+        files=len(kept),
+        files_total=len(files),
+        rows=int(files.rows[kept].sum()),
+        bytes=int(files.bytes[kept].sum()),
+        bytes_total=int(files.bytes.sum()),
+        note=note,
+    )
+
+
+def schema_at(metadata: TableMetadata, snapshot_id: int | None) -> Schema:
+    """Return the schema of a snapshot given by id, else the table's current schema.
+
+    Raises UndefinedSnapshot for an unknown id.
+    """
+    if snapshot_id is None:
+        return metadata.schema()
+    snapshot = metadata.snapshot_by_id(snapshot_id)
+    if snapshot is None:
+        raise UndefinedSnapshot(f"the table has no snapshot {snapshot_id}")
+    found = metadata.schema_by_id(snapshot.schema_id) if snapshot.schema_id is not None else None
+    return found or metadata.schema()
+
+
+def _refuse_unreadable(files: DataFiles, name: str) -> None:
+    if files.deletes:
+        kinds = " and ".join(sorted({str(delete.kind) for delete in files.deletes}))
+        raise NotSupported(
+            f"{name} has {kinds}, which can not be read yet",
+            hint="compact the table with the engine that wrote them",
+        )
+    others = {str(kind) for kind in files.formats if kind != "PARQUET"}
+    if others:
+        raise NotSupported(f"{name} has data files of format {min(others)}; only Parquet can be read")
+
+
+@lru_cache(maxsize=256)
+def _name_mapping(text: str) -> NameMapping:
+    try:
+        return parse_mapping_from_json(text)
+    except ValueError as error:
+        raise CorruptData(f"the table property {_NAME_MAPPING} is not a name mapping") from error
+
+
+def _identity_fields(metadata: TableMetadata) -> dict[int, list[tuple[int, int]]]:
+    """Return for each partition spec the (position, source field id) of its identity fields."""
+    return {
+        spec.spec_id: [
+            (position, field.source_id)
+            for position, field in enumerate(spec.fields)
+            if isinstance(field.transform, IdentityTransform)
+        ]
+        for spec in metadata.specs().values()
+    }
+
+
+def _constants(
+    files: DataFiles, number: int, identity: Mapping[int, list[tuple[int, int]]], absent: frozenset[int]
+) -> dict[int, Any]:
+    spec = int(files.spec_ids[number])
+    values = files.partitions.get(spec, ())
+    return {
+        source: values[position][number]
+        for position, source in identity.get(spec, [])
+        if source in absent and position < len(values)
+    }
+
+
+def _empty(schema: Schema) -> str:
+    columns = ", ".join(f"NULL::{duckdb_type(f.field_type)} AS {quote(f.name)}" for f in schema.fields)
+    return f"SELECT {columns} WHERE false"
+
+
+def _select(schema: Schema, files: DataFiles, group: _Group, columns: frozenset[str] | None) -> str:
+    items = ", ".join(
+        source.expression
+        if source.expression == quote(field.name)
+        else f"{source.expression} AS {quote(field.name)}"
+        for field, source in _output(schema, group.projection)
+    )
+    paths = ", ".join(literal(path) for path in _ordered_paths(files, group.files))
+    if group.projection.by_id:
+        options = f"schema = {field_map(schema)}, can_have_nan = true"
+    else:
+        options = _by_name(schema, files, group, columns)
+    return f"SELECT {items} FROM read_parquet([{paths}], {options})"
+
+
+def _output(schema: Schema, projection: Projection) -> list[tuple[NestedField, Source]]:
+    return list(zip(schema.fields, projection.sources, strict=True))
+
+
+def _by_name(schema: Schema, files: DataFiles, group: _Group, columns: frozenset[str] | None) -> str:
+    bound, told = [], []
+    for field, source in _output(schema, group.projection):
+        if source.column is None:
+            continue
+        bound.append(f"{literal(source.column)}: {literal(source.bound)}")
+        if source.expression == quote(source.column) and (columns is None or field.name in columns):
+            known = statistics(files, group.files, field, source.column)
+            if known is not None:
+                told.append(known)
+    options = _OPTIONS
+    if bound:
+        options += f", bound_schema = {{{', '.join(bound)}}}"
+        if told:
+            options += f", column_statistics = {{{', '.join(told)}}}"
+    return options
+
+
+def _ordered_paths(files: DataFiles, numbers: Ints) -> list[str]:
+    """Return the paths to open, first the file whose rows are nearest to the mean.
+
+    DuckDB takes the first file's rows times the number of files as its estimate.
+    """
+    rows = files.rows[numbers]
+    first = int(np.argmin(np.abs(rows - rows.mean())))
+    order = [first, *(i for i in range(len(numbers)) if i != first)]
+    return [_escaped(local_path(str(files.paths[numbers[i]]))) for i in order]
+
+
+def _escaped(path: str) -> str:
+    """Return the pattern that matches this path only: DuckDB reads ``*``, ``?`` and ``[`` as wildcards."""
+    if not any(sign in path for sign in "*?["):
+        return path
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in path)
+
+
+def _note(groups: list[_Group]) -> str:
+    if any(group.projection.by_id for group in groups):
+        how = "columns matched by field id"
+    elif len(groups) > 1 or not groups[0].projection.direct:
+        how = "columns cast per physical schema"
+    else:
+        return "columns matched by name"
+    reasons = [group.projection.reason for group in groups if group.projection.reason]
+    return f"{how}, because {reasons[0]}" if reasons else how

@@ -1,0 +1,217 @@
+"""What a Parquet file physically holds: its columns with field ids, names and kinds, from its footer.
+
+This module must not know table schemas, predicates or SQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.io import FileIO
+from pyiceberg.table.name_mapping import MappedField, NameMapping
+
+from scoter.catalog.manifests import Recent
+from scoter.errors import CorruptData, NotSupported
+
+_FIELD_ID = b"PARQUET:field_id"
+_PARALLEL_FOOTERS = 8
+
+
+@dataclass(frozen=True)
+class Column:
+    """One physical column: ``kind`` is a primitive's kind, or ``struct``, ``list`` or ``map``.
+
+    ``field_id`` is None where the file carries none. A list's child is its element; a map's two
+    children are key and value.
+    """
+
+    field_id: int | None
+    name: str
+    kind: str
+    children: tuple[Column, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a file, in file order."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def identified(self) -> bool:
+        """Whether any column carries a field id."""
+        return any(_ids(self.columns))
+
+    def named(self, mapping: NameMapping) -> Layout:
+        """Return this layout with the field ids that a name mapping gives to its names."""
+        return Layout(_mapped(self.columns, list(mapping)))
+
+
+class Layouts:
+    """Layouts of files, each footer read once; equal layouts are one object."""
+
+    def __init__(self, *, capacity: int = 1_000_000) -> None:
+        """Keep the layouts of up to ``capacity`` files."""
+        self._by_path: Recent[str, Layout] = Recent(capacity)
+        self._shared: dict[Layout, Layout] = {}
+
+    def of(self, paths: Sequence[str], open_with: Callable[[], FileIO]) -> list[Layout]:
+        """Return the layout of each file; ``open_with`` is called only when a footer has to be read.
+
+        Raises CorruptData for a file that is missing or not Parquet.
+        """
+        found = [self._by_path.get(path) for path in paths]
+        missing = [path for path, layout in zip(paths, found, strict=True) if layout is None]
+        if not missing:
+            return [layout for layout in found if layout is not None]
+        io = open_with()
+        if len(missing) > 2:
+            with ThreadPoolExecutor(_PARALLEL_FOOTERS) as pool:
+                read = list(pool.map(lambda path: _read(path, io), missing))
+        else:
+            read = [_read(path, io) for path in missing]
+        fresh = {}
+        for path, layout in zip(missing, read, strict=True):
+            fresh[path] = self._shared.setdefault(layout, layout)
+            self._by_path.put(path, fresh[path])
+        return [fresh[path] if layout is None else layout for path, layout in zip(paths, found, strict=True)]
+
+
+def local_path(location: str) -> str:
+    """Return the path that opens a file: ``file:`` URIs lose their scheme, others stay as they are.
+
+    Iceberg's locations are not percent-encoded.
+
+    >>> local_path("file:///lake/a b.parquet")
+    '/lake/a b.parquet'
+    """
+    for prefix in ("file://", "file:"):
+        if location.startswith(prefix):
+            return location[len(prefix) :]
+    return location
+
+
+def _read(location: str, io: FileIO) -> Layout:
+    path = local_path(location)
+    try:
+        if "://" not in path:
+            return _layout(pq.ParquetFile(path))
+        with io.new_input(location).open() as stream:
+            return _layout(pq.ParquetFile(stream))
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptData("a data file of the table is missing or is not a Parquet file") from error
+
+
+def _layout(file: pq.ParquetFile) -> Layout:
+    leaves = (file.schema.column(i) for i in range(len(file.schema)))
+    return Layout(tuple(_column(field, leaves) for field in file.schema_arrow))
+
+
+def _column(field: pa.Field, leaves: Iterator[pq.ColumnSchema]) -> Column:
+    number = (field.metadata or {}).get(_FIELD_ID)
+    field_id = int(number) if number is not None and int(number) >= 0 else None
+    kind = field.type
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if pa.types.is_struct(kind):
+        children = tuple(_column(kind.field(i), leaves) for i in range(kind.num_fields))
+        return Column(field_id, field.name, "struct", children)
+    if pa.types.is_map(kind):
+        pair = (_column(kind.key_field, leaves), _column(kind.item_field, leaves))
+        return Column(field_id, field.name, "map", pair)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return Column(field_id, field.name, "list", (_column(kind.value_field, leaves),))
+    return Column(field_id, field.name, _kind(next(leaves)))
+
+
+_PLAIN = {
+    "BOOLEAN": "boolean",
+    "INT32": "int",
+    "INT64": "long",
+    "FLOAT": "float",
+    "DOUBLE": "double",
+    "BYTE_ARRAY": "binary",
+    # DuckDB reads the old 96 bit timestamps as TIMESTAMP, which is the instant in UTC.
+    "INT96": "timestamp",
+}
+
+
+_ANNOTATED = {"String": "string", "Enum": "string", "JSON": "string", "Date": "date", "UUID": "uuid"}
+
+
+def _kind(leaf: pq.ColumnSchema) -> str:
+    logical: dict[str, Any] = json.loads(leaf.logical_type.to_json())
+    name = str(logical["Type"])
+    match name:
+        case "Int":
+            kind = _integer(int(logical["bitWidth"]), signed=bool(logical["isSigned"]))
+        case "Decimal":
+            kind = f"decimal({logical['precision']}, {logical['scale']})"
+        case "Time" | "Timestamp" if logical["timeUnit"] == "nanoseconds":
+            kind = f"{name.lower()} in nanoseconds"
+        case "Timestamp":
+            # Old annotations say nothing of zones; DuckDB reads them as TIMESTAMP.
+            zoned = logical["isAdjustedToUTC"] and not logical.get("is_from_converted_type")
+            kind = "timestamptz" if zoned else "timestamp"
+        case "None" | "Undefined" | "Null" if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY":
+            kind = f"fixed[{leaf.length}]"
+        case "None" | "Undefined" | "Null":
+            kind = _PLAIN.get(leaf.physical_type, str(leaf.physical_type))
+        case _:
+            kind = _ANNOTATED.get(name, name.lower())
+    return kind
+
+
+def _integer(width: int, *, signed: bool) -> str:
+    if signed:
+        return "long" if width == 64 else "int"
+    return {64: "unsigned long", 32: "unsigned int"}.get(width, "int")
+
+
+def _ids(columns: tuple[Column, ...]) -> Iterator[bool]:
+    for column in columns:
+        yield column.field_id is not None
+        yield from _ids(column.children)
+
+
+def _mapped(columns: tuple[Column, ...], fields: list[MappedField]) -> tuple[Column, ...]:
+    by_name = {name: field for field in fields for name in field.names}
+    mapped = []
+    for column in columns:
+        field = by_name.get(column.name)
+        if field is None:
+            mapped.append(column)
+            continue
+        parts = _with_standard_names(column)
+        children = _mapped(parts, list(field.fields)) if column.children else ()
+        mapped.append(replace(column, field_id=field.field_id, children=children))
+    return tuple(mapped)
+
+
+def _with_standard_names(column: Column) -> tuple[Column, ...]:
+    """Return a column's children under the names that name mappings use for list and map parts."""
+    if column.kind == "list":
+        return (replace(column.children[0], name="element"),)
+    if column.kind == "map":
+        key, value = column.children
+        return (replace(key, name="key"), replace(value, name="value"))
+    return column.children
+
+
+def refuse_ambiguous(names: Sequence[str], where: str) -> None:
+    """Raise NotSupported when two names differ by case only: SQL can not tell them apart."""
+    seen: dict[str, str] = {}
+    for name in names:
+        folded = name.casefold()
+        if folded in seen:
+            raise NotSupported(
+                f'{where} has columns "{seen[folded]}" and "{name}", which differ only by case',
+                hint="rename one of them with another engine",
+            )
+        seen[folded] = name
