@@ -1,0 +1,206 @@
+"""Model calls as DuckDB functions over one STRUCT argument.
+
+This module must not know catalogs, names of models or SQL text; it is told artifacts and signatures.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256 as digest
+from typing import Any
+
+import duckdb
+import onnxruntime
+import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
+
+from scoter.errors import Cancelled, ModelFailed, ScoterError
+from scoter.udfs import batches
+from scoter.udfs.sessions import Loaded, Sessions, reason
+from scoter.udfs.signature import Signature
+from scoter.udfs.tensors import arrow_type
+
+_FATAL_ONLY = 4
+
+
+@dataclass(frozen=True)
+class Function:
+    """One model call: which file, read how, and which of its results.
+
+    ``kind`` is predict, proba (a MAP of all classes) or proba_class (one class, ``class_label``).
+    """
+
+    sha256: str
+    signature: Signature
+    kind: str = "predict"
+    class_label: str | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """The SQL name: the same for the same file, signature and result, and only then."""
+        parts = [self.sha256, self.signature.to_json(), self.kind, self.class_label]
+        return f"predict_{digest(json.dumps(parts).encode()).hexdigest()[:32]}"
+
+    @property
+    def argument_type(self) -> str:
+        """DuckDB's type of the one argument: fields i0, i1, … in the signature's order."""
+        fields = ", ".join(f"i{place} {each.type}" for place, each in enumerate(self.signature.inputs))
+        return f"STRUCT({fields})"
+
+    @property
+    def return_type(self) -> str:
+        """DuckDB's type of the result; raises NotSupported when the model has no such result."""
+        match self.kind:
+            case "predict":
+                return self.signature.predict_type()
+            case "proba":
+                return self.signature.proba_type()
+        self.signature.proba_type()
+        return "DOUBLE"
+
+
+class Run:
+    """What all model calls of one statement share: counters, the first error, and the way to end them.
+
+    One DuckDB instance runs one statement at a time; ``begin`` starts the next.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the last statement."""
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = _FATAL_ONLY
+        with self._lock:
+            self.options = options
+            self.rows = 0
+            self.skipped = 0
+            self.error: Exception | None = None
+            self.cancelled = False
+
+    def cancel(self) -> None:
+        """End model calls that are running, from any thread, and refuse further ones."""
+        with self._lock:
+            self.cancelled = True
+            self.options.terminate = True
+
+    def count(self, rows: int, skipped: int) -> None:
+        """Add rows that were given and rows among them whose result is NULL for a NULL input."""
+        with self._lock:
+            self.rows += rows
+            self.skipped += skipped
+
+    def fail(self, error: Exception) -> None:
+        """Keep the first error: DuckDB passes on no more than its text."""
+        with self._lock:
+            if self.error is None:
+                self.error = error
+
+
+def register(
+    connection: duckdb.DuckDBPyConnection,
+    function: Function,
+    sessions: Sessions,
+    run: Run,
+    *,
+    volatile: bool = False,
+) -> None:
+    """Create ``function`` on a connection's instance under its name, ``_v`` appended when volatile.
+
+    A volatile function is never folded or run while a statement is only planned. What a call raises
+    is kept in ``run.error``. Raises NotSupported when the model has no such result, and
+    duckdb.CatalogException when the function exists.
+    """
+    connection.create_function(
+        function.name + ("_v" if volatile else ""),
+        _scorer(function, sessions, run),
+        [connection.type(function.argument_type)],
+        connection.type(function.return_type),
+        type=PythonUDFType.ARROW,
+        null_handling=FunctionNullHandling.SPECIAL,
+        side_effects=volatile,
+    )
+
+
+def _scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.ChunkedArray], pa.Array]:
+    signature = function.signature
+    target = arrow_type(function.return_type)
+    wanted = _wanted(function)
+    finish = _finisher(function)
+    # The session may be let go and loaded again between calls; its layout goes with it.
+    known: list[tuple[Loaded, batches.Layout]] = []
+
+    def layout_of(loaded: Loaded) -> batches.Layout:
+        if not known or known[0][0] is not loaded:
+            known[:] = [(loaded, batches.Layout(signature, loaded.session))]
+        return known[0][1]
+
+    def score(rows: pa.ChunkedArray) -> pa.Array:
+        struct = rows.chunk(0) if rows.num_chunks == 1 else rows.combine_chunks()
+        total = len(struct)
+        if not total:
+            return pa.nulls(0, target)
+        loaded = sessions.get(function.sha256)
+        layout = layout_of(loaded)
+        batch = pa.RecordBatch.from_struct_array(struct)
+        kept = None
+        feeds = layout.plain(batch)
+        if feeds is None:
+            rest = layout.without_nulls(batch)
+            batch, kept = rest.batch, rest.kept
+            if not batch.num_rows:
+                run.count(total, total)
+                return pa.nulls(total, target)
+            feeds = layout.feeds(batch)
+        result = _infer(loaded, wanted, feeds, run)
+        run.count(total, total - batch.num_rows)
+        scored = finish(result, batch.num_rows)
+        return scored if kept is None else batches.spread(scored, kept)
+
+    def call(rows: pa.ChunkedArray) -> pa.Array:
+        try:
+            return score(rows)
+        except ScoterError as error:
+            run.fail(error)
+            raise
+        except Exception as error:
+            failure = ModelFailed(f"the model failed: {reason(error)}")
+            failure.__cause__ = error
+            run.fail(failure)
+            raise failure from error
+
+    return call
+
+
+def _infer(loaded: Loaded, wanted: list[str], feeds: batches.Feeds, run: Run) -> Any:
+    if run.cancelled:
+        raise Cancelled("the statement was cancelled")
+    try:
+        return loaded.session.run(wanted, feeds, run.options)[0]
+    except Exception as error:
+        if run.cancelled:
+            raise Cancelled("the statement was cancelled") from error
+        raise ModelFailed(f"the model failed: {reason(error)}") from error
+
+
+def _wanted(function: Function) -> list[str]:
+    signature = function.signature
+    output = signature.primary if function.kind == "predict" else signature.probabilities
+    return [output.name] if output is not None else []
+
+
+def _finisher(function: Function) -> Callable[[Any, int], pa.Array]:
+    signature = function.signature
+    if function.kind == "proba_class":
+        place = signature.label_index(function.class_label or "")
+        return lambda result, rows: batches.probability(result, place, rows)
+    if function.kind == "proba" or signature.primary.role == "probabilities":
+        return lambda result, rows: batches.probabilities(result, signature.labels, rows)
+    text = function.return_type
+    return lambda result, rows: batches.column(result, text, rows)

@@ -1,0 +1,180 @@
+"""Changes to a checked model that make it answer with plain tensors and right labels.
+
+This module must not know sessions, signatures or rows. Its result depends on the model alone, so
+that the sandbox and the service run the same graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnx.onnx_ml_pb2 import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+from scoter.errors import InvalidModel
+
+_DEFAULT_OPSET = 13  # for models that import ai.onnx.ml alone; the operators added here exist since 1
+BATCH = "rows"
+
+
+def prepare(model: ModelProto) -> ModelProto:
+    """Change ``model`` in place and return it.
+
+    ZipMap at a graph output becomes the tensor it was made from, a batch dimension that is fixed to
+    one row is set free, and labels of binary tree ensembles are taken from the scores where ONNX
+    Runtime takes them from the wrong place. Raises InvalidModel where a right label can not be had.
+    """
+    outputs = {output.name for output in model.graph.output}
+    graph = model.graph
+    for node in graph.node:
+        if node.op_type == "ZipMap" and node.output and node.output[0] in outputs:
+            _zipmap_to_tensor(node, graph)
+    _repair_nodes(graph.node)
+    for function in model.functions:
+        _repair_nodes(function.node)
+    _free_batch(graph)
+    if not any(opset.domain in ("", "ai.onnx") for opset in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("", _DEFAULT_OPSET))
+    return model
+
+
+def zipmap_labels(model: ModelProto) -> dict[str, tuple[str | int, ...]]:
+    """Return the class labels of each graph output that a ZipMap makes, before ``prepare``."""
+    outputs = {output.name for output in model.graph.output}
+    return {
+        node.output[0]: class_labels(node)
+        for node in model.graph.node
+        if node.op_type == "ZipMap" and node.output and node.output[0] in outputs
+    }
+
+
+def class_labels(node: NodeProto) -> tuple[str | int, ...]:
+    """Return the class labels among a node's attributes, in the order of its scores; () if none."""
+    for attribute in node.attribute:
+        if attribute.name == "classlabels_strings" and attribute.strings:
+            return tuple(text.decode("utf-8", "replace") for text in attribute.strings)
+        if attribute.name in ("classlabels_int64s", "classlabels_ints") and attribute.ints:
+            return tuple(attribute.ints)
+    return ()
+
+
+def _zipmap_to_tensor(node: NodeProto, graph: GraphProto) -> None:
+    output = next(output for output in graph.output if output.name == node.output[0])
+    element = output.type.sequence_type.elem_type.map_type.value_type.tensor_type.elem_type
+    width = len(class_labels(node))
+    output.type.CopyFrom(
+        helper.make_tensor_type_proto(element or TensorProto.FLOAT, [BATCH, width or "classes"])
+    )
+    node.op_type, node.domain = "Identity", ""
+    del node.attribute[:]
+
+
+def _attribute(node: NodeProto, name: str) -> AttributeProto | None:
+    return next((each for each in node.attribute if each.name == name), None)
+
+
+def _repair_nodes(nodes: MutableSequence[NodeProto]) -> None:
+    """Take binary tree ensembles' labels from their scores, in a node list and its subgraphs."""
+    at = 0
+    while at < len(nodes):
+        node = nodes[at]
+        for attribute in node.attribute:
+            for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                _repair_nodes(graph.node)
+        at += 1
+        if node.op_type == "TreeEnsembleClassifier" and _labels_go_wrong(node):
+            for added in _labels_from_scores(node, at):
+                nodes.insert(at, added)
+                at += 1
+
+
+def _labels_go_wrong(node: NodeProto) -> bool:
+    """Say whether the runtime derives this ensemble's label wrongly.
+
+    With two classes it expects weights for one of them and compares that sum with a threshold. A file
+    may also hold weights for both; then the operator's definition is the greater sum, while the
+    runtime goes on comparing the second sum with zero.
+    """
+    ids = _attribute(node, "class_ids")
+    return bool(
+        len(class_labels(node)) == 2 and ids is not None and len(set(ids.ints)) == 2 and node.output[0]
+    )
+
+
+_POST_TRANSFORMS = {b"": None, b"NONE": None, b"SOFTMAX": "Softmax", b"LOGISTIC": "Sigmoid"}
+
+
+def _labels_from_scores(node: NodeProto, at: int) -> list[NodeProto]:
+    """Return nodes that give labels[argmax(sums)] under the name of the node's label output.
+
+    The sums are compared before the post-transform, which then becomes an operator of its own:
+    afterwards two different sums may have rounded to the same score.
+    """
+    transform = _attribute(node, "post_transform")
+    kind = transform.s if transform is not None else b"NONE"
+    if kind not in _POST_TRANSFORMS:
+        raise InvalidModel(
+            "the labels of a binary tree ensemble with two sums and the post-transform "
+            f"{kind[:32].decode('ascii', 'replace')} can not be computed reliably",
+            hint="export it with one sum, or with the post-transform SOFTMAX, LOGISTIC or NONE",
+        )
+    if len(node.output) < 2:
+        node.output.append("")
+    label, scores = node.output
+    prefix = f"scoter_{at}_{label}"
+    labels = class_labels(node)
+    values = numpy_helper.from_array(
+        np.array(labels, dtype=object if isinstance(labels[0], str) else np.int64)
+    )
+    added = [
+        helper.make_node("ArgMax", [f"{prefix}_sums"], [f"{prefix}_place"], axis=1, keepdims=0),
+        helper.make_node("Constant", [], [f"{prefix}_labels"], value=values),
+        helper.make_node("Gather", [f"{prefix}_labels", f"{prefix}_place"], [label], axis=0),
+    ]
+    node.output[0], node.output[1] = f"{prefix}_unused", f"{prefix}_sums"
+    if transform is not None:
+        transform.s = b"NONE"
+    if scores:
+        kind_of = _POST_TRANSFORMS[kind]
+        if kind_of == "Softmax":
+            added.append(helper.make_node("Softmax", [f"{prefix}_sums"], [scores], axis=1))
+        else:
+            added.append(helper.make_node(kind_of or "Identity", [f"{prefix}_sums"], [scores]))
+    return added
+
+
+def _free_batch(graph: GraphProto) -> None:
+    """Let models that were exported for a batch of one row take any number; the dry run proves it."""
+    constants = {each.name for each in graph.initializer}
+    freed = False
+    for value in graph.input:
+        shape = value.type.tensor_type.shape
+        if value.name not in constants and len(shape.dim) > 1 and shape.dim[0].dim_value == 1:
+            shape.dim[0].dim_param = BATCH
+            freed = True
+    if freed:
+        del graph.value_info[:]
+        for value in graph.output:
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.ClearField("shape")
+
+
+def constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """Return the graph's initializers and Constant tensors by name."""
+    found = {each.name: each for each in model.graph.initializer}
+    for node in model.graph.node:
+        value = _attribute(node, "value")
+        if node.op_type == "Constant" and value is not None:
+            found[node.output[0]] = value.t
+    return found
+
+
+def values_of(tensor: onnx.TensorProto) -> tuple[str | int, ...]:
+    """Return the values of a flat tensor of strings or integers; () for any other."""
+    if tensor.data_type == TensorProto.STRING:
+        return tuple(text.decode("utf-8", "replace") for text in tensor.string_data)
+    if tensor.data_type in (TensorProto.INT64, TensorProto.INT32):
+        return tuple(int(each) for each in numpy_helper.to_array(tensor).ravel())
+    return ()

@@ -1,0 +1,111 @@
+"""Loaded models: one ONNX Runtime session for each file, the least recently used let go first.
+
+This module must not know SQL, signatures or connections.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import onnxruntime
+from onnx.onnx_ml_pb2 import ModelProto
+
+from scoter.errors import ModelFailed
+from scoter.udfs.artifacts import Artifacts
+from scoter.udfs.preparation import prepare
+
+_FATAL_ONLY = 4
+
+
+def open_session(prepared: bytes, *, threads: int) -> onnxruntime.InferenceSession:
+    """Return a CPU session of a prepared model with ``threads`` threads inside one call."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(prepared, options, providers=["CPUExecutionProvider"])
+
+
+_PATH = re.compile(r"(?:[A-Za-z]:)?(?:/[\w.+-]+){2,}(?::\d+)?")
+_PREAMBLE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+
+
+def reason(error: BaseException) -> str:
+    """Return what ONNX Runtime says, as one short line without its source paths."""
+    text = _PREAMBLE.sub("", " ".join(str(error).split()))
+    return _PATH.sub("…", text)[:300] or type(error).__name__
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A session, its artifact's sha256 and the bytes that it is counted with."""
+
+    sha256: str
+    session: onnxruntime.InferenceSession
+    size: int
+
+
+class Sessions:
+    """Sessions by sha256 of the artifact, at most ``cache_bytes`` of model files.
+
+    ``threads`` is the number of threads inside one call; 1 means that a call runs on its caller's
+    thread alone and parallelism comes from callers. The most recently used model always stays.
+    """
+
+    def __init__(self, artifacts: Artifacts, cache_bytes: int, *, threads: int = 1) -> None:
+        self._artifacts = artifacts
+        self._cache_bytes = cache_bytes
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._loading: dict[str, threading.Lock] = {}
+        self._bytes = 0
+
+    def get(self, sha256: str) -> Loaded:
+        """Return the session of an artifact, loading it once however many threads ask.
+
+        Raises CorruptData when the artifact is missing or changed, ModelFailed when ONNX Runtime
+        does not accept it any more.
+        """
+        with self._lock:
+            found = self._loaded.get(sha256)
+            if found is not None:
+                self._loaded.move_to_end(sha256)
+                return found
+            gate = self._loading.setdefault(sha256, threading.Lock())
+        with gate:
+            with self._lock:
+                found = self._loaded.get(sha256)
+            if found is not None:
+                return found
+            loaded = self._load(sha256)
+            with self._lock:
+                self._loaded[sha256] = loaded
+                self._bytes += loaded.size
+                self._loading.pop(sha256, None)
+                while self._bytes > self._cache_bytes and len(self._loaded) > 1:
+                    _, dropped = self._loaded.popitem(last=False)
+                    self._bytes -= dropped.size
+            return loaded
+
+    def forget(self, sha256: str) -> None:
+        """Let a session go, as after its model was dropped; calls that hold it finish."""
+        with self._lock:
+            dropped = self._loaded.pop(sha256, None)
+            if dropped is not None:
+                self._bytes -= dropped.size
+
+    def _load(self, sha256: str) -> Loaded:
+        data = self._artifacts.get(sha256)
+        try:
+            model = ModelProto()
+            model.ParseFromString(data)
+            prepared = prepare(model).SerializeToString()
+            session = open_session(prepared, threads=self._threads)
+        except Exception as error:
+            raise ModelFailed(f"the model can not be loaded: {reason(error)}") from error
+        return Loaded(sha256, session, len(data))
