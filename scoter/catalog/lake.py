@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlparse
@@ -41,6 +42,7 @@ from scoter.settings import Settings
 
 CreateTransaction = CreateTableTransaction
 
+_LENT = 2048  # files' readers kept for tables whose catalog lends the credentials
 _NO_PROPERTIES: Mapping[str, str] = {}
 _RESERVED_SCHEMAS = frozenset({"information_schema", "pg_catalog", "system"})
 # In a directory's name these would be read as a glob, a URI's query or fragment, or an escape.
@@ -60,7 +62,8 @@ class Lake:
         self._lock = threading.Lock()
         self._open: dict[str, Catalog] = {}
         self._embedded: Catalog | None = None
-        self._ios: dict[str, FileIO] = {}
+        self._ios: dict[str, FileIO] = {}  # by catalog and scheme
+        self._lent: OrderedDict[str, FileIO] = OrderedDict()  # those that a catalog's server configured
         self._settings = dict(settings.catalogs)
         self.default_catalog = settings.catalog
         self._warehouse = settings.warehouse
@@ -199,14 +202,12 @@ class Lake:
 
     def io(self, location: str | TableMetadata) -> FileIO:
         """Return what reads and writes the files of a table, by a location in it or its metadata."""
-        if not isinstance(location, str):
-            known = self._ios.get(str(location.table_uuid))
-            if known is not None:
-                return known
-            location = location.location
-        known = self._ios.get(location)
+        key = location if isinstance(location, str) else str(location.table_uuid)
+        known = self._lent.get(key)
         if known is not None:
             return known
+        if not isinstance(location, str):
+            location = location.location
         for attached in list(self._open.values()):
             warehouse = attached.properties.get("warehouse")
             if warehouse and location.startswith(warehouse.rstrip("/") + "/"):
@@ -385,6 +386,14 @@ class Lake:
                 self._ios[f"{key}\0{scheme}"] = found
             return found
 
+    def _remember(self, table: Table) -> None:
+        with self._lock:
+            for key in (table.metadata_location, str(table.metadata.table_uuid)):
+                self._lent[key] = table.io
+                self._lent.move_to_end(key)
+            while len(self._lent) > _LENT:
+                self._lent.popitem(last=False)
+
     def _resolve(self, names: Iterable[TableName]) -> dict[TableName, Found]:
         found: dict[TableName, Found] = {}
         by_database: dict[sa.Engine, list[tuple[TamedSql, TableName]]] = {}
@@ -401,8 +410,7 @@ class Lake:
             if loaded is not None:
                 stored = TableName(attached.name, ".".join(loaded.name()[:-1]), loaded.name()[-1])
                 found[name] = Found(stored, loaded.metadata_location, loaded)
-                self._ios[loaded.metadata_location] = loaded.io
-                self._ios[str(loaded.metadata.table_uuid)] = loaded.io
+                self._remember(loaded)
         for engine, asked in by_database.items():
             with translated("the catalog"):
                 found |= select(engine, asked)
