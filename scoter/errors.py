@@ -70,7 +70,8 @@ class ScoterError(Exception):
         message = self.message.strip().rstrip(".")
         parts = [f"[{self.sqlstate}] {self.condition}: {message}{place}."]
         if self.hint:
-            parts.append(f"Hint: {self.hint.strip().rstrip('.')}.")
+            hint = self.hint.strip().rstrip(".")
+            parts.append(f"Hint: {hint}" if hint.endswith("?") else f"Hint: {hint}.")
         if self.query_id:
             parts.append(f"Query id {self.query_id}")
         return " ".join(parts)

@@ -5,6 +5,9 @@ This module must not know which tables, models and functions exist, nor which ma
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import ClassVar
+
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError
@@ -18,18 +21,28 @@ from scoter.errors import InternalError, NotSupported, Span, SyntaxError_, TooCo
 
 MAX_TOKENS = 200_000
 MAX_DEPTH = 400
+_PLAIN_NUMBERS = "write numbers with decimal digits, and a space before a name"
 
 
 class Scoter(DuckDB):
     """DuckDB's SQL with models, time travel and the statements of a lake."""
 
+    # Subscripts stay as written.
+    INDEX_OFFSET = 0
+    NORMALIZE_FUNCTIONS = "lower"
+
     class Tokenizer(DuckDB.Tokenizer):
         # A command token would swallow the rest of the statement as one opaque text.
-        COMMANDS: set[TokenType] = set()
+        COMMANDS: ClassVar[set[TokenType]] = set()
+        HEX_STRINGS: ClassVar[list[str | tuple[str, str]]] = [("x'", "'"), ("X'", "'")]
 
     Parser = QueryGrammar
 
     Generator = Writing
+
+    def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
+        """Leave a JSON path as it was written: 'a.b' is one key, '$.a.b' are two."""
+        return path
 
 
 def parse(sql: str, max_bytes: int) -> exp.Expr:
@@ -77,6 +90,7 @@ def _tokens(sql: str, dialect: Scoter) -> list[Token]:
         tokens = dialect.tokenize(sql)
     except TokenError as error:
         raise SyntaxError_("the text ends inside a string, a quoted name or a comment") from error
+    _no_glued_numbers(tokens, sql)
     # Comments must neither steer the parser nor reach the generated text.
     for token in tokens:
         token.comments = []
@@ -92,6 +106,19 @@ def _tokens(sql: str, dialect: Scoter) -> list[Token]:
                 "several statements in one call", hint="send them one by one", span=place(token)
             )
     return tokens
+
+
+def _no_glued_numbers(tokens: list[Token], sql: str) -> None:
+    # DuckDB reads 0xFF as 0 named "xFF", which nobody means.
+    for before, token in pairwise(tokens):
+        number = before.token_type == TokenType.NUMBER and before.end + 1 == token.start
+        if number and token.token_type == TokenType.VAR:
+            raise SyntaxError_(
+                f'"{before.text}{token.text}" is not a number', hint=_PLAIN_NUMBERS, span=place(before)
+            )
+    for token in tokens:
+        if token.token_type == TokenType.HEX_STRING and sql[token.start] == "0":
+            raise SyntaxError_("a hexadecimal number", hint=_PLAIN_NUMBERS, span=place(token))
 
 
 def _measure(tokens: list[Token]) -> None:

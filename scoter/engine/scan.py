@@ -70,7 +70,7 @@ class Scans:
         self,
         metadata: TableMetadata,
         snapshot_id: int | None,
-        predicate: exp.Expression | None = None,
+        predicate: exp.Expr | None = None,
         columns: frozenset[str] | None = None,
         *,
         name: str = "the table",
@@ -97,7 +97,7 @@ class Scans:
         if found is None:
             refuse_ambiguous([field.name for field in schema.fields], name)
             files = self._manifests.files(metadata, snapshot_id)
-            _refuse_unreadable(files, name)
+            refuse_unreadable(files, name)
             kept = kept_files(files, metadata, schema, predicate)
             groups = self._groups(_Table(metadata, schema, name), files, kept) if len(kept) else []
             found = _scan(schema, files, kept, groups, columns)
@@ -187,7 +187,8 @@ def schema_at(metadata: TableMetadata, snapshot_id: int | None) -> Schema:
     return found or metadata.schema()
 
 
-def _refuse_unreadable(files: DataFiles, name: str) -> None:
+def refuse_unreadable(files: DataFiles, name: str) -> None:
+    """Raise NotSupported for delete files and for data that is not Parquet."""
     if files.deletes:
         kinds = " and ".join(sorted({str(delete.kind) for delete in files.deletes}))
         raise NotSupported(

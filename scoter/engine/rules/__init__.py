@@ -1,1 +1,4 @@
-"""Rewrite rules: pure functions from AST to AST, one file each."""
+"""Rewrite rules: functions from syntax tree to syntax tree, one file each.
+
+The order in which they run stands in scoter/engine/pipeline.py.
+"""

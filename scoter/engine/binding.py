@@ -1,0 +1,329 @@
+"""Bind a statement to types without reading a file or opening a model.
+
+Tables are replaced by typed empty relations and model calls by typed NULLs, and DuckDB's own binder
+answers: result columns, parameter types, and the types of every model call's arguments.
+This module must not know where tables live or how models run.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+from sqlglot import exp
+
+from scoter.engine.dialect import to_duckdb
+from scoter.engine.statements import span_of
+from scoter.engine.translate import translate
+from scoter.engine.types import literal, quote
+from scoter.errors import UnknownParameterType
+
+_MARK = "scoter_mark_"
+Columns = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What DuckDB's binder says of a query: column names, types, and types as DuckDB writes them."""
+
+    names: tuple[str, ...]
+    types: tuple[exp.DataType, ...]
+    texts: tuple[str, ...]
+
+
+class Binder:
+    """A locked DuckDB without files, functions or tables of ours, shared by all threads."""
+
+    def __init__(self) -> None:
+        self._instance = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "512MB"})
+        for setting in (
+            "SET TimeZone='UTC'",
+            "SET temp_directory=''",
+            "SET enable_external_access=false",
+            "SET autoinstall_known_extensions=false",
+            "SET autoload_known_extensions=false",
+            "SET python_enable_replacements=false",
+            "SET lock_configuration=true",
+        ):
+            self._instance.execute(setting)
+        self._local = threading.local()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the instance."""
+        self._instance.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            with self._lock:
+                cursor = self._instance.cursor()
+            self._local.cursor = cursor
+        return cursor
+
+    def columns(self, query: exp.Expression, origin: exp.Expression) -> Binding:
+        """Return the result columns of ``query``, which has no tables, calls or parameters of ours left.
+
+        Raises the translation of what DuckDB's binder says, with places from ``origin``.
+        """
+        try:
+            relation = self._cursor().sql(to_duckdb(query))
+        except duckdb.Error as error:
+            raise translate(error, origin) from error
+        texts = tuple(str(kind) for kind in relation.types)
+        return Binding(tuple(relation.columns), tuple(data_type(text) for text in texts), texts)
+
+    def constant(self, expression: exp.Expression, kind: str, timezone: str) -> Any:
+        """Return the value of a constant expression cast to ``kind`` in the session's time zone."""
+        inner = to_duckdb(expression)
+        if kind == "TIMESTAMPTZ":
+            # A text or a TIMESTAMP without zone means the session's wall clock.
+            sql = (
+                f"SELECT epoch_us(CASE WHEN typeof({inner}) = 'TIMESTAMP WITH TIME ZONE' "
+                f"THEN CAST({inner} AS TIMESTAMPTZ) "
+                f"ELSE timezone({literal(timezone)}, CAST({inner} AS TIMESTAMP)) END)"
+            )
+            text = expression.name if isinstance(expression, exp.Literal) else ""
+            if text and (text.endswith("Z") or "+" in text[10:] or "-" in text[10:]):
+                sql = f"SELECT epoch_us(CAST({inner} AS TIMESTAMPTZ))"
+        else:
+            sql = f"SELECT CAST({inner} AS {kind})"
+        try:
+            row = self._cursor().execute(sql).fetchone()
+        except duckdb.Error as error:
+            raise translate(error, expression) from error
+        return row[0] if row else None
+
+    def serialise(self, query: exp.Expression) -> dict[str, Any]:
+        """Return DuckDB's unoptimised logical plan as JSON; ``{"error": true, …}`` where it has none."""
+        row = self._cursor().execute("SELECT json_serialize_plan(?::VARCHAR)", [to_duckdb(query)]).fetchone()
+        found: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+        return found
+
+
+def empty_relation(columns: Columns) -> exp.Expression:
+    """Return a query of no rows with the given (name, DuckDB type) columns."""
+    if not columns:
+        return exp.Var(this="(SELECT NULL AS none WHERE false)")
+    parts = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in columns)
+    return exp.Var(this=f"(SELECT {parts} WHERE false)")
+
+
+def typed_null(kind: str) -> exp.Expression:
+    """Return ``CAST(NULL AS kind)``."""
+    return exp.Cast(this=exp.Null(), to=data_type(kind).copy())
+
+
+@lru_cache(maxsize=4096)
+def data_type(text: str) -> exp.DataType:
+    """Return the AST of a DuckDB type text; share it, do not change it."""
+    if text.strip('"').upper() in {"NULL", "SQLNULL"}:
+        return exp.DataType(this=exp.DataType.Type.NULL)
+    if text.upper().startswith(("ENUM(", "UNION(")):
+        return exp.DataType(this=exp.DataType.Type.USERDEFINED, kind=text)
+    return exp.DataType.build(text, dialect="duckdb", udt=True)
+
+
+def marked(expression: exp.Expression, key: str) -> exp.Expression:
+    """Return ``expression`` wrapped so that its type can be read from the serialised plan under ``key``."""
+    name = _MARK + key
+    return exp.Anonymous(
+        this="struct_extract",
+        expressions=[
+            exp.Anonymous(
+                this="struct_pack",
+                expressions=[exp.PropertyEQ(this=exp.to_identifier(name), expression=expression)],
+            ),
+            exp.Literal.string(name),
+        ],
+    )
+
+
+def marker_types(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return the DuckDB type text of everything that ``marked`` wrapped, by key."""
+    found: dict[str, str] = {}
+    for node in _walk(plan):
+        if isinstance(node.get("first"), str) and node["first"].startswith(_MARK):
+            found[node["first"].removeprefix(_MARK)] = _type_text(node["second"])
+    return found
+
+
+def parameter_types(plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return the DuckDB type text of every parameter that DuckDB could type, by identifier."""
+    found: dict[str, str] = {}
+    for node in _walk(plan):
+        if node.get("type") == "VALUE_PARAMETER" and node.get("return_type"):
+            text = _type_text(node["return_type"])
+            if text not in {"UNKNOWN", '"NULL"', "INVALID"}:
+                found[str(node.get("identifier"))] = text
+    return found
+
+
+def _walk(node: Any) -> Iterator[dict[str, Any]]:
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, dict):
+            yield top
+            stack.extend(top.values())
+        elif isinstance(top, list):
+            stack.extend(top)
+
+
+def _type_text(kind: Mapping[str, Any]) -> str:
+    """Return DuckDB type text for a type in a serialised plan."""
+    tag = str(kind["id"])
+    info = kind.get("type_info") or {}
+    if info.get("alias") == "JSON":
+        return "JSON"
+    match tag:
+        case "DECIMAL":
+            return f"DECIMAL({info['width']}, {info['scale']})"
+        case "STRUCT":
+            parts = (f"{quote(c['first'])} {_type_text(c['second'])}" for c in info["child_types"])
+            return f"STRUCT({', '.join(parts)})"
+        case "LIST":
+            return f"{_type_text(info['child_type'])}[]"
+        case "ARRAY":
+            return f"{_type_text(info['child_type'])}[{info['size']}]"
+        case "MAP":
+            pair = info["child_type"]["type_info"]["child_types"]
+            return f"MAP({_type_text(pair[0]['second'])}, {_type_text(pair[1]['second'])})"
+        case "ENUM":
+            return "VARCHAR"
+        case "NULL" | "SQLNULL":
+            return '"NULL"'
+    return tag
+
+
+def infer_parameters(
+    binder: Binder, query: exp.Expression, names: tuple[str, ...], known: dict[str, str]
+) -> dict[str, str]:
+    """Return the DuckDB type of every parameter of ``query``.
+
+    ``known`` are types that the caller already has. First DuckDB's binder is asked; what it leaves
+    open takes the type of the operand beside it. Raises UnknownParameterType with a place and a hint.
+    """
+    types = dict(known)
+    missing = [name for name in names if name not in types]
+    if not missing:
+        return types
+    plan = binder.serialise(substitute(query, lambda node, name: _typed(node, types.get(name))))
+    if not plan.get("error"):
+        types |= {k: v for k, v in parameter_types(plan).items() if k not in types}
+    missing = [name for name in names if name not in types]
+    if missing:
+        types |= _from_siblings(binder, query, types)
+    for node in parameters_of(query):
+        if parameter_name(node) not in types:
+            raise UnknownParameterType(
+                f"the type of parameter {parameter_name(node)} can not be found from the statement",
+                hint=f"write CAST(${parameter_name(node)} AS type), or CAST(? AS type)",
+                span=span_of(node),
+            )
+    return types
+
+
+def _typed(node: exp.Expression, kind: str | None) -> exp.Expression:
+    return node if kind is None else typed_null(kind)
+
+
+def _from_siblings(binder: Binder, query: exp.Expression, types: Mapping[str, str]) -> dict[str, str]:
+    """Type parameters by the operand beside them, as `id + ?` takes the type of id."""
+    found: dict[str, str] = {}
+    probe = query.copy()
+    asked: dict[str, str] = {}
+    for number, node in enumerate(list(parameters_of(probe))):
+        name = parameter_name(node)
+        if name in types or name in found:
+            continue
+        parent = node.parent
+        while isinstance(parent, exp.Paren | exp.Neg):
+            parent = parent.parent
+        if isinstance(parent, exp.Interval):
+            found[name] = "BIGINT"
+            continue
+        sibling = _sibling(parent, node)
+        if sibling is not None and not list(parameters_of(sibling)):
+            asked[str(number)] = name
+            sibling.replace(marked(sibling.copy(), str(number)))
+    if asked:
+        plan = binder.serialise(
+            substitute(probe, lambda _, name: typed_null(types.get(name) or found.get(name) or '"NULL"'))
+        )
+        if not plan.get("error"):
+            for key, kind in marker_types(plan).items():
+                if kind not in {'"NULL"', "UNKNOWN"} and key in asked:
+                    found.setdefault(asked[key], kind)
+    return found
+
+
+def _sibling(parent: exp.Expression | None, node: exp.Expression) -> exp.Expression | None:
+    """Return the operand whose type a parameter takes; None where that would be a guess."""
+    candidates: list[exp.Expression] = []
+    if isinstance(parent, exp.Binary):
+        candidates = [parent.left, parent.right]
+    elif isinstance(parent, exp.Between):
+        candidates = [parent.this, parent.args["low"], parent.args["high"]]
+    elif isinstance(parent, exp.In):
+        candidates = [parent.this]
+    elif isinstance(parent, exp.Coalesce):
+        candidates = [parent.this, *parent.expressions]
+    elif isinstance(parent, exp.If):
+        case = parent.parent
+        if isinstance(case, exp.Case) and parent.args.get("true") is node:
+            candidates = [i.args["true"] for i in case.args["ifs"]]
+            default = case.args.get("default")
+            candidates += [default] if default is not None else []
+    elif isinstance(parent, exp.Case):
+        candidates = [i.args["true"] for i in parent.args["ifs"]]
+    for candidate in candidates:
+        if candidate is not node and not isinstance(candidate, exp.Placeholder):
+            return candidate
+    return None
+
+
+def parameters_of(tree: exp.Expression) -> Iterator[exp.Expression]:
+    """Yield every parameter node in the order of the text."""
+    yield from tree.find_all(exp.Placeholder, bfs=False)
+
+
+def parameter_name(node: exp.Expression) -> str:
+    """Return a parameter's identifier: '1' for the first `?` (numbered beforehand) or `$1`, else its name."""
+    return str(node.this)
+
+
+def number_parameters(tree: exp.Expression) -> tuple[str, ...]:
+    """Give every anonymous `?` its number, in place, and return the distinct names in order."""
+    names: list[str] = []
+    position = 0
+    for node in list(parameters_of(tree)):
+        if node.this is None:
+            position += 1
+            node.set("this", str(position))
+            names.append(str(position))
+        else:
+            names.append(parameter_name(node))
+    distinct = list(dict.fromkeys(names))
+    if all(name.isdigit() for name in distinct):
+        distinct.sort(key=int)
+    return tuple(distinct)
+
+
+def substitute(
+    query: exp.Expression, value: Callable[[exp.Expression, str], exp.Expression]
+) -> exp.Expression:
+    """Return a copy of ``query`` with every parameter replaced by ``value(node, name)``."""
+    copied = query.copy()
+    for node in list(parameters_of(copied)):
+        new = value(node, parameter_name(node))
+        if new is not node:
+            if node is copied:
+                return new
+            node.replace(new)
+    return copied

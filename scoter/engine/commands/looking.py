@@ -1,0 +1,230 @@
+"""SHOW and DESCRIBE: what the catalogs hold, as rows.
+
+This module must not know how anything is changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from scoter.catalog.models import ModelVersion
+from scoter.catalog.names import TableName
+from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
+from scoter.engine.resolve import Source, model_reference, resolve_model, table_name
+from scoter.engine.statements import (
+    DescribeModel,
+    DescribeTable,
+    ShowCatalogs,
+    ShowColumns,
+    ShowCreateTable,
+    ShowModels,
+    ShowSchemas,
+    ShowTables,
+    ShowVersions,
+    span_of,
+)
+from scoter.engine.types import duckdb_type, literal
+from scoter.errors import UndefinedCatalog, UndefinedSchema, closest
+from scoter.udfs.signature import Signature
+
+SIGNATURE: Columns = (
+    ("kind", "VARCHAR"),
+    ("name", "VARCHAR"),
+    ("type", "VARCHAR"),
+    ("on_null", "VARCHAR"),
+    ("note", "VARCHAR"),
+)
+COLUMNS: Columns = (
+    ("column_name", "VARCHAR"),
+    ("column_type", "VARCHAR"),
+    ("null", "VARCHAR"),
+    ("key", "VARCHAR"),
+    ("default", "VARCHAR"),
+    ("extra", "VARCHAR"),
+)
+
+
+def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
+    """Return a version as rows: the version, its inputs in order, its outputs; one note on lossy casts."""
+    signature = Signature.from_json(version.signature)
+    rows: list[tuple[Any, ...]] = [
+        ("model", str(version.model), f"version {version.version}", None, f"sha256 {version.sha256}")
+    ]
+    for wanted in signature.inputs:
+        note = "DOUBLE, DECIMAL and integers above 2^24 are rounded" if wanted.type == "FLOAT" else None
+        rows.append(("input", wanted.name, wanted.type, wanted.on_null, note))
+    for output in signature.outputs:
+        rows.append(("output", output.name, output.type, None, output.role))
+    return rows
+
+
+def _schemas(call: Call) -> Outcome:
+    catalog = call.tree.this.name if call.tree.this is not None else call.context.catalog
+    _known_catalog(call, catalog)
+    return Outcome([(catalog, name) for name in call.parts.lake.schemas(catalog)], call.context)
+
+
+def _catalogs(call: Call) -> Outcome:
+    return Outcome([(name,) for name in call.parts.lake.catalogs()], call.context)
+
+
+def _tables(call: Call) -> Outcome:
+    lake, place = call.parts.lake, call.tree.this
+    if call.tree.args.get("everywhere"):
+        rows = [
+            (catalog, schema, name)
+            for catalog in lake.catalogs()
+            for schema in lake.schemas(catalog)
+            for name in lake.tables(catalog, schema)
+        ]
+        return Outcome(rows, call.context)
+    catalog = (place.catalog if place is not None else None) or call.context.catalog
+    schema = place.name if place is not None else call.context.schema
+    _known_catalog(call, catalog)
+    if not lake.has_schema(catalog, schema):
+        raise UndefinedSchema(
+            f'schema "{schema}" does not exist',
+            hint=closest(schema, lake.schemas(catalog)) or "SHOW SCHEMAS lists the schemas",
+            span=span_of(call.tree),
+        )
+    return Outcome([(catalog, schema, name) for name in lake.tables(catalog, schema)], call.context)
+
+
+def _known_catalog(call: Call, catalog: str) -> None:
+    known = call.parts.lake.catalogs()
+    if catalog not in known:
+        raise UndefinedCatalog(
+            f'catalog "{catalog}" does not exist', hint=closest(catalog, known), span=span_of(call.tree)
+        )
+
+
+def _describe(call: Call) -> Outcome:
+    source: Source = call.resolved.sources[0]
+    if source.schema is None:
+        rows = [(name, kind, "YES", None, None, None) for name, kind in source.columns]
+        return Outcome(rows, call.context)
+    rows = [
+        (f.name, duckdb_type(f.field_type), "NO" if f.required else "YES", None, None, f.doc)
+        for f in source.schema.fields
+    ]
+    return Outcome(rows, call.context)
+
+
+def _create_table(call: Call) -> Outcome:
+    lake = call.parts.lake
+    name = table_name(call.tree.this, call.context, lake)
+    metadata = lake.load(name).metadata
+    schema, spec = metadata.schema(), metadata.spec()
+    lines = []
+    for field in schema.fields:
+        line = f"  {exp.to_identifier(field.name, quoted=True).sql(dialect='duckdb')} {duckdb_type(field.field_type)}"
+        line += " NOT NULL" if field.required else ""
+        line += f" COMMENT {literal(field.doc)}" if field.doc else ""
+        lines.append(line)
+    text = f"CREATE TABLE {_plain(name)} (\n" + ",\n".join(lines) + "\n)"
+    if spec.fields:
+        text += f" PARTITIONED BY ({', '.join(_partition(schema, f) for f in spec.fields)})"
+    return Outcome([(str(name), text)], call.context)
+
+
+def _plain(name: TableName) -> str:
+    return f"{name.schema}.{TableName(name.catalog, name.schema, name.name).name}"
+
+
+def _partition(schema: Any, field: Any) -> str:
+    column = schema.find_column_name(field.source_id)
+    transform = str(field.transform)
+    if transform == "identity":
+        return str(column)
+    if "[" in transform:
+        verb, number = transform.rstrip("]").split("[")
+        return f"{verb}({number}, {column})"
+    return f"{transform}({column})"
+
+
+def _models(call: Call) -> Outcome:
+    schema = call.tree.this.name if call.tree.this is not None else None
+    rows = []
+    versions = call.parts.models.list(schema)
+    for default in (v for v in versions if v.is_default):
+        mine = [v for v in versions if v.model == default.model]
+        aliases = [f"{alias}={v.version}" for v in mine for alias in v.aliases]
+        rows.append(
+            (
+                default.model.schema,
+                default.model.name,
+                default.version,
+                len(mine),
+                ", ".join(aliases) or None,
+                default.created_at,
+                default.created_by,
+            )
+        )
+    return Outcome(rows, call.context)
+
+
+def _versions(call: Call) -> Outcome:
+    name, _ = model_reference(reference_text(call.tree.this), call.context)
+    rows = [
+        (v.version, v.is_default, list(v.aliases), v.sha256, v.size, v.source, v.created_at, v.created_by)
+        for v in call.parts.models.versions(name)
+    ]
+    return Outcome(rows, call.context)
+
+
+def _describe_model(call: Call) -> Outcome:
+    version = resolve_model(reference_text(call.tree.this), call.context, call.parts.models, call.tree)
+    return Outcome(signature_rows(version), call.context)
+
+
+def reference_text(node: exp.Expression) -> str:
+    """Return a ModelReference as the text that a call would hold: [schema.]name[@version]."""
+    schema = f"{node.schema}." if node.schema else ""
+    version = f"@{node.version}" if node.version else ""
+    return f"{schema}{node.name}{version}"
+
+
+COMMANDS = {
+    ShowSchemas: Command((("catalog_name", "VARCHAR"), ("schema_name", "VARCHAR")), _schemas, changes=False),
+    ShowCatalogs: Command((("catalog_name", "VARCHAR"),), _catalogs, changes=False),
+    ShowTables: Command(
+        (("catalog_name", "VARCHAR"), ("schema_name", "VARCHAR"), ("table_name", "VARCHAR")),
+        _tables,
+        changes=False,
+    ),
+    ShowColumns: Command(COLUMNS, _describe, changes=False),
+    DescribeTable: Command(COLUMNS, _describe, changes=False),
+    ShowCreateTable: Command(
+        (("table_name", "VARCHAR"), ("create_statement", "VARCHAR")), _create_table, changes=False
+    ),
+    ShowModels: Command(
+        (
+            ("schema_name", "VARCHAR"),
+            ("model_name", "VARCHAR"),
+            ("default_version", "INTEGER"),
+            ("versions", "INTEGER"),
+            ("aliases", "VARCHAR"),
+            ("created_at", "TIMESTAMPTZ"),
+            ("created_by", "VARCHAR"),
+        ),
+        _models,
+        changes=False,
+    ),
+    ShowVersions: Command(
+        (
+            ("version", "INTEGER"),
+            ("is_default", "BOOLEAN"),
+            ("aliases", "VARCHAR[]"),
+            ("sha256", "VARCHAR"),
+            ("bytes", "BIGINT"),
+            ("source", "VARCHAR"),
+            ("created_at", "TIMESTAMPTZ"),
+            ("created_by", "VARCHAR"),
+        ),
+        _versions,
+        changes=False,
+    ),
+    DescribeModel: Command(SIGNATURE, _describe_model, changes=False),
+}

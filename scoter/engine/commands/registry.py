@@ -1,0 +1,34 @@
+"""Which function runs which command.
+
+This module must not know what they do.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from scoter.engine.commands import defining, looking, session
+from scoter.engine.commands.looking import COLUMNS
+from scoter.engine.commands.outcome import Call, Command, Outcome
+from scoter.engine.statements import DescribeQuery
+from scoter.errors import InternalError, NotSupported
+
+
+def _describe_query(call: Call) -> Outcome:
+    raise InternalError("DESCRIBE of a query is answered from its plan")
+
+
+_COMMANDS: dict[type[exp.Expression], Command] = {
+    **session.COMMANDS,
+    **looking.COMMANDS,
+    **defining.COMMANDS,
+    DescribeQuery: Command(COLUMNS, _describe_query, changes=False),
+}
+
+
+def command_of(tree: exp.Expression) -> Command:
+    """Return how a statement is run; raises NotSupported for one that is not."""
+    found = _COMMANDS.get(type(tree))
+    if found is None:
+        raise NotSupported(f"{type(tree).__name__} is not offered")
+    return found

@@ -1,0 +1,166 @@
+"""Run a query's SQL on an instance and stream its batches; the seam behind which a worker could stand.
+
+This module must not know tables, commits or who asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import duckdb
+import pyarrow as pa
+
+from scoter.engine.context import Context
+from scoter.engine.instances import Instance, Instances
+from scoter.engine.journal import Entry
+from scoter.engine.plan import ModelCall
+from scoter.engine.translate import translate
+from scoter.engine.wire import batches
+from scoter.errors import Cancelled, InternalError, OutOfMemory, ScoterError, StatementTimeout
+
+VECTOR = 2048
+_ROWS_MOST = 60 * VECTOR
+
+
+class Running:
+    """One statement on one instance, from taking the instance to giving it back."""
+
+    def __init__(self, instances: Instances, context: Context, timeout: float) -> None:
+        self._instances = instances
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._timed_out = False
+        self._finished = False
+        self._broken = False
+        self._registered: list[str] = []
+        self.instance: Instance = instances.take(context.timezone)
+        self._timer: threading.Timer | None = None
+        if timeout > 0:
+            self._timer = threading.Timer(timeout, self._time_out)
+            self._timer.daemon = True
+            self._timer.start()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The instance's connection."""
+        return self.instance.connection
+
+    def prepare(self, calls: tuple[ModelCall, ...], tables: dict[str, pa.Table]) -> None:
+        """Make model functions and Arrow tables known under their names."""
+        for call in calls:
+            self.instance.register(call.function, volatile=call.volatile)
+        for name, table in tables.items():
+            self.connection.register(name, table)
+            self._registered.append(name)
+
+    def cancel(self) -> None:
+        """End the statement; safe from any thread and after its end."""
+        with self._lock:
+            if not self._finished:
+                self._cancelled = True
+                self.instance.interrupt()
+
+    def _time_out(self) -> None:
+        with self._lock:
+            if not self._finished:
+                self._timed_out = True
+                self.instance.interrupt()
+
+    def check(self) -> None:
+        """Raise Cancelled or StatementTimeout if the statement was ended from outside."""
+        if self._timed_out:
+            raise StatementTimeout(
+                "the statement ran longer than statement_timeout", hint="SET statement_timeout = '5min'"
+            )
+        if self._cancelled:
+            raise Cancelled("the statement was cancelled")
+
+    def failure(self, error: Exception) -> ScoterError:
+        """Return what a user may see of an error that DuckDB, a model or Arrow raised."""
+        if self._timed_out or self._cancelled:
+            try:
+                self.check()
+            except Cancelled as ended:
+                return ended
+        own = self.instance.run.error
+        shown = own if isinstance(own, ScoterError) else None
+        if shown is None:
+            shown = error if isinstance(error, ScoterError) else translate(error)
+        if isinstance(shown, OutOfMemory | InternalError):
+            self._broken = True
+        return shown
+
+    def finish(self) -> None:
+        """Give the instance back; idempotent."""
+        with self._lock:
+            if self._finished:
+                return
+            self._finished = True
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            for name in self._registered:
+                self.connection.unregister(name)
+        except duckdb.Error:
+            self._broken = True
+        self._instances.give_back(self.instance, broken=self._broken)
+
+
+def stream(
+    running: Running, sql: str, schema: pa.Schema, most_bytes: int, entry: Entry, finish: Callable[[], None]
+) -> Iterator[pa.RecordBatch]:
+    """Yield a query's batches under ``schema`` with bounded memory; ``finish`` is called at the end.
+
+    Raises ScoterErrors only.
+    """
+    rows = size = 0
+    reader: pa.RecordBatchReader | None = None
+    relation: duckdb.DuckDBPyRelation | None = None
+    try:
+        with entry.stage("execute"):
+            running.check()
+            relation = running.connection.sql(sql)
+            reader = relation.to_arrow_reader(_rows_of(schema, most_bytes))
+        source = batches(reader, schema, most_bytes)
+        while True:
+            with entry.stage("execute"):
+                batch = next(source, None)
+            if batch is None:
+                break
+            rows += batch.num_rows
+            size += batch.nbytes
+            with entry.stage("send"):
+                yield batch
+        running.check()
+        entry.facts |= {"rows": rows, "bytes": size}
+        run = running.instance.run
+        if run.rows:
+            entry.facts |= {"rows_scored": run.rows, "rows_skipped": run.skipped}
+    except GeneratorExit:
+        running.cancel()
+        entry.failed(Cancelled("the client stopped reading"))
+        raise
+    except Exception as error:
+        raise entry.failed(running.failure(error)) from error
+    finally:
+        # The reader holds DuckDB's open result; the instance can run nothing else until it is gone.
+        with contextlib.suppress(Exception):
+            if reader is not None:
+                reader.close()
+        del reader, relation
+        finish()
+
+
+def _rows_of(schema: pa.Schema, most_bytes: int) -> int:
+    """Return how many rows to ask of DuckDB at a time: as many as likely fit, in whole vectors."""
+    width = sum(_width(field.type) for field in schema) or 1
+    return max(VECTOR, min(_ROWS_MOST, most_bytes // width // VECTOR * VECTOR))
+
+
+def _width(kind: pa.DataType) -> int:
+    try:
+        return max(1, kind.bit_width // 8)
+    except ValueError:
+        return 32

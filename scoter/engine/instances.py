@@ -1,0 +1,205 @@
+"""A pool of prewarmed, locked DuckDB instances: one statement each, with limits of its own.
+
+This module must not know what a statement is; it hands out instances and takes them back.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from scoter.engine.types import literal
+from scoter.errors import ShuttingDown, TooManyStatements
+from scoter.settings import Query
+from scoter.udfs.functions import Function, Run, register
+from scoter.udfs.sessions import Sessions
+
+_REGISTERED_MOST = 256
+
+
+class Instance:
+    """One DuckDB database in memory, locked, with the model functions that it has met.
+
+    Any principal's statements may use it one after the other, because no statement that the gate
+    lets through can leave anything behind.
+    """
+
+    def __init__(self, settings: Query, directories: tuple[str, ...], sessions: Sessions) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="scoter-")
+        self._sessions = sessions
+        self.run = Run()
+        self.functions: OrderedDict[str, None] = OrderedDict()
+        self.connection = duckdb.connect(
+            ":memory:", config={"threads": settings.threads, "preserve_insertion_order": True}
+        )
+        allowed = ", ".join(literal(f"{directory.rstrip('/')}/") for directory in directories)
+        spill = str(Path(self._temporary.name))
+        for statement in (
+            "SET TimeZone='UTC'",
+            f"SET temp_directory={literal(spill)}",
+            f"SET max_temp_directory_size='{settings.temp_bytes}B'",
+            f"SET allowed_directories=[{allowed}]",
+            "SET autoinstall_known_extensions=false",
+            "SET autoload_known_extensions=false",
+            "SET allow_community_extensions=false",
+            "SET python_enable_replacements=false",
+            "SET parquet_metadata_cache=true",
+            "SET enable_external_access=false",
+            "SET allowed_configs=['TimeZone','memory_limit','threads','operator_memory_limit',"
+            "'max_execution_time']",
+            "SET lock_configuration=true",
+        ):
+            self.connection.execute(statement)
+        self._limits: tuple[int, int, str] | None = None
+
+    def prepare(self, memory: int, threads: int, timezone: str) -> None:
+        """Set the limits and the time zone of the next statement; what has not changed costs nothing."""
+        wanted = (memory, threads, timezone)
+        if wanted != self._limits:
+            self.connection.execute(
+                f"SET memory_limit='{memory}B'; SET threads={threads}; SET TimeZone={literal(timezone)}"
+            )
+            self._limits = wanted
+
+    def register(self, function: Function, *, volatile: bool) -> None:
+        """Make a model function known, once."""
+        name = function.name + ("_v" if volatile else "")
+        if name not in self.functions:
+            register(self.connection, function, self._sessions, self.run, volatile=volatile)
+            self.functions[name] = None
+
+    @property
+    def worn(self) -> bool:
+        """Say whether so many functions are registered that a fresh instance is due."""
+        return len(self.functions) > _REGISTERED_MOST
+
+    def interrupt(self) -> None:
+        """End what runs: DuckDB's operators and a model's batch; safe from any thread."""
+        self.run.cancel()
+        self.connection.interrupt()
+
+    def close(self) -> None:
+        """Close the database and remove its temporary files."""
+        self.connection.close()
+        self._temporary.cleanup()
+
+
+class Instances:
+    """Places for statements and the instances that fill them; waiting is first come, first served."""
+
+    def __init__(
+        self, settings: Query, directories: Callable[[], tuple[str, ...]], sessions: Sessions
+    ) -> None:
+        self._settings = settings
+        self._directories = directories
+        self._sessions = sessions
+        self._lock = threading.Lock()
+        self._idle: list[tuple[tuple[str, ...], Instance]] = []
+        self._running: set[Instance] = set()
+        self._waiting: deque[threading.Event] = deque()
+        self._taken = 0
+        self._closed = False
+        self.memory = settings.statement_memory or settings.memory_limit // settings.concurrency
+        self.give_back(self._make(directories()), fresh=True)
+
+    def take(self, timezone: str) -> Instance:
+        """Wait for a place and return an instance with its limits set.
+
+        Raises TooManyStatements where the queue is full or the wait too long, ShuttingDown after close.
+        """
+        self._enter()
+        try:
+            directories = self._directories()
+            instance = None
+            while instance is None:
+                with self._lock:
+                    found = self._idle.pop() if self._idle else None
+                if found is None:
+                    instance = self._make(directories)
+                elif found[0] == directories:
+                    instance = found[1]
+                else:
+                    found[1].close()
+            instance.run.begin()
+            instance.prepare(self.memory, self._settings.threads, timezone)
+        except BaseException:
+            self._leave()
+            raise
+        with self._lock:
+            self._running.add(instance)
+        return instance
+
+    def give_back(self, instance: Instance, *, broken: bool = False, fresh: bool = False) -> None:
+        """Return an instance; a broken or worn one is thrown away."""
+        with self._lock:
+            self._running.discard(instance)
+            keep = not (broken or instance.worn or self._closed)
+            if keep:
+                self._idle.append((self._directories(), instance))
+        if not keep:
+            instance.close()
+        if not fresh:
+            self._leave()
+
+    def interrupt_all(self) -> None:
+        """Interrupt every running statement."""
+        with self._lock:
+            running = list(self._running)
+        for instance in running:
+            instance.interrupt()
+
+    @property
+    def running(self) -> int:
+        """The number of statements that hold a place."""
+        with self._lock:
+            return self._taken
+
+    def close(self) -> None:
+        """Refuse new statements and close idle instances; running ones close when given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            for event in self._waiting:
+                event.set()
+        for _, instance in idle:
+            instance.close()
+
+    def _make(self, directories: tuple[str, ...]) -> Instance:
+        return Instance(self._settings, directories, self._sessions)
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._closed:
+                raise ShuttingDown("the server is stopping")
+            if self._taken < self._settings.concurrency and not self._waiting:
+                self._taken += 1
+                return
+            if len(self._waiting) >= self._settings.queue:
+                raise TooManyStatements("too many statements are waiting", hint="try again later")
+            event = threading.Event()
+            self._waiting.append(event)
+        deadline = time.monotonic() + self._settings.queue_seconds
+        granted = event.wait(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            if self._closed and event in self._waiting:
+                self._waiting.remove(event)
+                raise ShuttingDown("the server is stopping")
+            if not granted and event in self._waiting:
+                self._waiting.remove(event)
+                raise TooManyStatements(
+                    f"no place came free in {self._settings.queue_seconds:g} s", hint="try again later"
+                )
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._waiting:
+                # The place goes to the one who waits longest; the count stays.
+                self._waiting.popleft().set()
+            else:
+                self._taken -= 1

@@ -1,0 +1,29 @@
+"""What the stages share: one lake's catalogs, models, scans and settings, opened once.
+
+This module must not know statements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scoter.catalog.lake import Lake
+from scoter.catalog.models import Models
+from scoter.engine.binding import Binder
+from scoter.engine.scan import Scans
+from scoter.settings import Settings
+from scoter.udfs.artifacts import Artifacts
+from scoter.udfs.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The opened parts of one lake."""
+
+    settings: Settings
+    lake: Lake
+    models: Models
+    artifacts: Artifacts
+    sessions: Sessions
+    scans: Scans
+    binder: Binder

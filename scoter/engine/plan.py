@@ -1,0 +1,145 @@
+"""The plan: frozen, pure data that says what a statement will read, run and return.
+
+This module must not know how plans are made or executed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+from scoter.catalog.models import ModelName
+from scoter.catalog.names import TableName
+from scoter.udfs.functions import Function
+
+
+class Kind(StrEnum):
+    """What running a plan does."""
+
+    QUERY = "query"
+    WRITE = "write"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True)
+class TablePin:
+    """One table at one moment: its metadata file and the snapshot to read (None: empty)."""
+
+    name: TableName
+    metadata_location: str
+
+
+@dataclass(frozen=True)
+class ModelPin:
+    """One model version, as the reference in the statement was read."""
+
+    name: ModelName
+    version: int
+    sha256: str
+    written: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Everything outside the statement that its result depends on."""
+
+    tables: tuple[TablePin, ...] = ()
+    models: tuple[ModelPin, ...] = ()
+    instant: datetime | None = None
+
+    def to_json(self) -> str:
+        """Return compact JSON text."""
+        return json.dumps(
+            {
+                "t": [[t.name.catalog, t.name.schema, t.name.name, t.metadata_location] for t in self.tables],
+                "m": [[m.name.schema, m.name.name, m.version, m.sha256, m.written] for m in self.models],
+                "i": self.instant.isoformat() if self.instant else None,
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Pins:
+        """Read what to_json wrote."""
+        data = json.loads(text)
+        return cls(
+            tuple(TablePin(TableName(*row[:3]), row[3]) for row in data["t"]),
+            tuple(ModelPin(ModelName(row[0], row[1]), row[2], row[3], row[4]) for row in data["m"]),
+            datetime.fromisoformat(data["i"]).astimezone(UTC) if data["i"] else None,
+        )
+
+
+@dataclass(frozen=True)
+class ScanFacts:
+    """What EXPLAIN and the log say of one scan."""
+
+    table: str
+    snapshot_id: int | None
+    files: int
+    files_total: int
+    rows: int
+    bytes: int
+    note: str
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """A model function that the plan's SQL calls."""
+
+    pin: ModelPin
+    function: Function
+    volatile: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """The table that a write fills: an existing one, or a new one with its definition.
+
+    ``definition`` is (Iceberg schema, partition spec, properties) of a table to create.
+    """
+
+    name: TableName
+    metadata_location: str | None
+    definition: Any = None
+    if_not_exists: bool = False
+    with_data: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One statement, ready to run.
+
+    ``schema`` is what clients see, ``parameters`` what they bind. ``virtual`` are tables of Scoter's own
+    by the name under which the SQL reads them, ``rows`` the bound rows of an INSERT. ``command`` is the
+    resolved statement of a command, ``inner`` the plan that EXPLAIN or DESCRIBE is about,
+    ``described`` the names and DuckDB types of its columns.
+    """
+
+    kind: Kind
+    statement: str
+    schema: pa.Schema
+    parameters: pa.Schema
+    pins: Pins
+    action: str = ""
+    sql: str = ""
+    scans: tuple[ScanFacts, ...] = ()
+    calls: tuple[ModelCall, ...] = ()
+    virtual: tuple[tuple[str, Any], ...] = ()
+    rows: pa.Table | None = None
+    target: Target | None = None
+    command: Any = None
+    inner: Plan | None = None
+    described: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_update(self) -> bool:
+        """Say whether running the plan gives a count of rows instead of rows."""
+        return self.kind is Kind.WRITE or (self.kind is Kind.COMMAND and not self.schema.names)

@@ -1,0 +1,287 @@
+"""From a resolved statement to its plan: queries, writes and commands.
+
+This module must not know how a plan is run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+from scoter.engine import querying
+from scoter.engine.analysis import Analysis, kind_of
+from scoter.engine.binding import data_type, number_parameters
+from scoter.engine.commands.registry import command_of
+from scoter.engine.context import Context
+from scoter.engine.parts import Parts
+from scoter.engine.plan import Kind, Pins, Plan, Target
+from scoter.engine.querying import Bound
+from scoter.engine.resolve import Resolved, table_name
+from scoter.engine.statements import CreateTable, DescribeQuery, Explain, span_of
+from scoter.engine.types import duckdb_type, quote, wire_type
+from scoter.engine.values import align, parameter_schema
+from scoter.engine.wire import wire_query, wire_schema
+from scoter.engine.writing.definition import partition_spec, schema_of
+from scoter.errors import (
+    DuplicateColumn,
+    NotSupported,
+    SyntaxError_,
+    UndefinedColumn,
+    WrongParameterCount,
+    closest,
+)
+
+_COUNT = pa.schema([pa.field("Count", pa.int64())])
+_EXPLAIN = (("explain_key", "VARCHAR"), ("explain_value", "VARCHAR"))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A statement with everything settled that does not depend on bound values or the time."""
+
+    sql: str
+    resolved: Resolved
+    analysis: Analysis
+    schema: pa.Schema
+    parameters: pa.Schema
+    bound: Bound | None = None
+    target: Target | None = None
+    order: tuple[int | None, ...] = ()
+    from_rows: bool = False
+    inner: Prepared | None = None
+
+    @property
+    def is_stable(self) -> bool:
+        """Say whether the plan is the same each time, so that it can be kept."""
+        return not self.parameters.names and (self.bound is None or not self.bound.uses_now)
+
+
+def bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
+    """Return the statement with its types; raises what DuckDB's binder finds, with places."""
+    tree = resolved.tree
+    if analysis.kind is Kind.QUERY:
+        bound = querying.bind(tree, resolved, parts.binder)
+        return Prepared(sql, resolved, analysis, wire_schema(bound.result), bound.parameter_schema, bound)
+    if isinstance(tree, Explain | DescribeQuery):
+        return _about(sql, resolved, analysis, context, parts)
+    if isinstance(tree, exp.Insert):
+        return _insert(sql, resolved, analysis, context, parts)
+    if isinstance(tree, CreateTable) and tree.expression is not None:
+        return _create_as(sql, resolved, analysis, context, parts)
+    names = number_parameters(tree)
+    # The only parameter that a command takes is a model file's bytes.
+    parameters = parameter_schema(names, dict.fromkeys(names, "BLOB"))
+    columns = command_of(tree).columns
+    schema = pa.schema([pa.field(name, wire_type(data_type(kind))) for name, kind in columns])
+    return Prepared(sql, resolved, analysis, schema, parameters)
+
+
+def finish(
+    prepared: Prepared,
+    context: Context,
+    parts: Parts,
+    values: pa.RecordBatch | None,
+    *,
+    only_planned: bool = False,
+) -> Plan:
+    """Return the plan with ``values`` in place; without values a statement with parameters gets no SQL.
+
+    Raises WrongParameterCount, InvalidValue for values that do not fit.
+    """
+    given = _aligned(prepared, values)
+    pins = _pins(prepared, prepared.resolved.pins)
+    plan = Plan(
+        kind=prepared.analysis.kind,
+        statement=prepared.sql,
+        schema=prepared.schema,
+        parameters=prepared.parameters,
+        pins=pins,
+        action=prepared.analysis.action,
+        target=prepared.target,
+        command=prepared.resolved if prepared.analysis.kind is Kind.COMMAND else None,
+        inner=_inner(prepared, context, parts, values),
+        described=_described(prepared.inner),
+    )
+    if prepared.bound is None or (prepared.parameters.names and given is None):
+        return plan
+    bound = replace(prepared.bound, resolved=replace(prepared.resolved, pins=pins))
+    if prepared.from_rows:
+        query = querying.rewrite(
+            querying.over_rows(bound), context, parts.scans, None, only_planned=only_planned
+        )
+        columns = [f"p{name}" for name in prepared.parameters.names]
+        rows = pa.Table.from_batches([given]).rename_columns(columns)  # type: ignore[list-item]  # checked above
+        plan = replace(plan, rows=rows)
+    else:
+        query = querying.rewrite(bound, context, parts.scans, given, only_planned=only_planned)
+    sql = (
+        wire_query(query.sql, bound.result.types)
+        if prepared.target is None
+        else _ordered(query.sql, prepared)
+    )
+    return replace(plan, sql=sql, scans=query.scans, calls=query.calls, virtual=query.virtual)
+
+
+def _inner(prepared: Prepared, context: Context, parts: Parts, values: pa.RecordBatch | None) -> Plan | None:
+    if prepared.inner is None:
+        return None
+    runs = bool(prepared.resolved.tree.args.get("analyze"))
+    return finish(prepared.inner, context, parts, values, only_planned=not runs)
+
+
+def _described(inner: Prepared | None) -> tuple[tuple[str, str], ...]:
+    if inner is None or inner.bound is None:
+        return ()
+    result = inner.bound.result
+    return tuple((n, k) for n, k in zip(result.names, result.texts, strict=True))
+
+
+def _aligned(prepared: Prepared, values: pa.RecordBatch | None) -> pa.RecordBatch | None:
+    wanted = len(prepared.parameters.names)
+    if values is None:
+        return None
+    if values.num_columns != wanted:
+        raise WrongParameterCount(
+            f"the statement has {wanted} parameters, {values.num_columns} values are bound"
+        )
+    if not wanted:
+        return None
+    if values.num_rows != 1 and not prepared.from_rows:
+        raise WrongParameterCount(
+            f"{values.num_rows} rows are bound, the statement takes one",
+            hint="INSERT INTO … VALUES (?, …) takes any number of rows",
+        )
+    return align(values, prepared.parameters)
+
+
+def _pins(prepared: Prepared, pins: Pins) -> Pins:
+    bound = prepared.bound
+    if bound is None or not bound.uses_now or pins.instant is not None:
+        return pins
+    return replace(pins, instant=datetime.now(UTC))
+
+
+def _about(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
+    """Prepare EXPLAIN and DESCRIBE: the inner statement takes the same path."""
+    tree = resolved.tree
+    statement = tree.this
+    if isinstance(tree, Explain) and isinstance(statement, Explain):
+        raise NotSupported("EXPLAIN of EXPLAIN is not offered", span=span_of(statement))
+    of = replace(resolved, tree=statement.copy())
+    inner = bind(sql, of, replace(analysis, kind=kind_of(statement)), context, parts)
+    if inner.bound is None:
+        raise NotSupported("only queries and writes have a plan to explain", span=span_of(statement))
+    columns = _EXPLAIN if isinstance(tree, Explain) else command_of(tree).columns
+    schema = pa.schema([pa.field(name, wire_type(data_type(kind))) for name, kind in columns])
+    return Prepared(sql, resolved, analysis, schema, inner.parameters, inner=inner)
+
+
+def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
+    tree = resolved.tree
+    name, location = resolved.target, resolved.target_location
+    if name is None or location is None:
+        raise NotSupported("INSERT needs a table", span=span_of(tree))
+    schema = parts.lake.metadata(location).schema()
+    columns = [(f.name, duckdb_type(f.field_type)) for f in schema.fields]
+    listed = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
+    asked = [_column(part, [c for c, _ in columns]) for part in listed]
+    if len(set(asked)) < len(asked):
+        raise DuplicateColumn("a column is named twice", span=span_of(tree.this))
+    chosen = asked or list(range(len(columns)))
+    rows = querying.rows_query(tree)
+    query = rows if rows is not None else tree.expression
+    if query is None:
+        raise NotSupported("INSERT needs VALUES or a query", span=span_of(tree))
+    known = _known(query, [columns[i][1] for i in chosen])
+    if isinstance(tree.expression, exp.Values):
+        _cast_values(query, [columns[i][1] for i in chosen])
+    bound = querying.bind(query, resolved, parts.binder, known)
+    given = bound.result.names
+    if tree.args.get("by_name"):
+        chosen = [_column(exp.to_identifier(n), [c for c, _ in columns]) for n in given]
+        if len(set(chosen)) < len(chosen):
+            raise DuplicateColumn("the query gives a column twice", span=span_of(tree))
+    if len(given) != len(chosen):
+        raise SyntaxError_(
+            f"INSERT has {len(chosen)} columns, the query gives {len(given)}",
+            hint="name the columns: INSERT INTO t (a, b) …",
+            span=span_of(tree.this),
+        )
+    order = tuple(chosen.index(i) if i in chosen else None for i in range(len(columns)))
+    return Prepared(
+        sql, resolved, analysis, _COUNT, bound.parameter_schema, bound,
+        Target(name, location), order, from_rows=rows is not None,
+    )  # fmt: skip
+
+
+def _column(node: exp.Expression, columns: list[str]) -> int:
+    folded = [column.casefold() for column in columns]
+    if node.name.casefold() not in folded:
+        raise UndefinedColumn(
+            f'column "{node.name}" does not exist',
+            hint=closest(node.name, columns) or f"the columns are {', '.join(columns)}",
+            span=span_of(node),
+        )
+    return folded.index(node.name.casefold())
+
+
+def _known(query: exp.Expression, types: list[str]) -> dict[str, str]:
+    """Type the parameters that stand directly as a value for a column."""
+    number_parameters(query)
+    found: dict[str, str] = {}
+    for row in _rows(query):
+        for part, kind in zip(row, types, strict=False):
+            inner = part.this if isinstance(part, exp.Alias) else part
+            if isinstance(inner, exp.Placeholder):
+                found.setdefault(str(inner.this), kind)
+    return found
+
+
+def _rows(query: exp.Expression) -> list[list[exp.Expression]]:
+    if isinstance(query, exp.Values):
+        return [part.expressions if isinstance(part, exp.Tuple) else [part] for part in query.expressions]
+    return [list(query.expressions)] if isinstance(query, exp.Select) else []
+
+
+def _cast_values(query: exp.Expression, types: list[str]) -> None:
+    """Cast each value of VALUES to its column's type, so that the rows do not have to agree on another."""
+    for row in _rows(query):
+        for part, kind in zip(row, types, strict=False):
+            if isinstance(part, exp.Var):
+                raise NotSupported(f"{part.name} is not offered as a value", span=span_of(part))
+            part.replace(exp.Cast(this=part.copy(), to=data_type(kind).copy()))
+
+
+def _create_as(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
+    tree = resolved.tree
+    if tree.args.get("replace"):
+        raise NotSupported(
+            "CREATE OR REPLACE TABLE is not offered yet", hint="DROP TABLE first", span=span_of(tree)
+        )
+    name = table_name(tree.this, context, parts.lake)
+    bound = querying.bind(tree.expression, resolved, parts.binder)
+    schema = schema_of(bound.result.names, bound.result.types)
+    spec = partition_spec(schema, tree.args.get("partitions") or [])
+    comment = tree.args.get("comment")
+    properties = {"comment": comment.name} if comment is not None else {}
+    definition: Any = (schema, spec, properties)
+    target = Target(
+        name, None, definition, bool(tree.args.get("exists")), with_data=not tree.args.get("no_data")
+    )
+    order = tuple(range(len(bound.result.names)))
+    return Prepared(sql, resolved, analysis, _COUNT, bound.parameter_schema, bound, target, order)
+
+
+def _ordered(sql: str, prepared: Prepared) -> str:
+    """Return the rows of a write with one column for each column of the table, in its order."""
+    count = sum(1 for position in prepared.order if position is not None)
+    names = [f"c{i}" for i in range(count)]
+    parts = [
+        f"{'NULL' if position is None else names[position]} AS {quote(f'o{i}')}"
+        for i, position in enumerate(prepared.order)
+    ]
+    return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"

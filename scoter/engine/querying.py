@@ -1,0 +1,206 @@
+"""From a resolved query to bound types, and from bound types to DuckDB SQL.
+
+This module must not know commands, writes, or how SQL is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+from sqlglot import exp
+
+from scoter.engine.binding import (
+    Binder,
+    Binding,
+    data_type,
+    empty_relation,
+    infer_parameters,
+    number_parameters,
+    substitute,
+    typed_null,
+)
+from scoter.engine.context import Context
+from scoter.engine.dialect import to_duckdb
+from scoter.engine.plan import ModelCall, ScanFacts
+from scoter.engine.predicates import table_predicates
+from scoter.engine.resolve import Resolved, Source
+from scoter.engine.rules.call_models import (
+    argument_types,
+    call_models,
+    expand_stars,
+    function_of,
+    name_calls,
+    without_calls,
+)
+from scoter.engine.rules.pin_now import pin_now, uses_now
+from scoter.engine.rules.read_tables import read_tables
+from scoter.engine.rules.score_once import score_once
+from scoter.engine.scan import Scans
+from scoter.engine.statements import Predict
+from scoter.engine.types import quote
+from scoter.engine.values import literal_of, parameter_schema
+from scoter.engine.virtual import VirtualTable
+
+ROWS = "scoter_rows"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A query with every type known: parameters, calls' arguments, result columns."""
+
+    tree: exp.Expression
+    resolved: Resolved
+    parameters: Mapping[str, str]
+    arguments: Mapping[int, tuple[str, ...]]
+    result: Binding
+    parameter_schema: pa.Schema
+    uses_now: bool
+
+
+@dataclass(frozen=True)
+class Query:
+    """DuckDB SQL with what must be there when it runs."""
+
+    sql: str
+    scans: tuple[ScanFacts, ...]
+    calls: tuple[ModelCall, ...]
+    virtual: tuple[tuple[str, Source], ...]
+
+
+def bind(
+    query: exp.Expression, resolved: Resolved, binder: Binder, known: Mapping[str, str] | None = None
+) -> Bound:
+    """Return ``query`` with its types; ``known`` are parameter types that the statement's target gives."""
+    names = number_parameters(query)
+    name_calls(query)
+    expand_stars(query)
+    types = dict(known or {}) | _from_calls(query, resolved)
+    empties = read_tables(query.copy(), resolved, lambda _, s: str(empty_relation(s.columns).this))
+    bare = without_calls(empties, resolved)
+    if names:
+        types = infer_parameters(binder, bare, names, types)
+    arguments = argument_types(binder, empties, resolved, types)
+    result = binder.columns(substitute(bare, lambda _, name: typed_null(types[name])), query)
+    return Bound(query, resolved, types, arguments, result, parameter_schema(names, types), uses_now(query))
+
+
+def rewrite(
+    bound: Bound,
+    context: Context,
+    scans: Scans,
+    values: pa.RecordBatch | None,
+    *,
+    only_planned: bool = False,
+) -> Query:
+    """Return the DuckDB SQL of a bound query: the rules, in order.
+
+    ``values`` is one row of parameter values in the order of the parameter schema. SQL that is
+    ``only_planned``, as by EXPLAIN, runs no model.
+    """
+    tree = bound.tree.copy()
+    if values is not None:
+        row = {
+            field.name: _cast(literal_of(column[0].as_py(), field.type), bound.parameters[field.name])
+            for field, column in zip(values.schema, values.columns, strict=True)
+        }
+        tree = substitute(tree, lambda _, name: row[name].copy())
+    if bound.resolved.pins.instant is not None:
+        tree = pin_now(tree, bound.resolved.pins.instant, context.timezone)
+    tree = score_once(tree, lambda node: _column_names(bound.resolved.source(node)))
+    tree, calls = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
+    predicates = table_predicates(tree)
+    used = _columns_used(tree)
+    facts: list[ScanFacts] = []
+    virtual: dict[str, Source] = {}
+
+    def relation(node: exp.Table, source: Source) -> str:
+        if source.virtual is not None:
+            name = f"scoter_virtual_{len(virtual)}"
+            virtual[name] = source
+            return _virtual(name, source.virtual)
+        scan = scans.build(
+            source.metadata,
+            source.snapshot_id if source.travelled else None,
+            predicates.get(id(node)),
+            used,
+            name=str(source.name),
+        )
+        facts.append(
+            ScanFacts(
+                str(source.name),
+                source.snapshot_id,
+                scan.files,
+                scan.files_total,
+                scan.rows,
+                scan.bytes,
+                scan.note,
+            )
+        )
+        return scan.sql
+
+    tree = read_tables(tree, bound.resolved, relation)
+    return Query(to_duckdb(tree), tuple(facts), calls, tuple(virtual.items()))
+
+
+def rows_query(bound_tree: exp.Insert) -> exp.Select | None:
+    """Return `SELECT a, b FROM rows` for `VALUES (a, b)` of one tuple with parameters, else None.
+
+    So that many bound rows are one statement: each parameter becomes a column of the bound rows.
+    """
+    values = bound_tree.expression
+    if not isinstance(values, exp.Values) or len(values.expressions) != 1:
+        return None
+    if not list(values.find_all(exp.Placeholder)):
+        return None
+    row = values.expressions[0]
+    parts = row.expressions if isinstance(row, exp.Tuple) else [row]
+    return exp.Select(expressions=[part.copy() for part in parts])
+
+
+def over_rows(bound: Bound) -> Bound:
+    """Return ``bound`` reading its parameters from the registered table of bound rows."""
+    tree = substitute(
+        bound.tree, lambda _, name: _cast(exp.column(f"p{name}", table=ROWS), bound.parameters[name])
+    )
+    tree.set("from_", exp.From(this=exp.Table(this=exp.to_identifier(ROWS))))
+    return replace(bound, tree=tree)
+
+
+def _cast(value: exp.Expression, kind: str) -> exp.Expression:
+    if isinstance(value, exp.Cast) and value.to == data_type(kind):
+        return value
+    return exp.Cast(this=value, to=data_type(kind).copy())
+
+
+def _virtual(name: str, table: VirtualTable) -> str:
+    columns = ", ".join(quote(column) for column, _ in table.columns)
+    return f"(SELECT {columns} FROM {name})"
+
+
+def _column_names(source: Source | None) -> list[str] | None:
+    return None if source is None else [name for name, _ in source.columns]
+
+
+def _columns_used(tree: exp.Expression) -> frozenset[str] | None:
+    """Return every column name in the statement, or None where a star or a whole row may mean any."""
+    if any(True for _ in tree.find_all(exp.Star, exp.Columns)):
+        return None
+    columns = list(tree.find_all(exp.Column))
+    names = frozenset(column.name for column in columns)
+    rows = {table.alias_or_name.casefold() for table in tree.find_all(exp.Table)}
+    return None if any(column.name.casefold() in rows for column in columns) else names
+
+
+def _from_calls(query: exp.Expression, resolved: Resolved) -> dict[str, str]:
+    """Return the types of parameters that stand as a model's argument by position."""
+    found: dict[str, str] = {}
+    for call in query.find_all(Predict):
+        inputs = function_of(call, resolved.model(call)).signature.inputs
+        if len(inputs) != len(call.arguments):
+            continue
+        for wanted, argument in zip(inputs, call.arguments, strict=True):
+            if isinstance(argument, exp.Placeholder):
+                found.setdefault(str(argument.this), wanted.type)
+    return found

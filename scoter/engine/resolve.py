@@ -1,0 +1,399 @@
+"""Names become facts, once, from metadata only: tables, snapshots, model versions.
+
+This module must not know who asks, and opens neither data files nor models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
+from sqlglot import exp
+
+from scoter.catalog.lake import Lake
+from scoter.catalog.models import Models, ModelVersion
+from scoter.catalog.names import ModelName, TableName
+from scoter.engine.context import Context
+from scoter.engine.plan import ModelPin, Pins, TablePin
+from scoter.engine.statements import CreateTable, DropTable, Explain, Predict, span_of
+from scoter.engine.types import duckdb_type
+from scoter.engine.virtual import SNAPSHOTS, VIRTUAL_SCHEMAS, VirtualTable, virtual_table
+from scoter.errors import (
+    AmbiguousName,
+    NotSupported,
+    ScoterError,
+    UndefinedSchema,
+    UndefinedSnapshot,
+    UndefinedVersion,
+    closest,
+)
+
+_METADATA_TABLES = {"snapshots": SNAPSHOTS}
+SOURCE = "scoter_source"
+MODEL = "scoter_model"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table of a statement: an Iceberg table at a snapshot, or a table that Scoter makes itself."""
+
+    name: TableName
+    metadata_location: str | None
+    metadata: TableMetadata | None
+    snapshot_id: int | None
+    travelled: bool
+    schema: Schema | None
+    virtual: VirtualTable | None = None
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Column names and DuckDB type texts, in order."""
+        if self.virtual is not None:
+            return self.virtual.columns
+        assert self.schema is not None  # noqa: S101  # one of the two is always there
+        return tuple((f.name, duckdb_type(f.field_type)) for f in self.schema.fields)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A statement whose tables and models are known; nodes carry an index into ``sources`` or ``models``."""
+
+    tree: exp.Expression
+    sources: tuple[Source, ...]
+    models: tuple[ModelVersion, ...]
+    pins: Pins
+    written: tuple[str, ...] = ()
+    target: TableName | None = None
+    target_location: str | None = None
+    asked: tuple[TableName, ...] = ()
+
+    def source(self, table: exp.Expression) -> Source | None:
+        """Return what a table node stands for; None for a CTE or a table function."""
+        index = table.meta.get(SOURCE)
+        return None if index is None else self.sources[index]
+
+    def model(self, call: exp.Expression) -> ModelVersion:
+        """Return the model version that a call uses."""
+        found: ModelVersion = self.models[call.meta[MODEL]]
+        return found
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One way to read a table name."""
+
+    name: TableName
+    suffix: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.suffix}" if self.suffix else str(self.name)
+
+
+def resolve(
+    tree: exp.Expression,
+    context: Context,
+    lake: Lake,
+    models: Models,
+    constant: Callable[[exp.Expression, str, str], Any],
+    pins: Pins | None = None,
+) -> Resolved:
+    """Return ``tree`` with every table and model looked up, all table pointers from one SELECT.
+
+    With ``pins`` given, exactly those metadata files and model versions are used.
+    Raises UndefinedTable, UndefinedModel, UndefinedVersion, AmbiguousName, UndefinedSnapshot.
+    """
+    nodes = list(_tables(tree))
+    readings = [_readings(node, context, lake) for node in nodes]
+    target = _insert_target(tree, context, lake)
+    asked = _asked(readings, target)
+    pointers = _pointers(asked, lake, pins)
+    if target is not None and target not in pointers:
+        raise _undefined(target, target_of(tree), lake)
+    sources: list[Source] = []
+    for node, ways in zip(nodes, readings, strict=True):
+        reading = _choose(node, ways, pointers, lake)
+        node.meta[SOURCE] = len(sources)
+        sources.append(_source(node, reading, pointers, lake, context, constant))
+    versions: list[ModelVersion] = []
+    written: list[str] = []
+    for call in tree.find_all(Predict):
+        text = _model_text(call)
+        call.meta[MODEL] = len(versions)
+        versions.append(resolve_model(text, context, models, call, pins))
+        written.append(text)
+    used = {s.name: s.metadata_location for s in sources if s.metadata_location}
+    if target is not None:
+        used[target] = pointers[target]
+    return Resolved(
+        tree,
+        tuple(sources),
+        tuple(versions),
+        Pins(
+            tuple(TablePin(name, location) for name, location in sorted(used.items())),
+            tuple(
+                dict.fromkeys(
+                    ModelPin(v.model, v.version, v.sha256, w) for v, w in zip(versions, written, strict=True)
+                )
+            ),
+            pins.instant if pins else None,
+        ),
+        tuple(written),
+        target,
+        pointers[target] if target is not None else None,
+        asked,
+    )
+
+
+def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
+    """Return the name that DDL or a write means: schema.table first, then catalog.schema.table.
+
+    Raises UndefinedSchema for a schema that does not exist.
+    """
+    name = TableName(node.catalog or context.catalog, node.db or context.schema, node.name)
+    if name.schema in VIRTUAL_SCHEMAS:
+        raise NotSupported(f"schema {name.schema} can not be written", span=span_of(node))
+    if name.catalog not in lake.catalogs() or not lake.has_schema(name.catalog, name.schema):
+        raise UndefinedSchema(
+            f'schema "{name.schema}" does not exist',
+            hint=closest(name.schema, lake.schemas(context.catalog)) or "CREATE SCHEMA makes one",
+            span=span_of(node),
+        )
+    return name
+
+
+def model_reference(text: str, context: Context) -> tuple[ModelName, str | None]:
+    """Split 'schema.name@reference'; the schema defaults to the session's."""
+    name, _, reference = text.partition("@")
+    schema, dot, bare = name.rpartition(".")
+    return ModelName(schema if dot else context.schema, bare), reference or None
+
+
+def resolve_model(
+    text: str,
+    context: Context,
+    models: Models,
+    node: exp.Expression | None,
+    pins: Pins | None = None,
+) -> ModelVersion:
+    """Return the version that 'm', 'm@3' or 'm@alias' means, or the pinned one."""
+    name, reference = model_reference(text, context)
+    try:
+        for pin in pins.models if pins else ():
+            if pin.written == text:
+                version = models.resolve(name, str(pin.version))
+                if version.sha256 != pin.sha256:
+                    raise UndefinedVersion(
+                        f"model {pin} is not the file it was when the statement was planned"
+                    )
+                return version
+        return models.resolve(name, reference)
+    except Exception as error:
+        if node is not None and getattr(error, "span", True) is None:
+            error.span = span_of(node)  # type: ignore[attr-defined]  # ours: it has a span that is None
+        raise
+
+
+def _model_text(call: Predict) -> str:
+    model = call.args["model"]
+    if isinstance(model, exp.Literal) and model.is_string:
+        return str(model.name)
+    raise NotSupported(
+        "the model of a call is a constant text",
+        hint="write PREDICT('name', …)",
+        span=span_of(call),
+    )
+
+
+def _tables(tree: exp.Expression) -> Iterator[exp.Table]:
+    """Yield every table node that is not a CTE's name, a table function or a write's target."""
+    target = target_of(tree)
+    for node in tree.find_all(exp.Table):
+        if node is target or not isinstance(node.this, exp.Identifier):
+            continue
+        if not node.db and _is_cte(node):
+            continue
+        yield node
+
+
+def target_of(tree: exp.Expression) -> exp.Table | None:
+    """Return the table node that a statement creates, fills or drops; None for all other statements."""
+    inner = tree.this if isinstance(tree, Explain) else tree
+    target = inner.this if isinstance(inner, exp.Insert | CreateTable | DropTable) else None
+    return target.this if isinstance(target, exp.Schema) else target
+
+
+def _is_cte(node: exp.Table) -> bool:
+    """Say whether a CTE of that name is in scope at ``node``."""
+    name = node.name.casefold()
+    child: exp.Expression = node
+    parent = node.parent
+    while parent is not None:
+        within = parent.args.get("with_") or parent.args.get("with")
+        if within is not None:
+            names = [cte.alias.casefold() for cte in within.expressions]
+            position = len(names)
+            if child is within:
+                inside = node.find_ancestor(exp.CTE)
+                while inside is not None and inside.parent is not within:
+                    inside = inside.find_ancestor(exp.CTE)
+                if inside is not None:
+                    position = within.expressions.index(inside) + (1 if within.recursive else 0)
+            if name in names[:position]:
+                return True
+        child, parent = parent, parent.parent
+    return False
+
+
+def _readings(node: exp.Table, context: Context, lake: Lake) -> list[_Reading]:
+    """Return the ways to read a name, the preferred first: a.b is schema.table before all else."""
+    parts = [part.name for part in node.parts]
+    base, _, suffix = parts[-1].rpartition("$")
+    dollar = suffix.casefold() if base and suffix.casefold() in _METADATA_TABLES else None
+    ways: list[_Reading] = []
+    for catalog, schema in _places(parts[:-1], context, lake):
+        ways.append(_Reading(TableName(catalog, schema, parts[-1])))
+        if dollar:
+            ways.append(_Reading(TableName(catalog, schema, base), dollar))
+    if len(parts) > 1 and parts[-1].casefold() in _METADATA_TABLES:
+        for catalog, schema in _places(parts[:-2], context, lake):
+            ways.append(_Reading(TableName(catalog, schema, parts[-2]), parts[-1].casefold()))
+    return list(dict.fromkeys(ways))
+
+
+def _places(parts: Sequence[str], context: Context, lake: Lake) -> list[tuple[str, str]]:
+    if not parts:
+        return [(context.catalog, context.schema)]
+    if len(parts) == 1:
+        places = [(context.catalog, parts[0])]
+        if parts[0] in lake.catalogs():
+            places.append((parts[0], context.schema))
+        return places
+    places = [(parts[0], ".".join(parts[1:]))] if parts[0] in lake.catalogs() else []
+    return [*places, (context.catalog, ".".join(parts))]
+
+
+def _insert_target(tree: exp.Expression, context: Context, lake: Lake) -> TableName | None:
+    inner = tree.this if isinstance(tree, Explain) else tree
+    node = target_of(inner)
+    return table_name(node, context, lake) if isinstance(inner, exp.Insert) and node is not None else None
+
+
+def _asked(readings: Sequence[Sequence[_Reading]], target: TableName | None) -> tuple[TableName, ...]:
+    names = [
+        way.name for ways in readings for way in ways if way.name.schema.casefold() not in VIRTUAL_SCHEMAS
+    ]
+    return tuple(dict.fromkeys(names + ([target] if target is not None else [])))
+
+
+def _pointers(asked: Sequence[TableName], lake: Lake, pins: Pins | None) -> dict[TableName, str]:
+    if pins is not None and pins.tables:
+        pinned = {pin.name: pin.metadata_location for pin in pins.tables}
+        return {name: pinned[name] for name in asked if name in pinned}
+    return lake.pointers(asked) if asked else {}
+
+
+def _choose(
+    node: exp.Table, ways: Sequence[_Reading], pointers: dict[TableName, str], lake: Lake
+) -> _Reading:
+    there = [
+        way
+        for way in ways
+        if way.name in pointers
+        or (way.name.schema.casefold() in VIRTUAL_SCHEMAS and virtual_table(way.name.schema, way.name.name))
+    ]
+    if len(there) > 1:
+        raise AmbiguousName(
+            f"{node.sql(dialect='duckdb')} can be read as {there[0]} and as {there[1]}",
+            hint="write catalog.schema.table",
+            span=span_of(node),
+        )
+    if there:
+        return there[0]
+    raise _undefined(ways[0].name, node, lake)
+
+
+def _undefined(name: TableName, node: exp.Table | None, lake: Lake) -> ScoterError:
+    error = lake.undefined(name)
+    error.span = span_of(node)
+    return error
+
+
+def _source(
+    node: exp.Table,
+    reading: _Reading,
+    pointers: dict[TableName, str],
+    lake: Lake,
+    context: Context,
+    constant: Callable[[exp.Expression, str, str], Any],
+) -> Source:
+    name = reading.name
+    travelled = node.args.get("version") or node.args.get("when")
+    if name not in pointers:
+        if travelled:
+            raise NotSupported(f"{name} has no versions", span=span_of(node))
+        return Source(name, None, None, None, False, None, virtual_table(name.schema, name.name))
+    location = pointers[name]
+    metadata = lake.metadata(location)
+    if reading.suffix:
+        if travelled:
+            raise NotSupported(f"{reading} has no versions", span=span_of(node))
+        return Source(name, location, metadata, None, False, None, _METADATA_TABLES[reading.suffix])
+    if not travelled:
+        return Source(name, location, metadata, metadata.current_snapshot_id, False, metadata.schema())
+    snapshot_id, branch = _travel(node, travelled, metadata, context, constant)
+    schema = metadata.schema() if branch else _schema_of(metadata, snapshot_id)
+    return Source(name, location, metadata, snapshot_id, not branch, schema)
+
+
+def _schema_of(metadata: TableMetadata, snapshot_id: int) -> Schema:
+    snapshot = metadata.snapshot_by_id(snapshot_id)
+    if snapshot is not None and snapshot.schema_id is not None:
+        for schema in metadata.schemas:
+            if schema.schema_id == snapshot.schema_id:
+                return schema
+    return metadata.schema()
+
+
+def _travel(
+    node: exp.Table,
+    clause: exp.Expression,
+    metadata: TableMetadata,
+    context: Context,
+    constant: Callable[[exp.Expression, str, str], Any],
+) -> tuple[int, bool]:
+    """Return the snapshot that a time travel clause means, and whether it named a branch."""
+    kind = str(clause.this if isinstance(clause, exp.Version) else clause.args["kind"]).upper()
+    value = clause.expression
+    if value is None or list(value.find_all(exp.Column, exp.Placeholder, exp.Subquery)):
+        raise NotSupported(
+            "a version is a constant", hint="write the snapshot id or time", span=span_of(node)
+        )
+    if kind == "VERSION":
+        if isinstance(value, exp.Literal) and value.is_string and value.name in metadata.refs:
+            ref = metadata.refs[value.name]
+            return ref.snapshot_id, str(ref.snapshot_ref_type) == "branch"
+        try:
+            snapshot_id = int(value.name)
+        except ValueError:
+            snapshot_id = -1
+        if metadata.snapshot_by_id(snapshot_id) is None:
+            names = [*metadata.refs]
+            raise UndefinedSnapshot(
+                f"{node.name} has no snapshot, branch or tag {value.name}",
+                hint=closest(value.name, names) or f'"{node.name}$snapshots" lists the snapshots',
+                span=span_of(node),
+            )
+        return snapshot_id, False
+    if kind not in {"TIMESTAMP", "SYSTEM_TIME"}:
+        raise NotSupported(f"{kind} is not a version", hint="write VERSION or TIMESTAMP", span=span_of(node))
+    millis = constant(value, "TIMESTAMPTZ", context.timezone)
+    found: int | None = None
+    for entry in metadata.snapshot_log:
+        if millis is not None and entry.timestamp_ms * 1000 <= millis:
+            found = entry.snapshot_id
+    if found is None:
+        raise UndefinedSnapshot(f"{node.name} has no snapshot at that time", span=span_of(node))
+    return found, False

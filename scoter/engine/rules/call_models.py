@@ -1,0 +1,315 @@
+"""Replace model calls by DuckDB functions: which value goes to which input, by number, name and type.
+
+This module must not know how a model runs, nor how types are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from scoter.catalog.models import ModelVersion
+from scoter.engine.binding import Binder, data_type, marked, marker_types, substitute, typed_null
+from scoter.engine.dialect import Scoter
+from scoter.engine.plan import ModelCall, ModelPin
+from scoter.engine.resolve import MODEL, Resolved
+from scoter.engine.rules.score_once import VOLATILE_CALL
+from scoter.engine.statements import Predict, span_of
+from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments, closest
+from scoter.udfs.functions import Function
+from scoter.udfs.signature import Input, Signature
+
+_NUMBERS = frozenset(
+    {
+        exp.DataType.Type.TINYINT,
+        exp.DataType.Type.SMALLINT,
+        exp.DataType.Type.INT,
+        exp.DataType.Type.BIGINT,
+        exp.DataType.Type.INT128,
+        exp.DataType.Type.UTINYINT,
+        exp.DataType.Type.USMALLINT,
+        exp.DataType.Type.UINT,
+        exp.DataType.Type.UBIGINT,
+        exp.DataType.Type.UINT128,
+        exp.DataType.Type.FLOAT,
+        exp.DataType.Type.DOUBLE,
+        exp.DataType.Type.DECIMAL,
+        exp.DataType.Type.BOOLEAN,
+    }
+)
+_TEXTS = frozenset(
+    {exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT, exp.DataType.Type.CHAR, exp.DataType.Type.UUID}
+)
+
+
+@dataclass(frozen=True)
+class _Value:
+    """One value that a call offers: an expression, its DuckDB type, and its name where it has one."""
+
+    expression: exp.Expression
+    type: str
+    name: str | None
+
+
+def function_of(call: Predict, version: ModelVersion) -> Function:
+    """Return the function that a call runs; raises NotSupported, WrongArguments."""
+    signature = Signature.from_json(version.signature)
+    if call.kind == "predict":
+        return Function(version.sha256, signature, "predict", None)
+    if call.kind != "proba":
+        raise NotSupported(
+            f"{call.sql(dialect=Scoter).split('(', 1)[0]} is not offered yet",
+            hint="use PREDICT or PREDICT_PROBA",
+            span=span_of(call),
+        )
+    signature.proba_type()
+    label = call.class_label
+    if label is None:
+        return Function(version.sha256, signature, "proba", None)
+    if not isinstance(label, exp.Literal):
+        raise NotSupported("class => takes a constant", span=span_of(call))
+    known = [str(value) for value in signature.labels]
+    if label.name not in known:
+        raise WrongArguments(
+            f"{version.model} has no class {label.name}",
+            hint=closest(label.name, known) or f"its classes are {', '.join(known[:20])}",
+            span=span_of(call),
+        )
+    return Function(version.sha256, signature, "proba_class", label.name)
+
+
+def argument_types(
+    binder: Binder, tree: exp.Expression, resolved: Resolved, parameters: Mapping[str, str]
+) -> dict[int, tuple[str, ...]]:
+    """Return the DuckDB types of every call's arguments, by the call's number in the statement.
+
+    ``tree`` has typed empty relations for tables. DuckDB's binder answers for all calls at once.
+    """
+    calls = list(tree.find_all(Predict))
+    if not calls:
+        return {}
+    keys: dict[tuple[int, str], int] = {}
+    numbers: dict[int, int] = {}
+    for call in calls:
+        scope = call.find_ancestor(exp.Select)
+        # Equal calls of one SELECT share a marker, so that GROUP BY still finds them equal.
+        numbers[id(call)] = keys.setdefault((id(scope), call.sql(dialect=Scoter)), len(keys))
+    probe = substitute(
+        _without_calls(tree, resolved, numbers), lambda _, name: typed_null(parameters.get(name, '"NULL"'))
+    )
+    binder.columns(probe, tree)
+    types = marker_types(binder.serialise(probe))
+    found: dict[int, tuple[str, ...]] = {}
+    for call in calls:
+        number = numbers[id(call)]
+        found[_number(call)] = tuple(types[f"{number}_{j}"] for j in range(len(call.arguments)))
+    return found
+
+
+def without_calls(tree: exp.Expression, resolved: Resolved) -> exp.Expression:
+    """Return a copy of ``tree`` with every call replaced by a NULL of its type that still binds its arguments."""
+    return _without_calls(tree, resolved, {})
+
+
+def _without_calls(tree: exp.Expression, resolved: Resolved, numbers: Mapping[int, int]) -> exp.Expression:
+    copied = tree.copy()
+    originals = list(tree.find_all(Predict, bfs=False))
+    copies = list(copied.find_all(Predict, bfs=False))
+    # Inner calls first: an outer call's arguments then hold no call any more.
+    for original, call in reversed(list(zip(originals, copies, strict=True))):
+        number = numbers.get(id(original))
+        kind = function_of(original, resolved.model(original)).return_type
+        parts = [
+            argument if number is None else marked(argument, f"{number}_{j}")
+            for j, argument in enumerate(call.arguments)
+        ]
+        binds = exp.Anonymous(
+            this="struct_pack",
+            expressions=[
+                exp.PropertyEQ(this=exp.to_identifier(f"a{j}"), expression=part)
+                for j, part in enumerate(parts)
+            ],
+        )
+        standing = exp.Case(
+            ifs=[exp.If(this=exp.Is(this=binds, expression=exp.Null()), true=typed_null(kind))]
+        )
+        if call is copied:
+            return standing
+        call.replace(standing)
+    return copied
+
+
+def name_calls(tree: exp.Expression) -> None:
+    """Name unnamed result columns that hold a call by their text, as DuckDB names an expression, in place."""
+    for call in list(tree.find_all(Predict)):
+        part: exp.Expression = call
+        while part.parent is not None and not isinstance(part.parent, exp.Select | exp.Alias):
+            part = part.parent
+        if isinstance(part.parent, exp.Select) and part.arg_key == "expressions":
+            text = part.sql(dialect=Scoter)
+            for verb in ("PREDICT_PROBA(", "PREDICT("):
+                text = text.replace(verb, verb.lower())
+            part.replace(exp.alias_(part.copy(), text, quoted=True))
+
+
+def expand_stars(tree: exp.Expression) -> None:
+    """Replace ``PREDICT('m', *)`` by the rows of every table of its SELECT, in place."""
+    for call in tree.find_all(Predict):
+        if not any(isinstance(argument, exp.Star) for argument in call.arguments):
+            continue
+        select = call.find_ancestor(exp.Select)
+        if len(call.arguments) != 1 or select is None:
+            raise WrongArguments("* stands alone in a model call", span=span_of(call))
+        from_ = select.args.get("from_")
+        relations = [from_.this] if from_ is not None else []
+        relations += [join.this for join in select.args.get("joins") or []]
+        if not relations:
+            raise WrongArguments("* needs a FROM", span=span_of(call))
+        call.set("arguments", [exp.column(relation.alias_or_name) for relation in relations])
+        call.meta["rows"] = True
+
+
+def call_models(
+    tree: exp.Expression, resolved: Resolved, types: Mapping[int, tuple[str, ...]], *, volatile: bool = False
+) -> tuple[exp.Expression, tuple[ModelCall, ...]]:
+    """Replace every call by its DuckDB function over one STRUCT of cast arguments.
+
+    With ``volatile`` every call is volatile, so that DuckDB runs no model while it only plans.
+    Raises WrongArguments for a wrong number or unknown names, TypeMismatch for a type that does not
+    fit, each with the place of the call.
+    """
+    used: dict[tuple[str, bool], ModelCall] = {}
+    for call in reversed(list(tree.find_all(Predict, bfs=False))):
+        version = resolved.model(call)
+        function = function_of(call, version)
+        number = _number(call)
+        struct = _struct(call, version, function.signature, types[number])
+        once = volatile or bool(call.meta.get(VOLATILE_CALL))
+        name = function.name + ("_v" if once else "")
+        pin = ModelPin(version.model, version.version, version.sha256, resolved.written[number])
+        used.setdefault((name, once), ModelCall(pin, function, once))
+        new = exp.Anonymous(this=name, expressions=[struct])
+        if call is tree:
+            return new, tuple(used.values())
+        call.replace(new)
+    return tree, tuple(used.values())
+
+
+def _number(call: Predict) -> int:
+    return int(call.meta[MODEL])
+
+
+def _struct(
+    call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str]
+) -> exp.Expression:
+    span = span_of(call)
+    values = _bound(call, version, signature, types, span)
+    fields = []
+    for position, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True)):
+        _check_type(wanted, value, version, span)
+        same = data_type(value.type) == data_type(wanted.type)
+        part = value.expression if same else exp.Cast(this=value.expression, to=data_type(wanted.type).copy())
+        fields.append(exp.PropertyEQ(this=exp.to_identifier(f"i{position}"), expression=part))
+    return exp.Anonymous(this="struct_pack", expressions=fields)
+
+
+def _bound(
+    call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str], span: Span | None
+) -> list[_Value]:
+    kinds = [data_type(text) for text in types]
+    rows = [kind.this == exp.DataType.Type.STRUCT for kind in kinds]
+    if rows and all(rows) and (len(rows) == 1 or call.meta.get("rows")):
+        return _by_name(call, version, signature, kinds, span)
+    if any(rows):
+        raise WrongArguments(
+            f"{version.model} takes either one row or one value for each input",
+            hint=_usage(signature),
+            span=span,
+        )
+    if len(types) != len(signature.inputs):
+        raise WrongArguments(
+            f"{version.model}@{version.version} takes {len(signature.inputs)} arguments, {len(types)} are given",
+            hint=_usage(signature),
+            span=span,
+        )
+    return [_Value(a, t, None) for a, t in zip(call.arguments, types, strict=True)]
+
+
+def _by_name(
+    call: Predict,
+    version: ModelVersion,
+    signature: Signature,
+    kinds: Sequence[exp.DataType],
+    span: Span | None,
+) -> list[_Value]:
+    if not signature.named:
+        raise WrongArguments(
+            f"the inputs of {version.model}@{version.version} have no names, so a row can not be bound",
+            hint="pass the values by position, or name them with INPUT (…) in CREATE MODEL",
+            span=span,
+        )
+    offered: dict[str, list[_Value]] = {}
+    for argument, kind in zip(call.arguments, kinds, strict=True):
+        for field in kind.expressions:
+            value = _Value(_field(argument, field.name), field.args["kind"].sql(dialect="duckdb"), field.name)
+            offered.setdefault(_plain(field.name), []).append(value)
+    bound = []
+    for wanted in signature.inputs:
+        found = offered.get(_plain(wanted.name), [])
+        exact = [value for value in found if value.name == wanted.name]
+        if len(found) > 1 and len(exact) != 1:
+            raise WrongArguments(
+                f"input {wanted.name} of {version.model} fits more than one column",
+                hint="pass a struct such as {'" + wanted.name + "': …}",
+                span=span,
+            )
+        if not found:
+            names = [value.name or "" for values in offered.values() for value in values]
+            raise WrongArguments(
+                f"the row has no column {wanted.name}, which {version.model}@{version.version} needs",
+                hint=closest(wanted.name, names) or _usage(signature),
+                span=span,
+            )
+        bound.append(exact[0] if exact else found[0])
+    return bound
+
+
+def _field(row: exp.Expression, name: str) -> exp.Expression:
+    """Return the expression of one field of a row: a table's column, a literal's value, or an extract."""
+    if isinstance(row, exp.Column) and not row.table:
+        return exp.column(exp.to_identifier(name, quoted=True), table=row.this.copy())
+    if isinstance(row, exp.Struct):
+        for part in row.expressions:
+            if isinstance(part, exp.PropertyEQ) and part.name == name:
+                return part.expression.copy()
+    return exp.Anonymous(this="struct_extract", expressions=[row.copy(), exp.Literal.string(name)])
+
+
+def _plain(name: str) -> str:
+    """Fold a name as exporters do: they turn every other sign than letters and digits into `_`."""
+    return "".join(c if c.isalnum() else "_" for c in name.casefold())
+
+
+def _check_type(wanted: Input, value: _Value, version: ModelVersion, span: Span | None) -> None:
+    given = data_type(value.type).this
+    if given == exp.DataType.Type.NULL:
+        return
+    target = data_type(wanted.type).this
+    if target in _TEXTS:
+        fits = given in _TEXTS or value.type.upper().startswith(("ENUM", "VARCHAR"))
+    elif target == exp.DataType.Type.BOOLEAN:
+        fits = given == exp.DataType.Type.BOOLEAN
+    else:
+        fits = given in _NUMBERS
+    if not fits:
+        raise TypeMismatch(
+            f"input {wanted.name} of {version.model}@{version.version} is {wanted.type}, the argument is {value.type}",
+            hint=f"write CAST(… AS {wanted.type}) if that is meant",
+            span=span_of(value.expression) or span,
+        )
+
+
+def _usage(signature: Signature) -> str:
+    return "its inputs are " + ", ".join(f"{i.name} {i.type}" for i in signature.inputs)

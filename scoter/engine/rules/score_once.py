@@ -1,0 +1,152 @@
+"""Compute a prediction once that stands in the filter and again elsewhere in the same SELECT.
+
+DuckDB evaluates a consistent function once for the filter and again for the rows that pass. So the call
+moves below the filter and becomes volatile, which keeps DuckDB from copying it: with one relation in
+FROM into a subquery around that relation (one projection in DuckDB's plan), with several into a LATERAL
+one. A prediction in a subquery or CTE on which an enclosing query filters is made volatile likewise.
+This module must not know how a call becomes a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sqlglot import exp
+
+from scoter.engine.dialect import Scoter
+from scoter.engine.gate import VOLATILE, function_name
+from scoter.engine.statements import Predict
+
+VOLATILE_CALL = "scoter_volatile"
+ColumnsOf = Callable[[exp.Table], Iterable[str] | None]
+
+
+def score_once(tree: exp.Expression, columns_of: ColumnsOf) -> exp.Expression:
+    """Return ``tree`` with repeated predictions of a filtered SELECT computed in one place.
+
+    ``columns_of`` gives a table's column names, None for a name that is no table of the lake.
+    """
+    for number, select in enumerate(list(tree.find_all(exp.Select))):
+        _spell_out_aliases(select, columns_of)
+        _lift(select, number)
+    _keep_below_filters(tree)
+    return tree
+
+
+def _relations(select: exp.Select) -> list[exp.Expression]:
+    from_ = select.args.get("from_")
+    if from_ is None:
+        return []
+    nested = from_.this.args.get("joins") or []
+    return [from_.this, *(join.this for join in [*nested, *(select.args.get("joins") or [])])]
+
+
+def _spell_out_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
+    """Replace a prediction's alias in WHERE by the prediction, as DuckDB would where no column has the name."""
+    where = select.args.get("where")
+    predictions = {
+        part.alias.casefold(): part.this
+        for part in select.expressions
+        if isinstance(part, exp.Alias) and part.this.find(Predict) is not None
+    }
+    if where is None or not predictions:
+        return
+    taken: set[str] = set()
+    for relation in _relations(select):
+        names = columns_of(relation) if isinstance(relation, exp.Table) else None
+        if names is None:
+            return
+        taken |= {name.casefold() for name in names}
+    for column in list(where.find_all(exp.Column)):
+        name = column.name.casefold()
+        own = column.find_ancestor(exp.Select) is select
+        if own and not column.table and name in predictions and name not in taken:
+            column.replace(exp.Paren(this=predictions[name].copy()))
+
+
+def _lift(select: exp.Select, number: int) -> None:
+    where = select.args.get("where")
+    relations = _relations(select)
+    if where is None or not relations:
+        return
+    filtered = {_text(call): call for call in _calls(where, select)}
+    everywhere = list(_calls(select, select))
+    repeated = [
+        text
+        for text, call in filtered.items()
+        if sum(_text(other) == text for other in everywhere) > 1 and not _is_volatile(call)
+    ]
+    if not repeated:
+        return
+    columns = {text: f"scoter_score_{number}_{i}" for i, text in enumerate(repeated)}
+    scores = []
+    for text in repeated:
+        call = filtered[text].copy()
+        call.meta[VOLATILE_CALL] = True
+        scores.append(exp.alias_(call, columns[text], quoted=True))
+    for call in everywhere:
+        name = columns.get(_text(call))
+        if name is not None:
+            call.replace(exp.column(exp.to_identifier(name, quoted=True)))
+    _hide(select, list(columns.values()))
+    if len(relations) == 1 and relations[0].alias_or_name and not select.args.get("laterals"):
+        _wrap(select, relations[0], scores)
+    else:
+        lateral = exp.Lateral(
+            this=exp.Subquery(this=exp.Select(expressions=scores)),
+            alias=exp.TableAlias(this=exp.to_identifier(f"scoter_once_{number}")),
+        )
+        select.append("joins", exp.Join(this=lateral, kind="CROSS"))
+
+
+def _wrap(select: exp.Select, relation: exp.Expression, scores: list[exp.Expression]) -> None:
+    """Put ``(SELECT *, score FROM relation) AS alias`` in the relation's place."""
+    alias = exp.to_identifier(relation.alias_or_name, quoted=True)
+    inner = exp.Select(expressions=[exp.Star(), *scores])
+    inner.set("from_", exp.From(this=relation.copy()))
+    wrapped = exp.Subquery(this=inner, alias=exp.TableAlias(this=alias))
+    select.set("from_", exp.From(this=wrapped))
+
+
+def _text(call: Predict) -> str:
+    return call.sql(dialect=Scoter)
+
+
+def _calls(root: exp.Expression, select: exp.Select) -> list[Predict]:
+    """Return the outermost calls below ``root`` that belong to ``select`` itself, not to a FROM or subquery."""
+    return [
+        call
+        for call in root.find_all(Predict)
+        if call.find_ancestor(exp.Select) is select
+        and call.find_ancestor(exp.From, exp.Join, exp.Lateral, exp.With, Predict) is None
+    ]
+
+
+def _is_volatile(call: Predict) -> bool:
+    return any(function_name(node) in VOLATILE for node in call.find_all(exp.Func))
+
+
+def _hide(select: exp.Select, names: list[str]) -> None:
+    """Keep the added columns out of a star."""
+    for projection in select.expressions:
+        star = projection.this if isinstance(projection, exp.Column) else projection
+        if isinstance(star, exp.Star):
+            hidden = [exp.to_identifier(name, quoted=True) for name in names]
+            star.set("except_", [*(star.args.get("except_") or []), *hidden])
+
+
+def _keep_below_filters(tree: exp.Expression) -> None:
+    """Make predictions volatile whose alias an enclosing query's WHERE uses, so the filter stays above."""
+    filters = [
+        (where.find_ancestor(exp.Select), {column.name.casefold() for column in where.find_all(exp.Column)})
+        for where in tree.find_all(exp.Where)
+    ]
+    for call in tree.find_all(Predict):
+        select = call.find_ancestor(exp.Select)
+        projection = call.find_ancestor(exp.Alias)
+        if select is None or projection is None or projection.parent is not select or _is_volatile(call):
+            continue
+        inside = select.find_ancestor(exp.Select, exp.CTE) is not None
+        name = projection.alias.casefold()
+        if inside and any(owner is not select and name in names for owner, names in filters):
+            call.meta[VOLATILE_CALL] = True

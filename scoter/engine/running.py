@@ -1,0 +1,228 @@
+"""Runs plans: queries stream, writes commit, commands answer.
+
+This module must not know how plans are made or kept.
+"""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from scoter.engine.cancellation import Cancellation
+from scoter.engine.commands.outcome import Call
+from scoter.engine.commands.registry import command_of
+from scoter.engine.context import Context
+from scoter.engine.dialect import Scoter
+from scoter.engine.execute import Running, stream
+from scoter.engine.explain import explain
+from scoter.engine.instances import Instances
+from scoter.engine.journal import Entry
+from scoter.engine.parts import Parts
+from scoter.engine.plan import Kind, Plan, Target
+from scoter.engine.querying import ROWS
+from scoter.engine.result import Result
+from scoter.engine.statements import DescribeQuery, Explain
+from scoter.engine.virtual_rows import arrow_table, virtual_rows
+from scoter.engine.wire import batches
+from scoter.engine.writing.append import Written, append
+from scoter.errors import DuplicateTable, InternalError, NotSupported, ScoterError
+
+
+class Runner:
+    """Runs the plans of one lake on a pool of instances."""
+
+    def __init__(self, parts: Parts, instances: Instances) -> None:
+        self._parts = parts
+        self._instances = instances
+
+    def run(
+        self,
+        plan: Plan,
+        context: Context,
+        values: pa.RecordBatch | None,
+        entry: Entry,
+        cancellation: Cancellation,
+    ) -> Result:
+        """Run a plan; a query streams when its result is read, everything else has happened on return.
+
+        Raises ScoterErrors only, each noted in ``entry``, whose line is then written.
+        """
+        entry.facts["action"] = plan.action
+        try:
+            if plan.kind is Kind.QUERY:
+                return self._query(plan, context, entry, cancellation)
+            if plan.kind is Kind.WRITE:
+                written = self._write(plan, context, entry, cancellation)
+                return self._counted(plan, context, written, entry, cancellation)
+            return self._command(plan, context, values, entry, cancellation)
+        except ScoterError as error:
+            entry.failed(error)
+            entry.write()
+            raise
+        except Exception as error:
+            shown = entry.failed(error)
+            entry.write()
+            raise shown from error
+
+    def _start(self, context: Context, entry: Entry, cancellation: Cancellation) -> Running:
+        with entry.stage("queue"):
+            timeout = context.statement_timeout or self._parts.settings.query.statement_timeout
+            running = Running(self._instances, context, timeout)
+        cancellation.attach(running.cancel)
+        return running
+
+    def _tables(self, plan: Plan) -> dict[str, pa.Table]:
+        tables = {
+            name: virtual_rows(source, self._parts.lake, self._parts.models) for name, source in plan.virtual
+        }
+        if plan.rows is not None:
+            tables[ROWS] = plan.rows
+        return tables
+
+    def _query(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Result:
+        tables = self._tables(plan)
+        running = self._start(context, entry, cancellation)
+
+        def finish() -> None:
+            running.finish()
+            entry.write()
+
+        try:
+            running.prepare(plan.calls, tables)
+        except Exception as error:
+            shown = running.failure(error)
+            running.finish()
+            raise shown from error
+        source = stream(
+            running, plan.sql, plan.schema, self._parts.settings.server.batch_bytes, entry, finish
+        )
+        return Result(entry.query_id, plan.schema, context, source, cancellation, on_close=finish)
+
+    def _write(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Written:
+        target = plan.target
+        if target is None:
+            raise InternalError("a write has no target")
+        lake = self._parts.lake
+        create = None
+        if target.definition is not None:
+            try:
+                create = lake.begin_create(target.name, *target.definition)
+            except DuplicateTable:
+                if target.if_not_exists:
+                    return Written(0, None, 0, 0)
+                raise
+        table = lake.load(target.name) if create is None else create._table  # noqa: SLF001  # only its catalog
+        sql = plan.sql if target.with_data else f"SELECT * FROM ({plan.sql}) LIMIT 0"
+        tables = self._tables(plan)
+        running = self._start(context, entry, cancellation)
+        try:
+            running.prepare(plan.calls, tables)
+            with entry.stage("write"):
+                return append(
+                    running.connection, sql, table, properties=_properties(plan, entry), create=create
+                )
+        except Exception as error:
+            raise running.failure(error) from error
+        finally:
+            run = running.instance.run
+            if run.rows:
+                entry.facts |= {"rows_scored": run.rows, "rows_skipped": run.skipped}
+            running.finish()
+
+    def _counted(
+        self, plan: Plan, context: Context, written: Written, entry: Entry, cancellation: Cancellation
+    ) -> Result:
+        target: Target | None = plan.target
+        entry.facts |= {
+            "target": str(target.name) if target else None,
+            "snapshot_id": written.snapshot_id,
+            "rows": written.rows,
+            "files": written.files,
+            "bytes": written.bytes,
+        }
+        entry.write()
+        table = pa.table({"Count": pa.array([written.rows], pa.int64())}, schema=plan.schema)
+        return Result(
+            entry.query_id,
+            plan.schema,
+            context,
+            iter(table.to_batches()),
+            cancellation,
+            rows_affected=written.rows,
+        )
+
+    def _command(
+        self,
+        plan: Plan,
+        context: Context,
+        values: pa.RecordBatch | None,
+        entry: Entry,
+        cancellation: Cancellation,
+    ) -> Result:
+        tree = plan.command.tree
+        with entry.stage("execute"):
+            if isinstance(tree, Explain) and plan.inner is not None:
+                rows = self._explain(plan.inner, context, entry, cancellation, bool(tree.args.get("analyze")))
+                table, after = arrow_table(_texts(plan.schema), list(rows)), context
+            elif isinstance(tree, DescribeQuery) and plan.inner is not None:
+                described = [(name, kind, "YES", None, None, None) for name, kind in plan.described]
+                table, after = arrow_table(_texts(plan.schema), described), context
+            else:
+                command = command_of(tree)
+                bound = {}
+                if values is not None:
+                    bound = {
+                        n: c[0].as_py() for n, c in zip(values.schema.names, values.columns, strict=True)
+                    }
+                outcome = command.run(Call(tree, context, self._parts, plan.command, bound))
+                after = outcome.context
+                table = arrow_table(command.columns, list(outcome.rows))
+        entry.facts["rows"] = table.num_rows
+        entry.write()
+        reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches())
+        source = batches(reader, plan.schema, self._parts.settings.server.batch_bytes)
+        count = -1 if plan.schema.names else 0
+        return Result(entry.query_id, plan.schema, after, source, cancellation, rows_affected=count)
+
+    def _explain(
+        self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation, analyze: bool
+    ) -> list[tuple[str, str]]:
+        if analyze and plan.kind is not Kind.QUERY:
+            raise NotSupported("EXPLAIN ANALYZE runs queries only", hint="EXPLAIN shows the plan of a write")
+        tables = self._tables(plan)
+        running = self._start(context, entry, cancellation)
+        try:
+            return explain(plan, running, tables, analyze=analyze)
+        except (duckdb.Error, ScoterError) as error:
+            raise running.failure(error) from error
+        finally:
+            running.finish()
+
+
+def _texts(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
+    return tuple((name, "VARCHAR") for name in schema.names)
+
+
+def _properties(plan: Plan, entry: Entry) -> dict[str, str]:
+    """Return what the snapshot's summary says of the statement and the models that made its rows."""
+    properties = {"scoter.query-id": entry.query_id}
+    if plan.calls:
+        pins = list(dict.fromkeys(call.pin for call in plan.calls))
+        properties |= {
+            "scoter.model": ",".join(str(pin.name) for pin in pins),
+            "scoter.model-version": ",".join(str(pin.version) for pin in pins),
+            "scoter.model-sha256": ",".join(pin.sha256 for pin in pins),
+        }
+    return properties
+
+
+def normalised(tree: object) -> str:
+    """Return a statement as the log shows it: one spelling, every literal as `?`."""
+    if not isinstance(tree, exp.Expression):
+        return ""
+    copied = tree.copy()
+    for literal in list(copied.find_all(exp.Literal)):
+        if literal is not copied and literal.parent is not None:
+            literal.replace(exp.Placeholder())
+    return Scoter().generate(copied, comments=False)

@@ -1,0 +1,249 @@
+"""The engine's public face: open a lake, plan statements, run plans.
+
+This module must not know sockets, tokens or terminals.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+from sqlglot import exp
+
+from scoter.catalog.lake import Lake
+from scoter.catalog.manifests import Manifests
+from scoter.catalog.metastore import Metastore
+from scoter.catalog.models import Models
+from scoter.catalog.names import TableName
+from scoter.catalog.principals import Principal, Principals
+from scoter.engine import pipeline
+from scoter.engine.authorise import authorise
+from scoter.engine.binding import Binder
+from scoter.engine.cancellation import Cancellation
+from scoter.engine.context import Context
+from scoter.engine.instances import Instances
+from scoter.engine.journal import Entry, Journal
+from scoter.engine.parts import Parts
+from scoter.engine.plan import Pins, Plan
+from scoter.engine.planning import Prepared
+from scoter.engine.result import Result
+from scoter.engine.running import Runner, normalised
+from scoter.engine.scan import Scans
+from scoter.settings import Settings
+from scoter.udfs.artifacts import Artifacts
+from scoter.udfs.sessions import Sessions
+
+_KEPT = 1024
+V = TypeVar("V")
+
+
+class _Recent(Generic[V]):
+    """The values used last, by key; safe for many threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._values: OrderedDict[object, V] = OrderedDict()
+
+    def get(self, key: object) -> V | None:
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+            return value
+
+    def put(self, key: object, value: V) -> None:
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    tree: exp.Expression
+    normalised: str
+
+
+@dataclass
+class _Kept:
+    """A prepared statement, what it was prepared against, and its plan where that never changes."""
+
+    prepared: Prepared
+    pointers: dict[TableName, str]
+    revision: int | None
+    plan: Plan | None = field(default=None)
+
+
+class Engine:
+    """One open lake. Thread-safe; close it when done."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        settings.directory.mkdir(parents=True, exist_ok=True)
+        self.journal = Journal(settings.log)
+        self.metastore = Metastore.open(settings.metastore_url)
+        self.lake = Lake(settings, self.metastore)
+        self.models = Models(self.metastore)
+        self.principals = Principals(self.metastore)
+        artifacts = Artifacts(settings.warehouse)
+        sessions = Sessions(artifacts, settings.models.cache_bytes)
+        self._binder = Binder()
+        self._parts = Parts(
+            settings,
+            self.lake,
+            self.models,
+            artifacts,
+            sessions,
+            Scans(Manifests(self.lake.io)),
+            self._binder,
+        )
+        self.instances = Instances(settings.query, lambda: tuple(self.lake.directories()), sessions)
+        self._runner = Runner(self._parts, self.instances)
+        self._parsed: _Recent[_Parsed] = _Recent(_KEPT)
+        self._prepared: _Recent[_Kept] = _Recent(_KEPT)
+
+    def close(self) -> None:
+        """Close the lake; running statements are interrupted."""
+        self.instances.close()
+        self.instances.interrupt_all()
+        self._binder.close()
+        self.lake.close()
+        self.metastore.close()
+        self.journal.close()
+
+    def context(self, principal: Principal) -> Context:
+        """Return a new session's state."""
+        return Context(principal, self.settings.catalog, self.settings.schema_)
+
+    def plan(
+        self,
+        sql: str,
+        context: Context,
+        pins: Pins | None = None,
+        *,
+        parameters: pa.RecordBatch | None = None,
+        query_id: str | None = None,
+    ) -> Plan:
+        """Return the plan of a statement without running it.
+
+        With ``pins``, exactly those table metadata files and model versions are used. A refusal is
+        logged. Raises ScoterError.
+        """
+        entry = Entry(self.journal, query_id, context.principal.name, context.query_tag)
+        try:
+            return self._plan(sql, context, pins, parameters, entry)
+        except Exception as error:
+            shown = entry.failed(error)
+            entry.write()
+            if shown is error:
+                raise
+            raise shown from error
+
+    def run(
+        self,
+        plan: Plan,
+        context: Context,
+        parameters: pa.RecordBatch | None = None,
+        *,
+        query_id: str | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Result:
+        """Run a plan with its parameters bound; a write has committed on return.
+
+        Raises ScoterError.
+        """
+        entry = Entry(self.journal, query_id, context.principal.name, context.query_tag)
+        try:
+            authorised = plan
+            if plan.parameters.names and plan.sql == "" and plan.command is None or parameters is not None:
+                authorised = self._plan(plan.statement, context, plan.pins, parameters, entry)
+            entry.facts |= {"sql": self._text(plan.statement), "pins": _pins_for_log(plan.pins)}
+        except Exception as error:
+            shown = entry.failed(error)
+            entry.write()
+            if shown is error:
+                raise
+            raise shown from error
+        return self._runner.run(authorised, context, parameters, entry, cancellation or Cancellation())
+
+    def execute(self, sql: str, context: Context, parameters: pa.RecordBatch | None = None) -> Result:
+        """Plan and run a statement."""
+        plan = self.plan(sql, context)
+        return self.run(plan, context, parameters)
+
+    def _text(self, sql: str) -> str:
+        parsed = self._parsed.get(sql)
+        return parsed.normalised if parsed is not None else ""
+
+    def _parse(self, sql: str, entry: Entry) -> _Parsed:
+        found = self._parsed.get(sql)
+        if found is None:
+            with entry.stage("parse"):
+                tree = pipeline.parse(sql, self._parts)
+            found = _Parsed(tree, normalised(tree))
+            self._parsed.put(sql, found)
+        return found
+
+    def _plan(
+        self,
+        sql: str,
+        context: Context,
+        pins: Pins | None,
+        values: pa.RecordBatch | None,
+        entry: Entry,
+    ) -> Plan:
+        parsed = self._parse(sql, entry)
+        entry.facts["sql"] = parsed.normalised
+        key = (sql, context.catalog, context.schema, context.timezone)
+        kept = self._prepared.get(key)
+        if kept is None or not self._holds(kept, pins):
+            # The revision is read first: a change in between makes the entry stale, never wrong.
+            revision = self.models.revision()
+            prepared = pipeline.prepare(sql, parsed.tree.copy(), context, self._parts, pins, entry)
+            resolved = prepared.resolved
+            pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
+            kept = _Kept(prepared, pointers, revision if resolved.models else None)
+            self._prepared.put(key, kept)
+        prepared = kept.prepared
+        authorise(prepared.analysis, context.principal)
+        if kept.plan is not None:
+            return kept.plan
+        if pins is not None and pins.instant is not None:
+            prepared = replace(
+                prepared,
+                resolved=replace(
+                    prepared.resolved, pins=replace(prepared.resolved.pins, instant=pins.instant)
+                ),
+            )
+        plan = pipeline.plan(prepared, context, self._parts, values, entry)
+        if prepared.is_stable:
+            kept.plan = plan
+        return plan
+
+    def _holds(self, kept: _Kept, pins: Pins | None) -> bool:
+        """Say whether a prepared statement is still what its names mean now, or what ``pins`` say."""
+        resolved = kept.prepared.resolved
+        if pins is not None:
+            return pins.tables == resolved.pins.tables and pins.models == resolved.pins.models
+        if resolved.asked and self.lake.pointers(resolved.asked) != kept.pointers:
+            return False
+        return kept.revision is None or kept.revision == self.models.revision()
+
+
+def _pins_for_log(pins: Pins) -> dict[str, object]:
+    """Return pins without the paths of the server."""
+    return {
+        "tables": [
+            {"table": str(pin.name), "metadata": pin.metadata_location.rsplit("/", 1)[-1]}
+            for pin in pins.tables
+        ],
+        "models": [
+            {"model": str(pin.name), "version": pin.version, "sha256": pin.sha256} for pin in pins.models
+        ],
+        "instant": pins.instant.isoformat() if pins.instant else None,
+    }

@@ -1,0 +1,128 @@
+"""From a query's own types to those that clients get, in SQL and in Arrow.
+
+This module must not know sockets or protocols; docs/sql.md, "Types", is its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+from sqlglot import exp
+
+from scoter.engine.binding import Binding, data_type
+from scoter.engine.types import quote, wire_type
+
+_T = exp.DataType.Type
+_SIMPLE: dict[exp.DataType.Type, str] = {
+    _T.NULL: "INTEGER",
+    _T.INT128: "DECIMAL(38, 0)",
+    _T.UINT128: "DECIMAL(38, 0)",
+    _T.TIMESTAMP_S: "TIMESTAMP",
+    _T.TIMESTAMP_MS: "TIMESTAMP",
+    _T.UUID: "VARCHAR",
+    _T.JSON: "VARCHAR",
+    _T.BIT: "VARCHAR",
+    _T.TIMETZ: "VARCHAR",
+    _T.ENUM: "VARCHAR",
+}
+_PLAIN = frozenset(
+    {
+        _T.BOOLEAN, _T.TINYINT, _T.SMALLINT, _T.INT, _T.BIGINT, _T.UTINYINT, _T.USMALLINT, _T.UINT,
+        _T.UBIGINT, _T.FLOAT, _T.DOUBLE, _T.DECIMAL, _T.VARCHAR, _T.TEXT, _T.DATE, _T.TIME, _T.TIMESTAMP,
+        _T.TIMESTAMPNTZ, _T.TIMESTAMP_NS, _T.TIMESTAMPTZ, _T.INTERVAL, _T.VARBINARY, _T.BLOB,
+    }
+)  # fmt: skip
+
+
+def wire_text(kind: exp.DataType) -> str:
+    """Return the DuckDB type to which a value of type ``kind`` is cast before it leaves."""
+    tag = kind.this
+    if tag in _SIMPLE:
+        return _SIMPLE[tag]
+    if tag in (_T.LIST, _T.ARRAY):
+        return f"{wire_text(kind.expressions[0])}[]"
+    if tag == _T.MAP:
+        key, value = kind.expressions
+        return f"MAP({wire_text(key)}, {wire_text(value)})"
+    if tag == _T.STRUCT:
+        parts = (f"{quote(p.name)} {wire_text(p.args['kind'])}" for p in kind.expressions)
+        return f"STRUCT({', '.join(parts)})"
+    if tag in _PLAIN:
+        return kind.sql(dialect="duckdb")
+    return "VARCHAR"
+
+
+def wire_schema(binding: Binding) -> pa.Schema:
+    """Return the Arrow schema that clients see: every column nullable, names as in the query."""
+    return pa.schema(
+        [
+            pa.field(name, wire_type(data_type(wire_text(kind))))
+            for name, kind in zip(binding.names, binding.types, strict=True)
+        ]
+    )
+
+
+def wire_query(sql: str, types: Sequence[exp.DataType]) -> str:
+    """Return ``sql`` with those columns cast whose type does not travel as it is."""
+    targets = [wire_text(kind) for kind in types]
+    own = [kind.sql(dialect="duckdb") for kind in types]
+    if targets == own:
+        return sql
+    names = [f"c{i}" for i in range(len(types))]
+    parts = []
+    for name, kind, target, mine in zip(names, types, targets, own, strict=True):
+        if target == mine:
+            parts.append(name)
+        elif kind.this == _T.USERDEFINED and str(kind.args.get("kind", "")).upper().startswith("UNION"):
+            parts.append(f"CAST(to_json({name}) AS VARCHAR)")
+        else:
+            parts.append(f"CAST({name} AS {target})")
+    return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"
+
+
+def cast_query(sql: str, own: Sequence[exp.DataType], columns: Sequence[tuple[str, str]]) -> str:
+    """Return ``sql`` with its columns cast to ``columns`` (name, DuckDB type), matched by position."""
+    names = [f"c{i}" for i in range(len(columns))]
+    parts = [
+        f"{name} AS {quote(column)}"
+        if data_type(target) == mine
+        else f"CAST({name} AS {target}) AS {quote(column)}"
+        for name, mine, (column, target) in zip(names, own, columns, strict=True)
+    ]
+    return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"
+
+
+def batches(reader: pa.RecordBatchReader, schema: pa.Schema, most_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Yield the reader's batches under ``schema``, each of at most about ``most_bytes`` bytes.
+
+    Slices share memory with the reader's batches.
+    """
+    same = reader.schema.types == schema.types
+    for batch in reader:
+        columns = (
+            batch.columns if same else [_fit(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
+        )
+        ready = pa.RecordBatch.from_arrays(columns, schema=schema)
+        pieces = -(-ready.nbytes // most_bytes)
+        if pieces <= 1:
+            if ready.num_rows:
+                yield ready
+            continue
+        yield from _sliced(ready, most_bytes, pieces)
+
+
+def _sliced(batch: pa.RecordBatch, most_bytes: int, pieces: int) -> Iterator[pa.RecordBatch]:
+    """Cut a batch into equal numbers of rows, and again where rows differ much in size."""
+    rows = max(1, batch.num_rows // pieces)
+    for start in range(0, batch.num_rows, rows):
+        piece = batch.slice(start, rows)
+        parts = -(-piece.nbytes // most_bytes)
+        if parts > 2 and piece.num_rows > 1:
+            yield from _sliced(piece, most_bytes, parts)
+        else:
+            yield piece
+
+
+def _fit(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return column if column.type == kind else column.cast(kind)
