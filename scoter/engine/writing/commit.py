@@ -5,6 +5,8 @@ This module must not know SQL, DuckDB, or how the files came to be.
 
 from __future__ import annotations
 
+import errno
+import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -22,8 +24,11 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import AssertDefaultSpecId, UpdatesAndRequirements
 from pyiceberg.table.update.snapshot import _FastAppendFiles
+from sqlalchemy.exc import SQLAlchemyError
 
+from scoter.catalog.metastore import translation
 from scoter.errors import (
+    DiskFull,
     DuplicateTable,
     InternalError,
     OutcomeUnknown,
@@ -31,6 +36,8 @@ from scoter.errors import (
     UndefinedSchema,
     WriteConflict,
 )
+
+_log = logging.getLogger(__name__)
 
 _PATIENCE = 60.0
 """Seconds for which an append is tried again after others committed first."""
@@ -105,7 +112,7 @@ def commit_append(table: Table, files: Sequence[DataFile], properties: Mapping[s
         except Exception as error:
             if not _landed(table, append, planned, branch, error):
                 append.remove_manifests()
-                raise _failed(error) from error
+                raise _failed(table, planned, error) from error
             return append.snapshot_id
         else:
             return append.snapshot_id
@@ -137,7 +144,7 @@ def commit_create(
     except Exception as error:
         if not _landed(table, append, planned, branch, error):
             append.remove_manifests()
-            raise _failed(error) from error
+            raise _failed(table, planned, error) from error
     return append.snapshot_id
 
 
@@ -157,10 +164,22 @@ def _stage(append: Append, files: Sequence[DataFile]) -> None:
         raise _StagingFailed from error
 
 
-def _failed(error: Exception) -> Exception:
-    return (
-        error if isinstance(error, ScoterError) else InternalError("the commit failed; nothing was written")
-    )
+def _failed(table: Table, planned: TableMetadata, error: Exception) -> ScoterError:
+    """Return the error that a user sees for a commit that is known not to be made."""
+    cause = error.__cause__ if isinstance(error, _StagingFailed) else error
+    if isinstance(cause, ScoterError):
+        return cause
+    if isinstance(cause, SQLAlchemyError):
+        return translation(cause)
+    if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+        return DiskFull("the disk is full; nothing was written")
+    try:
+        _same_table(table, planned, error)
+    except WriteConflict as conflict:
+        return conflict
+    except Exception:  # noqa: BLE001  # the first error is the one to tell
+        _log.warning("a table could not be loaded after its commit had failed", exc_info=True)
+    return InternalError("the commit failed; nothing was written")
 
 
 def _same_table(table: Table, planned: TableMetadata, error: Exception) -> Table:

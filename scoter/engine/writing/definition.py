@@ -5,7 +5,7 @@ This module must not know catalogs, connections or rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -21,7 +21,16 @@ from pyiceberg.transforms import (
     TruncateTransform,
     YearTransform,
 )
-from pyiceberg.types import IcebergType, ListType, MapType, NestedField, StructType
+from pyiceberg.types import (
+    DoubleType,
+    FloatType,
+    IcebergType,
+    ListType,
+    MapType,
+    NestedField,
+    StructType,
+    UUIDType,
+)
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
@@ -30,17 +39,18 @@ from scoter.engine.statements import TableColumn, span_of
 from scoter.engine.types import iceberg_type
 from scoter.errors import DuplicateColumn, InvalidDefinition, TypeMismatch, UndefinedColumn, closest
 
-_PLAIN: dict[str, type[Transform[Any, Any]]] = {
+_PLAIN: dict[str, Callable[[], Transform[Any, Any]]] = {
     "identity": IdentityTransform,
     "year": YearTransform,
     "month": MonthTransform,
     "day": DayTransform,
     "hour": HourTransform,
 }
-_WITH_NUMBER: dict[str, type[BucketTransform[Any] | TruncateTransform[Any]]] = {
+_WITH_NUMBER: dict[str, Callable[[int], Transform[Any, Any]]] = {
     "bucket": BucketTransform,
     "truncate": TruncateTransform,
 }
+_NOT_BY_VALUE = (FloatType, DoubleType, UUIDType)
 _SUFFIXES = {"identity": "", "truncate": "_trunc"}
 _MOST = 2**31 - 1
 
@@ -104,6 +114,14 @@ def partition_spec(schema: Schema, partitions: Sequence[statements.PartitionFiel
             raise InvalidDefinition(
                 f'column "{source.name}" of type {source.field_type} can not be partitioned'
                 f" by {written.transform_name}",
+                span=span_of(written),
+            )
+        if isinstance(transform, IdentityTransform) and isinstance(source.field_type, _NOT_BY_VALUE):
+            # Readers disagree about such values: pyiceberg reads a partition's double as a float, and
+            # compares a partition's UUID with bytes, so that its scans lose rows.
+            raise InvalidDefinition(
+                f'column "{source.name}" of type {source.field_type} can not be partitioned by its value',
+                hint="use bucket for a UUID, truncate for a decimal instead of a float",
                 span=span_of(written),
             )
         if any(field.source_id == source.field_id and field.transform == transform for field in fields):
