@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import DataFile, DataFileContent, ManifestContent, ManifestFile
+from pyiceberg.manifest import DataFile, DataFileContent, ManifestFile
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
@@ -186,10 +186,14 @@ def _objects(values: Iterable[Any], count: int) -> Objects:
 
 def _decode(manifest: ManifestFile, io: FileIO) -> DataFiles:
     entries = [entry.data_file for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)]
-    if manifest.content == ManifestContent.DELETES:
-        deletes = tuple(DeleteFile(f.file_path, _kind(f), f.record_count) for f in entries)
-        return _columns([], manifest.partition_spec_id, deletes)
-    return _columns(entries, manifest.partition_spec_id, ())
+    # Some writers put delete files into data manifests; taken for data, they would add rows.
+    deletes = [f for f in entries if f.content != DataFileContent.DATA]
+    data = [f for f in entries if f.content == DataFileContent.DATA]
+    return _columns(
+        data,
+        manifest.partition_spec_id,
+        tuple(DeleteFile(f.file_path, _kind(f), f.record_count) for f in deletes),
+    )
 
 
 def _kind(file: DataFile) -> DeleteKind:

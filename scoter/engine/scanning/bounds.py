@@ -31,6 +31,8 @@ from scoter.catalog.manifests import DataFiles, Ints, Objects
 
 Mask = NDArray[np.bool_]
 DAY = 86_400_000_000
+# Days on either side of 1970 whose microseconds fit in 64 bits with room to spare.
+FURTHEST_DAY = 100_000_000
 
 
 class Order(Enum):
@@ -143,5 +145,7 @@ def _integers(raw: Objects, known: Mask, kind: IcebergType) -> tuple[Ints, Mask]
         if value is None:
             continue
         number = int.from_bytes(value, "little", signed=len(value) > 1)
-        values[i] = number * DAY if promoted and len(value) == 4 else number
+        if promoted and len(value) == 4:
+            number = max(-FURTHEST_DAY, min(number, FURTHEST_DAY)) * DAY
+        values[i] = number
     return values, known

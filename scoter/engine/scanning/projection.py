@@ -218,8 +218,13 @@ def _struct_alike(kind: StructType, column: Column, path: str) -> bool:
         alike = alike and child.name.casefold() == field.name.casefold()
         alike = _named_alike(field.field_type, child, f"{path}.{field.name}") and alike
         matched += 1
-    # DuckDB refuses to cast between structs that share no name.
-    return alike and matched > 0
+    if not matched:
+        # Nothing then tells a NULL struct from one whose fields are NULL.
+        raise NotSupported(
+            f"a data file holds none of the fields inside column {quote(path)}",
+            hint="rewrite the file with another engine",
+        )
+    return alike
 
 
 def _fits(kind: IcebergType, stored: str) -> bool:
