@@ -82,14 +82,14 @@ def target(rows: pd.DataFrame) -> Any:
 
 
 REGRESSORS = {
-    "linear_regression": lambda: LinearRegression(),
+    "linear_regression": LinearRegression,
     "tree_regressor": lambda: DecisionTreeRegressor(max_depth=6, random_state=0),
     "forest_regressor": lambda: RandomForestRegressor(20, max_depth=6, random_state=0),
     "boosting_regressor": lambda: HistGradientBoostingRegressor(max_iter=20, random_state=0),
     "mlp_regressor": lambda: MLPRegressor(hidden_layer_sizes=(16, 8), max_iter=50, random_state=0),
 }
 CLASSIFIERS = {
-    "logistic": lambda: LogisticRegression(),
+    "logistic": LogisticRegression,
     "tree": lambda: DecisionTreeClassifier(max_depth=6, random_state=0),
     "forest": lambda: RandomForestClassifier(20, max_depth=6, random_state=0),
     "boosting": lambda: HistGradientBoostingClassifier(max_iter=20, random_state=0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import duckdb
 import models_zoo as zoo
@@ -22,11 +23,14 @@ SETTINGS = Models()
 class Sql:
     """A DuckDB connection, two threads, with the rows as table ``t`` and models as functions."""
 
+    opened: ClassVar[list[duckdb.DuckDBPyConnection]] = []
+
     def __init__(self, directory: Path, rows: pd.DataFrame) -> None:
         self.artifacts = Artifacts(directory)
         self.sessions = Sessions(self.artifacts, 1 << 30)
         self.run = Run()
         self.connection = duckdb.connect()
+        self.opened.append(self.connection)
         self.connection.execute("SET threads = 2")
         self.connection.register("given", rows)
         self.connection.execute("CREATE TABLE t AS SELECT row_number() OVER () AS n, * FROM given")
@@ -47,6 +51,13 @@ class Sql:
     def values(self, function, columns, table="t"):
         sql = f"SELECT {self.call(function, columns)} FROM {table} ORDER BY n"
         return [row[0] for row in self.connection.execute(sql).fetchall()]
+
+
+@pytest.fixture(autouse=True)
+def _closing():
+    yield
+    while Sql.opened:
+        Sql.opened.pop().close()
 
 
 @pytest.mark.parametrize("name", zoo.REGRESSORS)

@@ -166,7 +166,7 @@ def _facts(out: bytes, code: int, settings: Models) -> dict[str, Any]:
         raise InternalError(f"the process that loads models ended with code {code}") from error
     if answer.get("memory"):
         raise InvalidModel(
-            f"the model needs more than {settings.load_memory // _MIB:,} MiB to load and score three rows",
+            f"the model needs more than {settings.load_memory // _MIB:,} MiB to load and score a batch of rows",
             hint="the setting models.load_memory raises the limit",
         )
     if "facts" not in answer:
@@ -177,7 +177,7 @@ def _facts(out: bytes, code: int, settings: Models) -> dict[str, Any]:
 
 def _too_slow(settings: Models) -> InvalidModel:
     return InvalidModel(
-        f"the model did not load and score three rows within {settings.load_seconds:g} s",
+        f"the model did not load and score a few batches within {settings.load_seconds:g} s",
         hint="the setting models.load_seconds raises the limit",
     )
 

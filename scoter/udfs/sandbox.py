@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import threading
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ from scoter.udfs.sessions import open_session, reason
 from scoter.udfs.tensors import Element, element_of
 
 _ROWS = 3
+_BATCHES = (64, 512, 2048)
+_BATCH_SECONDS = 0.25  # a batch that takes longer is the last: the next has eight times its rows
 _MAX_COLUMNS = 10_000
 # Loading and running recurses along the graph. What passes on a small stack passes on the larger
 # stacks of the service's threads.
@@ -105,6 +108,8 @@ def _inputs(session: onnxruntime.InferenceSession, declared: int) -> tuple[Input
         if not 0 < width <= _MAX_COLUMNS:
             raise InvalidModel(f"the model's input {value.name[:128]} has {width} columns")
         found.append(InputFacts(value.name, element.runtime, rank, width))
+    if sum(each.width for each in found) > _MAX_COLUMNS:
+        raise InvalidModel(f"the model takes more than {_MAX_COLUMNS:,} columns")
     return tuple(found)
 
 
@@ -140,7 +145,27 @@ def _dry_run(
                     f"the model's output {value.name[:128]} for a row depends on the rows beside it",
                     hint="a model must score each row alone; export it for inference",
                 )
+    _score_batches(session, feeds, together)
     return together
+
+
+def _score_batches(
+    session: onnxruntime.InferenceSession, feeds: dict[str, NDArray[np.generic]], expected: list[Any]
+) -> None:
+    """Score batches as large as the service's, while the time allows, and compare with the few rows.
+
+    A model whose memory grows with its rows fails here, under the limit, instead of in the service;
+    and the runtime takes other paths for many rows than for few.
+    """
+    for rows in _BATCHES:
+        places = np.arange(rows) % _ROWS
+        started = time.monotonic()
+        results = _run(session, {name: value[places] for name, value in feeds.items()})
+        for value, few, many in zip(session.get_outputs(), expected, results, strict=True):
+            if isinstance(few, np.ndarray) and not _same(few[places], many):
+                raise InvalidModel(f"the model's output {value.name[:128]} depends on the number of rows")
+        if time.monotonic() - started > _BATCH_SECONDS:
+            return
 
 
 def _element(each: InputFacts) -> Element:
@@ -187,6 +212,8 @@ def _facts(
         element = element_of(value.type)
         if element is not None and result.ndim <= 2:
             width = result.shape[1] if result.ndim == 2 else 0
+            if width > _MAX_COLUMNS:
+                raise InvalidModel(f"the model's output {value.name[:128]} has {width:,} columns")
             outputs.append((OutputFacts(value.name, element.runtime, width, False), result))
     if not outputs:
         raise InvalidModel("the model has no output of the shape [N] or [N, K]")

@@ -45,7 +45,8 @@ def parse(data: bytes, limits: Limits) -> onnx.ModelProto:
     """Read a model file and check its structure.
 
     Raises InvalidModel when it is not ONNX, exceeds a cap, keeps data outside the file, uses
-    operators of another domain, or draws random numbers.
+    operators of another domain, or draws random numbers; MemoryError when parsing needs more memory
+    than there is.
     """
     if len(data) > limits.max_bytes:
         raise InvalidModel(
@@ -58,6 +59,8 @@ def parse(data: bytes, limits: Limits) -> onnx.ModelProto:
     try:
         model.ParseFromString(data)
     except DecodeError as error:
+        if "alloc" in str(error):
+            raise MemoryError from error
         raise InvalidModel("the file is not an ONNX model, or is truncated or damaged") from error
     if not model.HasField("graph") or not model.ir_version:
         raise InvalidModel("the file is not an ONNX model: it has no graph")
