@@ -1,6 +1,6 @@
-"""How statements are told apart, and how queries are read so that every function keeps its name.
+"""How statements are told apart, and how queries stand in FROM.
 
-This module must not know which functions exist.
+This module must not know how expressions are read, nor which functions exist.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 
-from sqlglot import exp, parser
+from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from scoter.engine.grammar.models import ModelGrammar
+from scoter.engine.grammar.operands import OperandGrammar
 from scoter.engine.grammar.sessions import SessionGrammar
 from scoter.engine.grammar.tables import TableGrammar
 from scoter.engine.grammar.terms import place
@@ -48,18 +49,12 @@ _REFUSED = {
     "CONNECT": "catalogs are configured by the server",
     "DISCONNECT": "catalogs are configured by the server",
 }
-# Functions with a grammar of their own; all others are read as a name with arguments.
-_OWN_GRAMMAR = ("CAST", "TRY_CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "OVERLAY")
 
+class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
+    """All that one statement may be."""
 
-class QueryGrammar(ModelGrammar, TableGrammar, SessionGrammar):
-    """DuckDB's parser without its translations of functions, and with our statements."""
-
-    # Without builders a call stays a name with its arguments: nothing is translated, and the name
-    # that is checked is the name that DuckDB sees.
-    FUNCTIONS: ClassVar[dict[str, Callable[..., exp.Expr]]] = {}
-    FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expr | None]]] = {
-        **{name: parser.Parser.FUNCTION_PARSERS[name] for name in _OWN_GRAMMAR},
+    FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {
+        **OperandGrammar.FUNCTION_PARSERS,
         "PREDICT": lambda self: self.scalar_call("predict"),
         "PREDICT_PROBA": lambda self: self.scalar_call("proba"),
         "PREDICT_ALL": lambda self: self.scalar_call("all"),
@@ -76,9 +71,9 @@ class QueryGrammar(ModelGrammar, TableGrammar, SessionGrammar):
         word = start.text.upper() if start.token_type not in self.TEXT_MATCH_EXCLUDED_TOKENS else ""
         if word in _QUERIES:
             found = super()._parse_statement()
-            if found is None or isinstance(found, exp.Command):
+            if found is None:
                 self.unexpected("a query")
-            return found
+            return self._ordered_pivot(found)
         self._advance()
         statement = self._our_statement(word)
         if statement is None:
@@ -87,6 +82,13 @@ class QueryGrammar(ModelGrammar, TableGrammar, SessionGrammar):
                 self.refuse(f"{word} is not offered", hint=reason, token=start)
             raise SyntaxError_(f'a statement cannot start with "{start.text[:40]}"', span=place(start))
         return statement.update_positions(start)
+
+    def _ordered_pivot(self, found: exp.Expr) -> exp.Expr:
+        if not isinstance(found, exp.Pivot) or not self._curr or self._curr.token_type == TokenType.R_PAREN:
+            return found
+        # ORDER BY behind PIVOT belongs to its result.
+        query = exp.Select(expressions=[exp.Star()], from_=exp.From(this=exp.Subquery(this=found)))
+        return self._parse_query_modifiers(query) or query
 
     def _our_statement(self, word: str) -> exp.Expr | None:
         match word:

@@ -6,12 +6,13 @@ This module must not know how they were read.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from sqlglot import exp
 from sqlglot.generators.duckdb import DuckDBGenerator
 
 from scoter.engine import statements as ours
+from scoter.engine.grammar.expressions import Plain
 from scoter.errors import NotSupported
 
 _CALLS = {"predict": "PREDICT", "proba": "PREDICT_PROBA", "all": "PREDICT_ALL", "try": "TRY_PREDICT"}
@@ -204,10 +205,10 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
 }
 
 
-class Writing(DuckDBGenerator):
+class Writing(Plain):
     """DuckDB's SQL and our own; what cannot be written without loss is refused."""
 
-    TRANSFORMS = {**DuckDBGenerator.TRANSFORMS, **WRITERS}
+    TRANSFORMS: ClassVar[dict[type[exp.Expr], Callable[..., str]]] = {**Plain.TRANSFORMS, **WRITERS}
 
     def unsupported(self, message: str) -> NoReturn:
         """Refuse instead of warning: a warning would mean that the text lost a part of the tree."""

@@ -1,0 +1,140 @@
+"""Decides whether a statement consists only of what we offer; whatever is not listed is refused.
+
+This module must not know which tables and models exist, nor who asks.
+
+Why it can not be passed by: the parser has no builders of functions, so that every call by name is one
+kind of node that holds the name as written, and that same name is written into DuckDB's SQL. All other
+nodes that may stand in a tree are listed here together with the parts they may have, and none of them
+writes a name that the user chose where DuckDB would read a function's name. A test reads the written
+SQL with DuckDB's own parser and compares the functions it finds with those that were checked here.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from scoter.engine import statements as ours
+from scoter.engine.functions import CALLABLE, TABLE_FUNCTIONS, refusal
+from scoter.engine.nodes import JOIN_KINDS, JOIN_METHODS, JOIN_SIDES, NODES, TYPES
+from scoter.engine.statements import span_of
+from scoter.errors import NotSupported, UndefinedFunction, WrongArguments, closest
+
+_ROOTS = (exp.Query, exp.Values, exp.Pivot, exp.Insert, ours.Statement)
+_NOT_NESTED = (exp.Insert, ours.Statement)
+
+
+def check(tree: exp.Expr) -> None:
+    """Raise NotSupported or UndefinedFunction, with the place, for the first thing that is not offered."""
+    if not isinstance(tree, _ROOTS):
+        raise NotSupported(f"a statement of the kind {_words(tree)}", span=span_of(tree))
+    for node in tree.walk():
+        _known(node)
+        if isinstance(node, _NOT_NESTED) and node is not tree and not isinstance(node.parent, ours.Explain):
+            raise NotSupported("a statement inside another one", span=span_of(node))
+        match node:
+            case exp.Anonymous():
+                _function(node)
+            case exp.Table():
+                _table(node)
+            case exp.Join():
+                _join(node)
+            case exp.DataType():
+                _type(node)
+            case ours.Predict():
+                _predict(node)
+
+
+def function_name(node: exp.Expr) -> str | None:
+    """Return the name, in lower case, under which DuckDB will see a call; None for other nodes."""
+    if isinstance(node, exp.Anonymous):
+        return str(node.name).lower()
+    return _WORDS.get(type(node))
+
+
+_WORDS: dict[type[exp.Expr], str] = {
+    exp.CurrentDate: "current_date",
+    exp.CurrentTime: "current_time",
+    exp.CurrentTimestamp: "current_timestamp",
+    exp.Localtime: "localtime",
+    exp.Localtimestamp: "localtimestamp",
+}
+
+
+def _known(node: exp.Expr) -> None:
+    parts = NODES.get(type(node))
+    if parts is None:
+        raise NotSupported(f"{_words(node)} is not offered", span=_nearest(node))
+    for key, value in node.args.items():
+        if key not in parts and value not in (None, False, []):
+            what = key.strip("_").replace("_", " ").upper()
+            raise NotSupported(f"{what} in {_words(node)} is not offered", span=_nearest(node))
+
+
+def _function(node: exp.Anonymous) -> None:
+    name = function_name(node) or ""
+    in_from = isinstance(node.parent, exp.Table) and node.arg_key == "this"
+    allowed = TABLE_FUNCTIONS if in_from else CALLABLE
+    if name not in allowed:
+        _refuse_function(name, allowed, node, in_from=in_from)
+    if name == "age" and len(node.expressions) == 1:
+        raise NotSupported(
+            "age with one argument", hint="write age(current_timestamp, …)", span=_nearest(node)
+        )
+
+
+def _refuse_function(name: str, allowed: frozenset[str], node: exp.Expr, *, in_from: bool) -> None:
+    reason = refusal(name)
+    if reason is not None:
+        raise NotSupported(f"function {name} is not offered", hint=reason, span=_nearest(node))
+    kind = "table function" if in_from else "function"
+    hint = closest(name, sorted(allowed))
+    if in_from and name in CALLABLE:
+        hint = "it gives a value and stands in the select list"
+    elif not in_from and name in TABLE_FUNCTIONS:
+        hint = "it gives rows and stands behind FROM"
+    raise UndefinedFunction(f'{kind} "{name}" does not exist', hint=hint, span=_nearest(node))
+
+
+def _table(node: exp.Table) -> None:
+    if isinstance(node.this, exp.Anonymous):
+        if node.args.get("db") or node.args.get("catalog"):
+            raise NotSupported("a function of a schema", span=_nearest(node))
+        if node.args.get("version"):
+            raise NotSupported("a version of a function's rows", span=_nearest(node))
+        return
+    if not isinstance(node.this, (exp.Identifier, exp.Dot, ours.MlPredict)):
+        raise NotSupported("this kind of table", span=_nearest(node))
+
+
+def _join(node: exp.Join) -> None:
+    given = (str(node.args.get(k) or "").upper() for k in ("method", "side", "kind"))
+    for text, known in zip(given, (JOIN_METHODS, JOIN_SIDES, JOIN_KINDS), strict=True):
+        if text not in known:
+            raise NotSupported(f"{text} JOIN is not offered", span=_nearest(node))
+
+
+def _type(node: exp.DataType) -> None:
+    if node.this not in TYPES:
+        raise NotSupported(f'type "{node.sql("duckdb").lower()}" is not offered', span=_nearest(node))
+
+
+def _predict(node: ours.Predict) -> None:
+    if not node.arguments:
+        raise WrongArguments("a model call needs inputs behind the model's name", span=_nearest(node))
+
+
+def _nearest(node: exp.Expr) -> ours.Span | None:
+    place: exp.Expr | None = node
+    while place is not None:
+        span = span_of(place)
+        if span is not None:
+            return span
+        place = place.parent
+    return None
+
+
+def _words(node: exp.Expr) -> str:
+    if isinstance(node, exp.Func):
+        return str(node.sql_name())
+    name = type(node).__name__
+    return "".join(f" {c}" if c.isupper() and i else c for i, c in enumerate(name)).upper()
