@@ -57,7 +57,7 @@ def analyse(resolved: Resolved) -> Analysis:
     )
 
 
-def kind_of(tree: exp.Expression) -> Kind:
+def kind_of(tree: exp.Expr) -> Kind:
     """Return whether a statement queries, writes rows, or does something else."""
     if isinstance(tree, exp.Query | exp.Values):
         return Kind.QUERY
@@ -66,7 +66,7 @@ def kind_of(tree: exp.Expression) -> Kind:
     return Kind.COMMAND
 
 
-def action_of(tree: exp.Expression) -> str:
+def action_of(tree: exp.Expr) -> str:
     """Return the statement's verb as the log and errors name it, such as ``CREATE TABLE``."""
     if isinstance(tree, exp.Query | exp.Values):
         return "SELECT"

@@ -66,7 +66,7 @@ class Binder:
             self._local.cursor = cursor
         return cursor
 
-    def columns(self, query: exp.Expression, origin: exp.Expression) -> Binding:
+    def columns(self, query: exp.Expr, origin: exp.Expr) -> Binding:
         """Return the result columns of ``query``, which has no tables, calls or parameters of ours left.
 
         Raises the translation of what DuckDB's binder says, with places from ``origin``.
@@ -78,7 +78,7 @@ class Binder:
         texts = tuple(str(kind) for kind in relation.types)
         return Binding(tuple(relation.columns), tuple(data_type(text) for text in texts), texts)
 
-    def constant(self, expression: exp.Expression, kind: str, timezone: str) -> Any:
+    def constant(self, expression: exp.Expr, kind: str, timezone: str) -> Any:
         """Return the value of a constant expression cast to ``kind`` in the session's time zone."""
         inner = to_duckdb(expression)
         if kind == "TIMESTAMPTZ":
@@ -99,14 +99,14 @@ class Binder:
             raise translate(error, expression) from error
         return row[0] if row else None
 
-    def serialise(self, query: exp.Expression) -> dict[str, Any]:
+    def serialise(self, query: exp.Expr) -> dict[str, Any]:
         """Return DuckDB's unoptimised logical plan as JSON; ``{"error": true, …}`` where it has none."""
         row = self._cursor().execute("SELECT json_serialize_plan(?::VARCHAR)", [to_duckdb(query)]).fetchone()
         found: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
         return found
 
 
-def empty_relation(columns: Columns) -> exp.Expression:
+def empty_relation(columns: Columns) -> exp.Expr:
     """Return a query of no rows with the given (name, DuckDB type) columns."""
     if not columns:
         return exp.Var(this="(SELECT NULL AS none WHERE false)")
@@ -114,7 +114,7 @@ def empty_relation(columns: Columns) -> exp.Expression:
     return exp.Var(this=f"(SELECT {parts} WHERE false)")
 
 
-def typed_null(kind: str) -> exp.Expression:
+def typed_null(kind: str) -> exp.Expr:
     """Return ``CAST(NULL AS kind)``."""
     return exp.Cast(this=exp.Null(), to=data_type(kind).copy())
 
@@ -123,13 +123,13 @@ def typed_null(kind: str) -> exp.Expression:
 def data_type(text: str) -> exp.DataType:
     """Return the AST of a DuckDB type text; share it, do not change it."""
     if text.strip('"').upper() in {"NULL", "SQLNULL"}:
-        return exp.DataType(this=exp.DataType.Type.NULL)
+        return exp.DataType(this=exp.DType.NULL)
     if text.upper().startswith(("ENUM(", "UNION(")):
-        return exp.DataType(this=exp.DataType.Type.USERDEFINED, kind=text)
+        return exp.DataType(this=exp.DType.USERDEFINED, kind=text)
     return exp.DataType.build(text, dialect="duckdb", udt=True)
 
 
-def marked(expression: exp.Expression, key: str) -> exp.Expression:
+def marked(expression: exp.Expr, key: str) -> exp.Expr:
     """Return ``expression`` wrapped so that its type can be read from the serialised plan under ``key``."""
     name = _MARK + key
     return exp.Anonymous(
@@ -202,7 +202,7 @@ def _type_text(kind: Mapping[str, Any]) -> str:
 
 
 def infer_parameters(
-    binder: Binder, query: exp.Expression, names: tuple[str, ...], known: dict[str, str]
+    binder: Binder, query: exp.Expr, names: tuple[str, ...], known: dict[str, str]
 ) -> dict[str, str]:
     """Return the DuckDB type of every parameter of ``query``.
 
@@ -229,11 +229,11 @@ def infer_parameters(
     return types
 
 
-def _typed(node: exp.Expression, kind: str | None) -> exp.Expression:
+def _typed(node: exp.Expr, kind: str | None) -> exp.Expr:
     return node if kind is None else typed_null(kind)
 
 
-def _from_siblings(binder: Binder, query: exp.Expression, types: Mapping[str, str]) -> dict[str, str]:
+def _from_siblings(binder: Binder, query: exp.Expr, types: Mapping[str, str]) -> dict[str, str]:
     """Type parameters by the operand beside them, as `id + ?` takes the type of id."""
     found: dict[str, str] = {}
     probe = query.copy()
@@ -263,9 +263,9 @@ def _from_siblings(binder: Binder, query: exp.Expression, types: Mapping[str, st
     return found
 
 
-def _sibling(parent: exp.Expression | None, node: exp.Expression) -> exp.Expression | None:
+def _sibling(parent: exp.Expr | None, node: exp.Expr) -> exp.Expr | None:
     """Return the operand whose type a parameter takes; None where that would be a guess."""
-    candidates: list[exp.Expression] = []
+    candidates: list[exp.Expr] = []
     if isinstance(parent, exp.Binary):
         candidates = [parent.left, parent.right]
     elif isinstance(parent, exp.Between):
@@ -288,17 +288,17 @@ def _sibling(parent: exp.Expression | None, node: exp.Expression) -> exp.Express
     return None
 
 
-def parameters_of(tree: exp.Expression) -> Iterator[exp.Expression]:
+def parameters_of(tree: exp.Expr) -> Iterator[exp.Expr]:
     """Yield every parameter node in the order of the text."""
     yield from tree.find_all(exp.Placeholder, bfs=False)
 
 
-def parameter_name(node: exp.Expression) -> str:
+def parameter_name(node: exp.Expr) -> str:
     """Return a parameter's identifier: '1' for the first `?` (numbered beforehand) or `$1`, else its name."""
     return str(node.this)
 
 
-def number_parameters(tree: exp.Expression) -> tuple[str, ...]:
+def number_parameters(tree: exp.Expr) -> tuple[str, ...]:
     """Give every anonymous `?` its number, in place, and return the distinct names in order."""
     names: list[str] = []
     position = 0
@@ -315,9 +315,7 @@ def number_parameters(tree: exp.Expression) -> tuple[str, ...]:
     return tuple(distinct)
 
 
-def substitute(
-    query: exp.Expression, value: Callable[[exp.Expression, str], exp.Expression]
-) -> exp.Expression:
+def substitute(query: exp.Expr, value: Callable[[exp.Expr, str], exp.Expr]) -> exp.Expr:
     """Return a copy of ``query`` with every parameter replaced by ``value(node, name)``."""
     copied = query.copy()
     for node in list(parameters_of(copied)):

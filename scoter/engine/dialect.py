@@ -20,7 +20,9 @@ from scoter.engine.statements import MlPredict, Predict, Statement, span_of
 from scoter.errors import InternalError, NotSupported, Span, SyntaxError_, TooComplex, TooLarge
 
 MAX_TOKENS = 200_000
-MAX_DEPTH = 400
+MAX_PARENTHESES = 400
+MAX_DEPTH = 1_000
+MAX_CHAINED_CALLS = 200
 _PLAIN_NUMBERS = "write numbers with decimal digits, and a space before a name"
 
 
@@ -66,6 +68,7 @@ def parse(sql: str, max_bytes: int) -> exp.Expr:
         raise _too_deep() from error
     if len(trees) != 1 or trees[0] is None:
         raise InternalError("the parser did not return one statement")
+    _plumb(trees[0])
     return trees[0]
 
 
@@ -101,6 +104,8 @@ def _tokens(sql: str, dialect: Scoter) -> list[Token]:
     if not tokens:
         raise SyntaxError_("the statement is empty")
     for token in tokens:
+        if token.token_type == TokenType.PIPE_GT:
+            raise NotSupported("the operator |>", hint="write SELECT … FROM …", span=place(token))
         if token.token_type == TokenType.SEMICOLON:
             raise SyntaxError_(
                 "several statements in one call", hint="send them one by one", span=place(token)
@@ -124,14 +129,32 @@ def _no_glued_numbers(tokens: list[Token], sql: str) -> None:
 def _measure(tokens: list[Token]) -> None:
     if len(tokens) > MAX_TOKENS:
         raise TooComplex(f"the statement has {len(tokens):,} words, {MAX_TOKENS:,} are allowed")
+    calls = 0
+    for before, token in pairwise(tokens):
+        # Each call in a chain a.f().g() reads all before it once more.
+        calls += before.token_type == TokenType.R_PAREN and token.token_type == TokenType.DOT
+        if calls > MAX_CHAINED_CALLS:
+            raise TooComplex(f"more than {MAX_CHAINED_CALLS} chained calls", span=place(token))
     depth = 0
     for token in tokens:
         if token.token_type in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE):
             depth += 1
-            if depth > MAX_DEPTH:
-                raise TooComplex(f"more than {MAX_DEPTH} parentheses are nested", span=place(token))
+            if depth > MAX_PARENTHESES:
+                raise TooComplex(f"more than {MAX_PARENTHESES} parentheses are nested", span=place(token))
         elif token.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE):
             depth -= 1
+
+
+def _plumb(tree: exp.Expr) -> None:
+    """Refuse a tree deeper than DuckDB takes; a chain of ANDs or ORs counts once, as there."""
+    waiting: list[tuple[exp.Expr, int]] = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        for part in node.iter_expressions():
+            chained = isinstance(part, exp.Connector) and type(part) is type(node)
+            waiting.append((part, depth if chained else depth + 1))
 
 
 def _too_deep() -> TooComplex:

@@ -161,6 +161,6 @@ def _rows_of(schema: pa.Schema, most_bytes: int) -> int:
 
 def _width(kind: pa.DataType) -> int:
     try:
-        return max(1, kind.bit_width // 8)
+        return max(1, int(kind.bit_width) // 8)
     except ValueError:
         return 32

@@ -48,13 +48,12 @@ def _tables(plan: Plan) -> str:
 
 
 def _models(plan: Plan) -> str:
-    lines = []
-    for call in plan.calls:
-        lines.append(
-            f"Predict[{call.pin.name} version {call.pin.version}]  sha256 {call.function.sha256}  "
-            f"written {call.pin.written!r}  {call.function.kind} -> {call.function.return_type}  "
-            f"ONNX Runtime on CPU, batches of up to 2,048 rows"
-        )
+    lines = [
+        f"Predict[{call.pin.name} version {call.pin.version}]  sha256 {call.function.sha256}  "
+        f"written {call.pin.written!r}  {call.function.kind} -> {call.function.return_type}  "
+        "ONNX Runtime on CPU, batches of up to 2,048 rows"
+        for call in plan.calls
+    ]
     return "\n".join(dict.fromkeys(lines))
 
 

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from scoter.engine import statements as ours
 from scoter.engine.functions import CALLABLE, TABLE_FUNCTIONS, refusal
-from scoter.engine.nodes import JOIN_KINDS, JOIN_METHODS, JOIN_SIDES, NODES, TYPES
+from scoter.engine.nodes import JOIN_KINDS, JOIN_METHODS, JOIN_SIDES, NODES, SAMPLE_METHODS, TYPES
 from scoter.engine.statements import span_of
 from scoter.errors import NotSupported, UndefinedFunction, WrongArguments, closest
 
@@ -38,6 +38,10 @@ def check(tree: exp.Expr) -> None:
                 _table(node)
             case exp.Join():
                 _join(node)
+            case exp.TableSample():
+                method = node.args.get("method")
+                if method is not None and str(method.name).upper() not in SAMPLE_METHODS:
+                    raise NotSupported(f"sample method {method.name}", span=_nearest(node))
             case exp.DataType():
                 _type(node)
             case ours.Predict():

@@ -21,6 +21,7 @@ from scoter.udfs.functions import Function, Run, register
 from scoter.udfs.sessions import Sessions
 
 _REGISTERED_MOST = 256
+_SETTABLE = "['TimeZone','memory_limit','threads','operator_memory_limit','max_execution_time']"
 
 
 class Instance:
@@ -51,8 +52,7 @@ class Instance:
             "SET python_enable_replacements=false",
             "SET parquet_metadata_cache=true",
             "SET enable_external_access=false",
-            "SET allowed_configs=['TimeZone','memory_limit','threads','operator_memory_limit',"
-            "'max_execution_time']",
+            f"SET allowed_configs={_SETTABLE}",
             "SET lock_configuration=true",
         ):
             self.connection.execute(statement)

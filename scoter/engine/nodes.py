@@ -177,6 +177,7 @@ NODES: dict[type[exp.Expr], frozenset[str]] = {
 JOIN_METHODS = frozenset({"", "ASOF", "NATURAL", "POSITIONAL"})
 JOIN_SIDES = frozenset({"", "LEFT", "RIGHT", "FULL"})
 JOIN_KINDS = frozenset({"", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"})
+SAMPLE_METHODS = frozenset({"RESERVOIR", "SYSTEM", "BERNOULLI"})
 
 _T = exp.DataType.Type
 TYPES: frozenset[exp.DataType.Type] = frozenset(

@@ -23,7 +23,7 @@ from scoter.engine.planning import Prepared, bind, finish
 from scoter.engine.resolve import resolve
 
 
-def parse(sql: str, parts: Parts) -> exp.Expression:
+def parse(sql: str, parts: Parts) -> exp.Expr:
     """Return the one allowed statement in ``sql``."""
     tree = parse_text(sql, parts.settings.query.max_sql_bytes)
     check(tree)
@@ -31,7 +31,7 @@ def parse(sql: str, parts: Parts) -> exp.Expression:
 
 
 def prepare(
-    sql: str, tree: exp.Expression, context: Context, parts: Parts, pins: Pins | None, entry: Entry
+    sql: str, tree: exp.Expr, context: Context, parts: Parts, pins: Pins | None, entry: Entry
 ) -> Prepared:
     """Return a statement whose names, types and rights are settled; nothing has been opened or run."""
     with entry.stage("resolve"):

@@ -13,8 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from scoter.catalog.models import ModelName
-from scoter.catalog.names import TableName
+from scoter.catalog.names import ModelName, TableName
 from scoter.udfs.functions import Function
 
 

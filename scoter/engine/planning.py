@@ -69,7 +69,7 @@ def bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, par
     if isinstance(tree, Explain | DescribeQuery):
         return _about(sql, resolved, analysis, context, parts)
     if isinstance(tree, exp.Insert):
-        return _insert(sql, resolved, analysis, context, parts)
+        return _insert(sql, resolved, analysis, parts)
     if isinstance(tree, CreateTable) and tree.expression is not None:
         return _create_as(sql, resolved, analysis, context, parts)
     names = number_parameters(tree)
@@ -114,7 +114,7 @@ def finish(
             querying.over_rows(bound), context, parts.scans, None, only_planned=only_planned
         )
         columns = [f"p{name}" for name in prepared.parameters.names]
-        rows = pa.Table.from_batches([given]).rename_columns(columns)  # type: ignore[list-item]  # checked above
+        rows = pa.Table.from_batches([given]).rename_columns(columns)
         plan = replace(plan, rows=rows)
     else:
         query = querying.rewrite(bound, context, parts.scans, given, only_planned=only_planned)
@@ -180,7 +180,7 @@ def _about(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
     return Prepared(sql, resolved, analysis, schema, inner.parameters, inner=inner)
 
 
-def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
+def _insert(sql: str, resolved: Resolved, analysis: Analysis, parts: Parts) -> Prepared:
     tree = resolved.tree
     name, location = resolved.target, resolved.target_location
     if name is None or location is None:
@@ -192,7 +192,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     if len(set(asked)) < len(asked):
         raise DuplicateColumn("a column is named twice", span=span_of(tree.this))
     chosen = asked or list(range(len(columns)))
-    rows = querying.rows_query(tree)
+    rows = querying.rows_query(tree.expression)
     query = rows if rows is not None else tree.expression
     if query is None:
         raise NotSupported("INSERT needs VALUES or a query", span=span_of(tree))
@@ -218,7 +218,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     )  # fmt: skip
 
 
-def _column(node: exp.Expression, columns: list[str]) -> int:
+def _column(node: exp.Expr, columns: list[str]) -> int:
     folded = [column.casefold() for column in columns]
     if node.name.casefold() not in folded:
         raise UndefinedColumn(
@@ -229,7 +229,7 @@ def _column(node: exp.Expression, columns: list[str]) -> int:
     return folded.index(node.name.casefold())
 
 
-def _known(query: exp.Expression, types: list[str]) -> dict[str, str]:
+def _known(query: exp.Expr, types: list[str]) -> dict[str, str]:
     """Type the parameters that stand directly as a value for a column."""
     number_parameters(query)
     found: dict[str, str] = {}
@@ -241,13 +241,13 @@ def _known(query: exp.Expression, types: list[str]) -> dict[str, str]:
     return found
 
 
-def _rows(query: exp.Expression) -> list[list[exp.Expression]]:
+def _rows(query: exp.Expr) -> list[list[exp.Expr]]:
     if isinstance(query, exp.Values):
         return [part.expressions if isinstance(part, exp.Tuple) else [part] for part in query.expressions]
     return [list(query.expressions)] if isinstance(query, exp.Select) else []
 
 
-def _cast_values(query: exp.Expression, types: list[str]) -> None:
+def _cast_values(query: exp.Expr, types: list[str]) -> None:
     """Cast each value of VALUES to its column's type, so that the rows do not have to agree on another."""
     for row in _rows(query):
         for part, kind in zip(row, types, strict=False):

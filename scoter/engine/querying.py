@@ -42,6 +42,7 @@ from scoter.engine.statements import Predict
 from scoter.engine.types import quote
 from scoter.engine.values import literal_of, parameter_schema
 from scoter.engine.virtual import VirtualTable
+from scoter.errors import InternalError
 
 ROWS = "scoter_rows"
 
@@ -50,7 +51,7 @@ ROWS = "scoter_rows"
 class Bound:
     """A query with every type known: parameters, calls' arguments, result columns."""
 
-    tree: exp.Expression
+    tree: exp.Expr
     resolved: Resolved
     parameters: Mapping[str, str]
     arguments: Mapping[int, tuple[str, ...]]
@@ -70,7 +71,7 @@ class Query:
 
 
 def bind(
-    query: exp.Expression, resolved: Resolved, binder: Binder, known: Mapping[str, str] | None = None
+    query: exp.Expr, resolved: Resolved, binder: Binder, known: Mapping[str, str] | None = None
 ) -> Bound:
     """Return ``query`` with its types; ``known`` are parameter types that the statement's target gives."""
     names = number_parameters(query)
@@ -120,6 +121,8 @@ def rewrite(
             name = f"scoter_virtual_{len(virtual)}"
             virtual[name] = source
             return _virtual(name, source.virtual)
+        if source.metadata is None:
+            raise InternalError(f"{source.name} has no metadata")
         scan = scans.build(
             source.metadata,
             source.snapshot_id if source.travelled else None,
@@ -144,12 +147,11 @@ def rewrite(
     return Query(to_duckdb(tree), tuple(facts), calls, tuple(virtual.items()))
 
 
-def rows_query(bound_tree: exp.Insert) -> exp.Select | None:
+def rows_query(values: exp.Expr | None) -> exp.Select | None:
     """Return `SELECT a, b FROM rows` for `VALUES (a, b)` of one tuple with parameters, else None.
 
     So that many bound rows are one statement: each parameter becomes a column of the bound rows.
     """
-    values = bound_tree.expression
     if not isinstance(values, exp.Values) or len(values.expressions) != 1:
         return None
     if not list(values.find_all(exp.Placeholder)):
@@ -168,7 +170,7 @@ def over_rows(bound: Bound) -> Bound:
     return replace(bound, tree=tree)
 
 
-def _cast(value: exp.Expression, kind: str) -> exp.Expression:
+def _cast(value: exp.Expr, kind: str) -> exp.Expr:
     if isinstance(value, exp.Cast) and value.to == data_type(kind):
         return value
     return exp.Cast(this=value, to=data_type(kind).copy())
@@ -183,7 +185,7 @@ def _column_names(source: Source | None) -> list[str] | None:
     return None if source is None else [name for name, _ in source.columns]
 
 
-def _columns_used(tree: exp.Expression) -> frozenset[str] | None:
+def _columns_used(tree: exp.Expr) -> frozenset[str] | None:
     """Return every column name in the statement, or None where a star or a whole row may mean any."""
     if any(True for _ in tree.find_all(exp.Star, exp.Columns)):
         return None
@@ -193,7 +195,7 @@ def _columns_used(tree: exp.Expression) -> frozenset[str] | None:
     return None if any(column.name.casefold() in rows for column in columns) else names
 
 
-def _from_calls(query: exp.Expression, resolved: Resolved) -> dict[str, str]:
+def _from_calls(query: exp.Expr, resolved: Resolved) -> dict[str, str]:
     """Return the types of parameters that stand as a model's argument by position."""
     found: dict[str, str] = {}
     for call in query.find_all(Predict):

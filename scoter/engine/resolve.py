@@ -61,7 +61,7 @@ class Source:
 class Resolved:
     """A statement whose tables and models are known; nodes carry an index into ``sources`` or ``models``."""
 
-    tree: exp.Expression
+    tree: exp.Expr
     sources: tuple[Source, ...]
     models: tuple[ModelVersion, ...]
     pins: Pins
@@ -70,12 +70,12 @@ class Resolved:
     target_location: str | None = None
     asked: tuple[TableName, ...] = ()
 
-    def source(self, table: exp.Expression) -> Source | None:
+    def source(self, table: exp.Expr) -> Source | None:
         """Return what a table node stands for; None for a CTE or a table function."""
         index = table.meta.get(SOURCE)
         return None if index is None else self.sources[index]
 
-    def model(self, call: exp.Expression) -> ModelVersion:
+    def model(self, call: exp.Expr) -> ModelVersion:
         """Return the model version that a call uses."""
         found: ModelVersion = self.models[call.meta[MODEL]]
         return found
@@ -93,11 +93,11 @@ class _Reading:
 
 
 def resolve(
-    tree: exp.Expression,
+    tree: exp.Expr,
     context: Context,
     lake: Lake,
     models: Models,
-    constant: Callable[[exp.Expression, str, str], Any],
+    constant: Callable[[exp.Expr, str, str], Any],
     pins: Pins | None = None,
 ) -> Resolved:
     """Return ``tree`` with every table and model looked up, all table pointers from one SELECT.
@@ -175,25 +175,20 @@ def resolve_model(
     text: str,
     context: Context,
     models: Models,
-    node: exp.Expression | None,
+    node: exp.Expr | None,
     pins: Pins | None = None,
 ) -> ModelVersion:
     """Return the version that 'm', 'm@3' or 'm@alias' means, or the pinned one."""
     name, reference = model_reference(text, context)
+    pin = next((p for p in pins.models if p.written == text), None) if pins else None
     try:
-        for pin in pins.models if pins else ():
-            if pin.written == text:
-                version = models.resolve(name, str(pin.version))
-                if version.sha256 != pin.sha256:
-                    raise UndefinedVersion(
-                        f"model {pin} is not the file it was when the statement was planned"
-                    )
-                return version
-        return models.resolve(name, reference)
-    except Exception as error:
-        if node is not None and getattr(error, "span", True) is None:
-            error.span = span_of(node)  # type: ignore[attr-defined]  # ours: it has a span that is None
+        version = models.resolve(name, str(pin.version) if pin else reference)
+    except ScoterError as error:
+        error.span = error.span or span_of(node)
         raise
+    if pin is not None and version.sha256 != pin.sha256:
+        raise UndefinedVersion(f"model {pin} is not the file it was when the statement was planned")
+    return version
 
 
 def _model_text(call: Predict) -> str:
@@ -207,7 +202,7 @@ def _model_text(call: Predict) -> str:
     )
 
 
-def _tables(tree: exp.Expression) -> Iterator[exp.Table]:
+def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
     """Yield every table node that is not a CTE's name, a table function or a write's target."""
     target = target_of(tree)
     for node in tree.find_all(exp.Table):
@@ -218,7 +213,7 @@ def _tables(tree: exp.Expression) -> Iterator[exp.Table]:
         yield node
 
 
-def target_of(tree: exp.Expression) -> exp.Table | None:
+def target_of(tree: exp.Expr) -> exp.Table | None:
     """Return the table node that a statement creates, fills or drops; None for all other statements."""
     inner = tree.this if isinstance(tree, Explain) else tree
     target = inner.this if isinstance(inner, exp.Insert | CreateTable | DropTable) else None
@@ -228,7 +223,7 @@ def target_of(tree: exp.Expression) -> exp.Table | None:
 def _is_cte(node: exp.Table) -> bool:
     """Say whether a CTE of that name is in scope at ``node``."""
     name = node.name.casefold()
-    child: exp.Expression = node
+    child: exp.Expr = node
     parent = node.parent
     while parent is not None:
         within = parent.args.get("with_") or parent.args.get("with")
@@ -240,7 +235,7 @@ def _is_cte(node: exp.Table) -> bool:
                 while inside is not None and inside.parent is not within:
                     inside = inside.find_ancestor(exp.CTE)
                 if inside is not None:
-                    position = within.expressions.index(inside) + (1 if within.recursive else 0)
+                    position = within.expressions.index(inside) + (1 if within.args.get("recursive") else 0)
             if name in names[:position]:
                 return True
         child, parent = parent, parent.parent
@@ -275,7 +270,7 @@ def _places(parts: Sequence[str], context: Context, lake: Lake) -> list[tuple[st
     return [*places, (context.catalog, ".".join(parts))]
 
 
-def _insert_target(tree: exp.Expression, context: Context, lake: Lake) -> TableName | None:
+def _insert_target(tree: exp.Expr, context: Context, lake: Lake) -> TableName | None:
     inner = tree.this if isinstance(tree, Explain) else tree
     node = target_of(inner)
     return table_name(node, context, lake) if isinstance(inner, exp.Insert) and node is not None else None
@@ -327,7 +322,7 @@ def _source(
     pointers: dict[TableName, str],
     lake: Lake,
     context: Context,
-    constant: Callable[[exp.Expression, str, str], Any],
+    constant: Callable[[exp.Expr, str, str], Any],
 ) -> Source:
     name = reading.name
     travelled = node.args.get("version") or node.args.get("when")
@@ -359,10 +354,10 @@ def _schema_of(metadata: TableMetadata, snapshot_id: int) -> Schema:
 
 def _travel(
     node: exp.Table,
-    clause: exp.Expression,
+    clause: exp.Expr,
     metadata: TableMetadata,
     context: Context,
-    constant: Callable[[exp.Expression, str, str], Any],
+    constant: Callable[[exp.Expr, str, str], Any],
 ) -> tuple[int, bool]:
     """Return the snapshot that a time travel clause means, and whether it named a branch."""
     kind = str(clause.this if isinstance(clause, exp.Version) else clause.args["kind"]).upper()

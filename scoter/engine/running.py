@@ -219,7 +219,7 @@ def _properties(plan: Plan, entry: Entry) -> dict[str, str]:
 
 def normalised(tree: object) -> str:
     """Return a statement as the log shows it: one spelling, every literal as `?`."""
-    if not isinstance(tree, exp.Expression):
+    if not isinstance(tree, exp.Expr):
         return ""
     copied = tree.copy()
     for literal in list(copied.find_all(exp.Literal)):

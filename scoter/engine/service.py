@@ -65,7 +65,7 @@ class _Recent(Generic[V]):
 
 @dataclass(frozen=True)
 class _Parsed:
-    tree: exp.Expression
+    tree: exp.Expr
     normalised: str
 
 
@@ -160,7 +160,7 @@ class Engine:
         entry = Entry(self.journal, query_id, context.principal.name, context.query_tag)
         try:
             authorised = plan
-            if plan.parameters.names and plan.sql == "" and plan.command is None or parameters is not None:
+            if (plan.parameters.names and plan.sql == "" and plan.command is None) or parameters is not None:
                 authorised = self._plan(plan.statement, context, plan.pins, parameters, entry)
             entry.facts |= {"sql": self._text(plan.statement), "pins": _pins_for_log(plan.pins)}
         except Exception as error:

@@ -6,6 +6,8 @@ This module must not know why a statement ran, only what DuckDB said and where n
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -14,7 +16,6 @@ from scoter.errors import (
     AmbiguousColumn,
     Cancelled,
     CorruptData,
-    DataError,
     DiskFull,
     DivisionByZero,
     GroupingError,
@@ -26,7 +27,6 @@ from scoter.errors import (
     OutOfMemory,
     ScoterError,
     Span,
-    StatementError,
     StatementTimeout,
     SyntaxError_,
     TypeMismatch,
@@ -40,7 +40,18 @@ _PATH = re.compile(r"(file:)?/[^\s\"',)]+/[^\s\"',)]*")
 _QUOTED = re.compile(r'"([^"]+)"')
 
 
-def translate(error: Exception, tree: exp.Expression | None = None) -> ScoterError:
+@dataclass(frozen=True)
+class _Told:
+    """What DuckDB said: the first line, what follows its prefix in lower case, all of it, and what it names."""
+
+    text: str
+    rest: str
+    whole: str
+    name: str | None
+    span: Span | None
+
+
+def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
     """Return the error of ours that says what DuckDB's error says, with a place in ``tree`` where found.
 
     DuckDB's streams raise pyarrow errors with DuckDB's text, so the text's prefix decides, not the class.
@@ -49,47 +60,11 @@ def translate(error: Exception, tree: exp.Expression | None = None) -> ScoterErr
     prefix, _, rest = text.partition(" Error: ")
     name = _named(text)
     span = _find(tree, name)
-    match prefix.casefold():
-        case "interrupt":
-            if "timeout" in rest.casefold() or "execution time" in rest.casefold():
-                return StatementTimeout("the statement ran longer than statement_timeout")
-            return Cancelled("the statement was cancelled")
-        case "out of memory":
-            if "max_temp_directory_size" in str(error) or "offload" in rest.casefold():
-                return DiskFull("the temporary space is full", hint="raise query.temp_bytes or free disk")
-            return OutOfMemory(
-                "the statement needs more memory than its share",
-                hint="read fewer rows or columns, or raise query.memory_limit",
-            )
-        case "conversion":
-            kind = NumericOutOfRange if "out of range" in rest else InvalidText
-            return kind(_clean(text), span=span)
-        case "out of range":
-            return NumericOutOfRange(_clean(text), span=span)
-        case "binder":
-            return _binder(text, name, span)
-        case "catalog":
-            return _catalog(text, name, span, error)
-        case "parser" | "syntax":
-            return SyntaxError_(_clean(text), span=span)
-        case "not implemented":
-            return NotSupported(_clean(text), span=span)
-        case "permission":
-            return NotSupported("the statement reaches outside the lake")
-        case "io" | "http":
-            if "no space left" in rest.casefold() or "could not write" in rest.casefold():
-                return DiskFull("the disk is full")
-            return CorruptData("a file of the lake can not be read; its name is in the log")
-        case "serialization":
-            return CorruptData("a file of the lake can not be read; its name is in the log")
-        case "divide by zero":
-            return DivisionByZero(_clean(text), span=span)
-        case "mismatch type" | "invalid type":
-            return TypeMismatch(_clean(text), span=span)
-        case "invalid input" | "constraint":
-            return _invalid(text, span)
-        case _:
-            return InternalError("the statement failed inside the engine; details are in the log")
+    told = _Told(text, rest.casefold(), str(error), name, span)
+    found = _BY_PREFIX.get(prefix.casefold())
+    if found is None:
+        return InternalError("the statement failed inside the engine; details are in the log")
+    return found(told)
 
 
 def _first_line(text: str) -> str:
@@ -117,42 +92,22 @@ def _named(text: str) -> str | None:
     return None
 
 
-def _find(tree: exp.Expression | None, name: str | None) -> Span | None:
+def _find(tree: exp.Expr | None, name: str | None) -> Span | None:
     """Return where ``name`` stands as a column, table or function, or None."""
     if tree is None or name is None:
         return None
     folded = name.casefold().rsplit(".", 1)[-1]
     for node in tree.find_all(exp.Column, exp.Table, exp.Func):
-        own = node.name if isinstance(node, exp.Column | exp.Table | exp.Anonymous) else node.sql_name()
+        own = (
+            node.sql_name()
+            if isinstance(node, exp.Func) and not isinstance(node, exp.Anonymous)
+            else node.name
+        )
         if own.casefold() == folded:
             span = span_of(node)
             if span is not None:
                 return span
     return None
-
-
-def _binder(text: str, name: str | None, span: Span | None) -> StatementError | DataError:
-    message = _clean(text)
-    low = text.casefold()
-    if "ambiguous reference" in low:
-        return AmbiguousColumn(message, span=span)
-    if "referenced table" in low:
-        found = _QUOTED.findall(text)
-        return UndefinedTable(
-            f'table or alias "{name}" is not in scope', hint=_candidates(name, found), span=span
-        )
-    if "referenced column" in low or "does not have a column" in low or "column with name" in low:
-        found = _QUOTED.findall(text)
-        return UndefinedColumn(f'column "{name}" does not exist', hint=_candidates(name, found), span=span)
-    if "could not find key" in low or "struct" in low and "not find" in low:
-        return UndefinedColumn(message, span=span)
-    if "no function matches" in low or "no matching" in low:
-        return UndefinedFunction(message, hint="cast the arguments to types the function takes", span=span)
-    if "group by" in low or "aggregate" in low or "window function" in low:
-        return GroupingError(message, span=span)
-    if "does not exist" in low and "function" in low:
-        return UndefinedFunction(message, span=span)
-    return TypeMismatch(message, span=span)
 
 
 def _candidates(name: str | None, found: list[str]) -> str | None:
@@ -163,20 +118,99 @@ def _candidates(name: str | None, found: list[str]) -> str | None:
     return closest(name.rsplit(".", 1)[-1], names) or f"in scope are {listed}"
 
 
-def _catalog(text: str, name: str | None, span: Span | None, error: Exception) -> StatementError:
-    second = re.search(r"Did you mean \"([^\"]+)\"", str(error))
+def _interrupted(told: _Told) -> ScoterError:
+    if "timeout" in told.rest or "execution time" in told.rest:
+        return StatementTimeout("the statement ran longer than statement_timeout")
+    return Cancelled("the statement was cancelled")
+
+
+def _memory(told: _Told) -> ScoterError:
+    if "max_temp_directory_size" in told.whole or "offload" in told.rest:
+        return DiskFull("the temporary space is full", hint="raise query.temp_bytes or free disk")
+    return OutOfMemory(
+        "the statement needs more memory than its share",
+        hint="read fewer rows or columns, or raise query.memory_limit",
+    )
+
+
+def _conversion(told: _Told) -> ScoterError:
+    kind = NumericOutOfRange if "out of range" in told.rest else InvalidText
+    return kind(_clean(told.text), span=told.span)
+
+
+def _file(told: _Told) -> ScoterError:
+    if "no space left" in told.rest or "could not write" in told.rest:
+        return DiskFull("the disk is full")
+    return CorruptData("a file of the lake can not be read; its name is in the log")
+
+
+def _outside(_told: _Told) -> ScoterError:
+    return NotSupported("the statement reaches outside the lake")
+
+
+def _same(kind: type[ScoterError]) -> Callable[[_Told], ScoterError]:
+    """Return a translation that keeps DuckDB's message."""
+    return lambda told: kind(_clean(told.text), span=told.span)
+
+
+def _binder(told: _Told) -> ScoterError:
+    message, low, name, span = _clean(told.text), told.text.casefold(), told.name, told.span
+    found = _QUOTED.findall(told.text)
+    if "ambiguous reference" in low:
+        return AmbiguousColumn(message, span=span)
+    if "referenced table" in low:
+        return UndefinedTable(
+            f'table or alias "{name}" is not in scope', hint=_candidates(name, found), span=span
+        )
+    if "referenced column" in low or "does not have a column" in low or "column with name" in low:
+        return UndefinedColumn(f'column "{name}" does not exist', hint=_candidates(name, found), span=span)
+    if "could not find key" in low or ("struct" in low and "not find" in low):
+        return UndefinedColumn(message, span=span)
+    if "no function matches" in low or "no matching" in low:
+        return UndefinedFunction(message, hint="cast the arguments to types the function takes", span=span)
+    if "group by" in low or "aggregate" in low or "window function" in low:
+        return GroupingError(message, span=span)
+    if "does not exist" in low and "function" in low:
+        return UndefinedFunction(message, span=span)
+    return TypeMismatch(message, span=span)
+
+
+def _catalog(told: _Told) -> ScoterError:
+    second = re.search(r"Did you mean \"([^\"]+)\"", told.whole)
     hint = f'did you mean "{second.group(1)}"?' if second else None
-    if "unction" in text:
-        return UndefinedFunction(f'function "{name}" does not exist', hint=hint, span=span)
-    if "Type with name" in text:
-        return TypeMismatch(f'type "{name}" does not exist', hint=hint, span=span)
-    return UndefinedTable(f'"{name}" does not exist', span=span)
+    if "unction" in told.text:
+        return UndefinedFunction(f'function "{told.name}" does not exist', hint=hint, span=told.span)
+    if "Type with name" in told.text:
+        return TypeMismatch(f'type "{told.name}" does not exist', hint=hint, span=told.span)
+    return UndefinedTable(f'"{told.name}" does not exist', span=told.span)
 
 
-def _invalid(text: str, span: Span | None) -> ScoterError:
-    low = text.casefold()
+def _invalid(told: _Told) -> ScoterError:
+    low = told.text.casefold()
     if "division by zero" in low or "divide by zero" in low:
-        return DivisionByZero(_clean(text), span=span)
-    if "parquet" in low or "magic bytes" in low or "file" in low:
+        return DivisionByZero(_clean(told.text), span=told.span)
+    if "parquet" in low or "magic bytes" in low:
         return CorruptData("a file of the lake can not be read; its name is in the log")
-    return InvalidValue(_clean(text), span=span)
+    return InvalidValue(_clean(told.text), span=told.span)
+
+
+_BY_PREFIX: dict[str, Callable[[_Told], ScoterError]] = {
+    "binder": _binder,
+    "catalog": _catalog,
+    "constraint": _invalid,
+    "conversion": _conversion,
+    "divide by zero": _same(DivisionByZero),
+    "http": _file,
+    "interrupt": _interrupted,
+    "invalid input": _invalid,
+    "invalid type": _same(TypeMismatch),
+    "io": _file,
+    "mismatch type": _same(TypeMismatch),
+    "not implemented": _same(NotSupported),
+    "out of memory": _memory,
+    "out of range": _same(NumericOutOfRange),
+    "parser": _same(SyntaxError_),
+    "permission": _outside,
+    "serialization": _file,
+    "syntax": _same(SyntaxError_),
+}

@@ -54,36 +54,36 @@ _TO_DUCKDB: dict[type[IcebergType], str] = {
     UnknownType: "INTEGER",
 }
 
-_FROM_DUCKDB: dict[exp.DataType.Type, type[IcebergType]] = {
-    exp.DataType.Type.BOOLEAN: BooleanType,
-    exp.DataType.Type.TINYINT: IntegerType,
-    exp.DataType.Type.SMALLINT: IntegerType,
-    exp.DataType.Type.INT: IntegerType,
-    exp.DataType.Type.UTINYINT: IntegerType,
-    exp.DataType.Type.USMALLINT: IntegerType,
-    exp.DataType.Type.UINT: LongType,
-    exp.DataType.Type.BIGINT: LongType,
-    exp.DataType.Type.FLOAT: FloatType,
-    exp.DataType.Type.DOUBLE: DoubleType,
-    exp.DataType.Type.DATE: DateType,
-    exp.DataType.Type.TIME: TimeType,
-    exp.DataType.Type.TIMESTAMP: TimestampType,
-    exp.DataType.Type.TIMESTAMPNTZ: TimestampType,
-    exp.DataType.Type.TIMESTAMP_S: TimestampType,
-    exp.DataType.Type.TIMESTAMP_MS: TimestampType,
-    exp.DataType.Type.TIMESTAMPTZ: TimestamptzType,
-    exp.DataType.Type.VARCHAR: StringType,
-    exp.DataType.Type.TEXT: StringType,
-    exp.DataType.Type.CHAR: StringType,
-    exp.DataType.Type.NCHAR: StringType,
-    exp.DataType.Type.NVARCHAR: StringType,
-    exp.DataType.Type.JSON: StringType,
-    exp.DataType.Type.ENUM: StringType,
-    exp.DataType.Type.UUID: UUIDType,
-    exp.DataType.Type.VARBINARY: BinaryType,
-    exp.DataType.Type.BINARY: BinaryType,
-    exp.DataType.Type.BLOB: BinaryType,
-    exp.DataType.Type.NULL: IntegerType,
+_FROM_DUCKDB: dict[exp.DType, type[IcebergType]] = {
+    exp.DType.BOOLEAN: BooleanType,
+    exp.DType.TINYINT: IntegerType,
+    exp.DType.SMALLINT: IntegerType,
+    exp.DType.INT: IntegerType,
+    exp.DType.UTINYINT: IntegerType,
+    exp.DType.USMALLINT: IntegerType,
+    exp.DType.UINT: LongType,
+    exp.DType.BIGINT: LongType,
+    exp.DType.FLOAT: FloatType,
+    exp.DType.DOUBLE: DoubleType,
+    exp.DType.DATE: DateType,
+    exp.DType.TIME: TimeType,
+    exp.DType.TIMESTAMP: TimestampType,
+    exp.DType.TIMESTAMPNTZ: TimestampType,
+    exp.DType.TIMESTAMP_S: TimestampType,
+    exp.DType.TIMESTAMP_MS: TimestampType,
+    exp.DType.TIMESTAMPTZ: TimestamptzType,
+    exp.DType.VARCHAR: StringType,
+    exp.DType.TEXT: StringType,
+    exp.DType.CHAR: StringType,
+    exp.DType.NCHAR: StringType,
+    exp.DType.NVARCHAR: StringType,
+    exp.DType.JSON: StringType,
+    exp.DType.ENUM: StringType,
+    exp.DType.UUID: UUIDType,
+    exp.DType.VARBINARY: BinaryType,
+    exp.DType.BINARY: BinaryType,
+    exp.DType.BLOB: BinaryType,
+    exp.DType.NULL: IntegerType,
 }
 
 
@@ -135,14 +135,14 @@ def iceberg_type(kind: exp.DataType, ids: count[int]) -> IcebergType:
     as for HUGEINT or INTERVAL.
     """
     tag = kind.this
-    if tag == exp.DataType.Type.DECIMAL:
+    if tag == exp.DType.DECIMAL:
         numbers = [int(str(p.this)) for p in kind.expressions]
-        precision, scale = (numbers + [18, 3])[:2] if not numbers else (numbers + [0])[:2]
+        precision, scale = (*numbers, 0)[:2] if numbers else (18, 3)
         return DecimalType(precision, scale)
-    if tag in (exp.DataType.Type.LIST, exp.DataType.Type.ARRAY):
+    if tag in (exp.DType.LIST, exp.DType.ARRAY):
         element = next(ids)
         return ListType(element, iceberg_type(kind.expressions[0], ids), element_required=False)
-    if tag == exp.DataType.Type.MAP:
+    if tag == exp.DType.MAP:
         key, value = next(ids), next(ids)
         return MapType(
             key,
@@ -151,7 +151,7 @@ def iceberg_type(kind: exp.DataType, ids: count[int]) -> IcebergType:
             iceberg_type(kind.expressions[1], ids),
             value_required=False,
         )
-    if tag == exp.DataType.Type.STRUCT:
+    if tag == exp.DType.STRUCT:
         return StructType(
             *(
                 NestedField(next(ids), part.name, iceberg_type(part.args["kind"], ids), required=False)
@@ -169,7 +169,7 @@ def iceberg_type(kind: exp.DataType, ids: count[int]) -> IcebergType:
 
 def wire_type(text: exp.DataType) -> pa.DataType:
     """Return the Arrow type under which a DuckDB type goes to clients; see docs/sql.md, "Types"."""
-    kind = exp.DataType.Type
+    kind = exp.DType
     tag = text.this
     fixed = _WIRE.get(tag)
     if fixed is not None:
@@ -187,8 +187,8 @@ def wire_type(text: exp.DataType) -> pa.DataType:
     return pa.string()
 
 
-_T = exp.DataType.Type
-_WIRE: dict[exp.DataType.Type, pa.DataType] = {
+_T = exp.DType
+_WIRE: dict[exp.DType, pa.DataType] = {
     _T.BOOLEAN: pa.bool_(),
     _T.TINYINT: pa.int8(),
     _T.SMALLINT: pa.int16(),

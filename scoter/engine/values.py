@@ -52,7 +52,7 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column.cast(kind)
 
 
-def literal_of(value: Any, kind: pa.DataType) -> exp.Expression:
+def literal_of(value: Any, kind: pa.DataType) -> exp.Expr:
     """Return a constant expression for a Python value of Arrow type ``kind``, cast to its DuckDB type."""
     text = sql_type(kind)
     if value is None:
@@ -60,7 +60,7 @@ def literal_of(value: Any, kind: pa.DataType) -> exp.Expression:
     return exp.Cast(this=_bare(value, kind), to=data_type(text).copy())
 
 
-def _bare(value: Any, kind: pa.DataType) -> exp.Expression:
+def _bare(value: Any, kind: pa.DataType) -> exp.Expr:
     if value is None:
         return exp.Null()
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):

@@ -13,8 +13,8 @@ from sqlglot import exp
 from scoter.engine.binding import Binding, data_type
 from scoter.engine.types import quote, wire_type
 
-_T = exp.DataType.Type
-_SIMPLE: dict[exp.DataType.Type, str] = {
+_T = exp.DType
+_SIMPLE: dict[exp.DType, str] = {
     _T.NULL: "INTEGER",
     _T.INT128: "DECIMAL(38, 0)",
     _T.UINT128: "DECIMAL(38, 0)",

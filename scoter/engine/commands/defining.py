@@ -29,6 +29,7 @@ from scoter.engine.statements import (
     DropTable,
     SetModelAlias,
     SetModelDefault,
+    Statement,
     span_of,
 )
 from scoter.engine.writing.definition import table_schema
@@ -136,7 +137,7 @@ def _accepted(call: Call) -> dict[str, Any]:
     }
 
 
-def _on_null(node: exp.Expression | None) -> str:
+def _on_null(node: exp.Expr | None) -> str:
     return "NULL" if node is None else str(node.name or node.sql(dialect="duckdb"))
 
 
@@ -222,7 +223,7 @@ def _drop_model(call: Call) -> Outcome:
     return done(call)
 
 
-COMMANDS = {
+COMMANDS: dict[type[Statement], Command] = {
     CreateSchema: Command((), _create_schema),
     DropSchema: Command((), _drop_schema),
     CreateTable: Command((), _create_table),

@@ -23,6 +23,7 @@ from scoter.engine.statements import (
     ShowSchemas,
     ShowTables,
     ShowVersions,
+    Statement,
     span_of,
 )
 from scoter.engine.types import duckdb_type, literal
@@ -55,9 +56,7 @@ def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
     for wanted in signature.inputs:
         note = "DOUBLE, DECIMAL and integers above 2^24 are rounded" if wanted.type == "FLOAT" else None
         rows.append(("input", wanted.name, wanted.type, wanted.on_null, note))
-    for output in signature.outputs:
-        rows.append(("output", output.name, output.type, None, output.role))
-    return rows
+    return rows + [("output", o.name, o.type, None, o.role) for o in signature.outputs]
 
 
 def _schemas(call: Call) -> Outcome:
@@ -103,9 +102,8 @@ def _known_catalog(call: Call, catalog: str) -> None:
 def _describe(call: Call) -> Outcome:
     source: Source = call.resolved.sources[0]
     if source.schema is None:
-        rows = [(name, kind, "YES", None, None, None) for name, kind in source.columns]
-        return Outcome(rows, call.context)
-    rows = [
+        return Outcome([(n, kind, "YES", None, None, None) for n, kind in source.columns], call.context)
+    rows: list[tuple[Any, ...]] = [
         (f.name, duckdb_type(f.field_type), "NO" if f.required else "YES", None, None, f.doc)
         for f in source.schema.fields
     ]
@@ -179,14 +177,14 @@ def _describe_model(call: Call) -> Outcome:
     return Outcome(signature_rows(version), call.context)
 
 
-def reference_text(node: exp.Expression) -> str:
+def reference_text(node: exp.Expr) -> str:
     """Return a ModelReference as the text that a call would hold: [schema.]name[@version]."""
-    schema = f"{node.schema}." if node.schema else ""
-    version = f"@{node.version}" if node.version else ""
+    schema = f"{node.text('db')}." if node.text("db") else ""
+    version = f"@{node.text('version')}" if node.text("version") else ""
     return f"{schema}{node.name}{version}"
 
 
-COMMANDS = {
+COMMANDS: dict[type[Statement], Command] = {
     ShowSchemas: Command((("catalog_name", "VARCHAR"), ("schema_name", "VARCHAR")), _schemas, changes=False),
     ShowCatalogs: Command((("catalog_name", "VARCHAR"),), _catalogs, changes=False),
     ShowTables: Command(

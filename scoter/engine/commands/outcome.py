@@ -23,7 +23,7 @@ Columns = tuple[tuple[str, str], ...]
 class Call:
     """One command to run: its syntax tree, who asks, and its bound values by parameter name."""
 
-    tree: exp.Expression
+    tree: exp.Expr
     context: Context
     parts: Parts
     resolved: Resolved

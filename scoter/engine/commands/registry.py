@@ -5,20 +5,22 @@ This module must not know what they do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlglot import exp
 
 from scoter.engine.commands import defining, looking, session
 from scoter.engine.commands.looking import COLUMNS
 from scoter.engine.commands.outcome import Call, Command, Outcome
-from scoter.engine.statements import DescribeQuery
+from scoter.engine.statements import DescribeQuery, Statement
 from scoter.errors import InternalError, NotSupported
 
 
-def _describe_query(call: Call) -> Outcome:
+def _describe_query(_call: Call) -> Outcome:
     raise InternalError("DESCRIBE of a query is answered from its plan")
 
 
-_COMMANDS: dict[type[exp.Expression], Command] = {
+_COMMANDS: Mapping[type[Statement], Command] = {
     **session.COMMANDS,
     **looking.COMMANDS,
     **defining.COMMANDS,
@@ -26,9 +28,9 @@ _COMMANDS: dict[type[exp.Expression], Command] = {
 }
 
 
-def command_of(tree: exp.Expression) -> Command:
+def command_of(tree: exp.Expr) -> Command:
     """Return how a statement is run; raises NotSupported for one that is not."""
-    found = _COMMANDS.get(type(tree))
+    found = _COMMANDS.get(type(tree)) if isinstance(tree, Statement) else None
     if found is None:
         raise NotSupported(f"{type(tree).__name__} is not offered")
     return found

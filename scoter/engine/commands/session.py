@@ -19,6 +19,7 @@ from scoter.engine.statements import (
     SetSetting,
     ShowSetting,
     ShowSettings,
+    Statement,
     UseSchema,
     span_of,
 )
@@ -100,7 +101,7 @@ def _transaction(call: Call) -> Outcome:
 
 _SETTING = (("name", "VARCHAR"), ("value", "VARCHAR"))
 
-COMMANDS = {
+COMMANDS: dict[type[Statement], Command] = {
     UseSchema: Command((), _use),
     SetSetting: Command((), _set),
     ResetSetting: Command((), _reset),

@@ -23,32 +23,30 @@ from scoter.udfs.signature import Input, Signature
 
 _NUMBERS = frozenset(
     {
-        exp.DataType.Type.TINYINT,
-        exp.DataType.Type.SMALLINT,
-        exp.DataType.Type.INT,
-        exp.DataType.Type.BIGINT,
-        exp.DataType.Type.INT128,
-        exp.DataType.Type.UTINYINT,
-        exp.DataType.Type.USMALLINT,
-        exp.DataType.Type.UINT,
-        exp.DataType.Type.UBIGINT,
-        exp.DataType.Type.UINT128,
-        exp.DataType.Type.FLOAT,
-        exp.DataType.Type.DOUBLE,
-        exp.DataType.Type.DECIMAL,
-        exp.DataType.Type.BOOLEAN,
+        exp.DType.TINYINT,
+        exp.DType.SMALLINT,
+        exp.DType.INT,
+        exp.DType.BIGINT,
+        exp.DType.INT128,
+        exp.DType.UTINYINT,
+        exp.DType.USMALLINT,
+        exp.DType.UINT,
+        exp.DType.UBIGINT,
+        exp.DType.UINT128,
+        exp.DType.FLOAT,
+        exp.DType.DOUBLE,
+        exp.DType.DECIMAL,
+        exp.DType.BOOLEAN,
     }
 )
-_TEXTS = frozenset(
-    {exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT, exp.DataType.Type.CHAR, exp.DataType.Type.UUID}
-)
+_TEXTS = frozenset({exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.UUID})
 
 
 @dataclass(frozen=True)
 class _Value:
     """One value that a call offers: an expression, its DuckDB type, and its name where it has one."""
 
-    expression: exp.Expression
+    expression: exp.Expr
     type: str
     name: str | None
 
@@ -81,7 +79,7 @@ def function_of(call: Predict, version: ModelVersion) -> Function:
 
 
 def argument_types(
-    binder: Binder, tree: exp.Expression, resolved: Resolved, parameters: Mapping[str, str]
+    binder: Binder, tree: exp.Expr, resolved: Resolved, parameters: Mapping[str, str]
 ) -> dict[int, tuple[str, ...]]:
     """Return the DuckDB types of every call's arguments, by the call's number in the statement.
 
@@ -108,12 +106,12 @@ def argument_types(
     return found
 
 
-def without_calls(tree: exp.Expression, resolved: Resolved) -> exp.Expression:
+def without_calls(tree: exp.Expr, resolved: Resolved) -> exp.Expr:
     """Return a copy of ``tree`` with every call replaced by a NULL of its type that still binds its arguments."""
     return _without_calls(tree, resolved, {})
 
 
-def _without_calls(tree: exp.Expression, resolved: Resolved, numbers: Mapping[int, int]) -> exp.Expression:
+def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int]) -> exp.Expr:
     copied = tree.copy()
     originals = list(tree.find_all(Predict, bfs=False))
     copies = list(copied.find_all(Predict, bfs=False))
@@ -141,10 +139,10 @@ def _without_calls(tree: exp.Expression, resolved: Resolved, numbers: Mapping[in
     return copied
 
 
-def name_calls(tree: exp.Expression) -> None:
+def name_calls(tree: exp.Expr) -> None:
     """Name unnamed result columns that hold a call by their text, as DuckDB names an expression, in place."""
     for call in list(tree.find_all(Predict)):
-        part: exp.Expression = call
+        part: exp.Expr = call
         while part.parent is not None and not isinstance(part.parent, exp.Select | exp.Alias):
             part = part.parent
         if isinstance(part.parent, exp.Select) and part.arg_key == "expressions":
@@ -154,7 +152,7 @@ def name_calls(tree: exp.Expression) -> None:
             part.replace(exp.alias_(part.copy(), text, quoted=True))
 
 
-def expand_stars(tree: exp.Expression) -> None:
+def expand_stars(tree: exp.Expr) -> None:
     """Replace ``PREDICT('m', *)`` by the rows of every table of its SELECT, in place."""
     for call in tree.find_all(Predict):
         if not any(isinstance(argument, exp.Star) for argument in call.arguments):
@@ -172,8 +170,8 @@ def expand_stars(tree: exp.Expression) -> None:
 
 
 def call_models(
-    tree: exp.Expression, resolved: Resolved, types: Mapping[int, tuple[str, ...]], *, volatile: bool = False
-) -> tuple[exp.Expression, tuple[ModelCall, ...]]:
+    tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[str, ...]], *, volatile: bool = False
+) -> tuple[exp.Expr, tuple[ModelCall, ...]]:
     """Replace every call by its DuckDB function over one STRUCT of cast arguments.
 
     With ``volatile`` every call is volatile, so that DuckDB runs no model while it only plans.
@@ -201,9 +199,7 @@ def _number(call: Predict) -> int:
     return int(call.meta[MODEL])
 
 
-def _struct(
-    call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str]
-) -> exp.Expression:
+def _struct(call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str]) -> exp.Expr:
     span = span_of(call)
     values = _bound(call, version, signature, types, span)
     fields = []
@@ -219,7 +215,7 @@ def _bound(
     call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str], span: Span | None
 ) -> list[_Value]:
     kinds = [data_type(text) for text in types]
-    rows = [kind.this == exp.DataType.Type.STRUCT for kind in kinds]
+    rows = [kind.this == exp.DType.STRUCT for kind in kinds]
     if rows and all(rows) and (len(rows) == 1 or call.meta.get("rows")):
         return _by_name(call, version, signature, kinds, span)
     if any(rows):
@@ -276,14 +272,15 @@ def _by_name(
     return bound
 
 
-def _field(row: exp.Expression, name: str) -> exp.Expression:
+def _field(row: exp.Expr, name: str) -> exp.Expr:
     """Return the expression of one field of a row: a table's column, a literal's value, or an extract."""
     if isinstance(row, exp.Column) and not row.table:
         return exp.column(exp.to_identifier(name, quoted=True), table=row.this.copy())
     if isinstance(row, exp.Struct):
         for part in row.expressions:
             if isinstance(part, exp.PropertyEQ) and part.name == name:
-                return part.expression.copy()
+                value: exp.Expr = part.expression.copy()
+                return value
     return exp.Anonymous(this="struct_extract", expressions=[row.copy(), exp.Literal.string(name)])
 
 
@@ -294,13 +291,13 @@ def _plain(name: str) -> str:
 
 def _check_type(wanted: Input, value: _Value, version: ModelVersion, span: Span | None) -> None:
     given = data_type(value.type).this
-    if given == exp.DataType.Type.NULL:
+    if given == exp.DType.NULL:
         return
     target = data_type(wanted.type).this
     if target in _TEXTS:
         fits = given in _TEXTS or value.type.upper().startswith(("ENUM", "VARCHAR"))
-    elif target == exp.DataType.Type.BOOLEAN:
-        fits = given == exp.DataType.Type.BOOLEAN
+    elif target == exp.DType.BOOLEAN:
+        fits = given == exp.DType.BOOLEAN
     else:
         fits = given in _NUMBERS
     if not fits:

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from sqlglot import exp
 
-from scoter.engine.gate import NOW, function_name
+from scoter.engine.functions import NOW
+from scoter.engine.gate import function_name
 
 _DATE = frozenset({"current_date", "today"})
 _LOCAL_TIME = frozenset({"localtime", "current_localtime"})
@@ -18,12 +19,12 @@ _LOCAL = frozenset({"localtimestamp", "current_localtimestamp"})
 _TIME = frozenset({"current_time", "get_current_time"})
 
 
-def uses_now(tree: exp.Expression) -> bool:
+def uses_now(tree: exp.Expr) -> bool:
     """Say whether the statement's result depends on when it runs."""
     return any(_name(node) is not None for node in tree.walk())
 
 
-def pin_now(tree: exp.Expression, instant: datetime, timezone: str) -> exp.Expression:
+def pin_now(tree: exp.Expr, instant: datetime, timezone: str) -> exp.Expr:
     """Return ``tree`` with every current time replaced by ``instant``, read in the session's time zone."""
     for node in list(tree.walk()):
         name = _name(node)
@@ -32,14 +33,14 @@ def pin_now(tree: exp.Expression, instant: datetime, timezone: str) -> exp.Expre
     return tree
 
 
-def _name(node: exp.Expression) -> str | None:
+def _name(node: exp.Expr) -> str | None:
     if not isinstance(node, exp.Func):
         return None
     name = function_name(node)
     return name if name in NOW else None
 
 
-def _literal(name: str, instant: datetime, timezone: str) -> exp.Expression:
+def _literal(name: str, instant: datetime, timezone: str) -> exp.Expr:
     local = instant.astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
     if name in _DATE:
         return _cast(local.date().isoformat(), "DATE")
@@ -53,5 +54,5 @@ def _literal(name: str, instant: datetime, timezone: str) -> exp.Expression:
     return _cast(instant.astimezone(UTC).isoformat(sep=" "), "TIMESTAMPTZ")
 
 
-def _cast(text: str, kind: str) -> exp.Expression:
+def _cast(text: str, kind: str) -> exp.Expr:
     return exp.Cast(this=exp.Literal.string(text), to=exp.DataType.build(kind, dialect="duckdb"))

@@ -12,9 +12,7 @@ from sqlglot import exp
 from scoter.engine.resolve import SOURCE, Resolved, Source
 
 
-def read_tables(
-    tree: exp.Expression, resolved: Resolved, relation: Callable[[exp.Table, Source], str]
-) -> exp.Expression:
+def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Table, Source], str]) -> exp.Expr:
     """Return ``tree`` with each table replaced by the SQL text that ``relation`` gives for it.
 
     Column names that are qualified by schema or catalog lose that part, because a relation has an alias only.

@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterable
 from sqlglot import exp
 
 from scoter.engine.dialect import Scoter
-from scoter.engine.gate import VOLATILE, function_name
+from scoter.engine.functions import VOLATILE
+from scoter.engine.gate import function_name
 from scoter.engine.statements import Predict
 
 VOLATILE_CALL = "scoter_volatile"
 ColumnsOf = Callable[[exp.Table], Iterable[str] | None]
 
 
-def score_once(tree: exp.Expression, columns_of: ColumnsOf) -> exp.Expression:
+def score_once(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     """Return ``tree`` with repeated predictions of a filtered SELECT computed in one place.
 
     ``columns_of`` gives a table's column names, None for a name that is no table of the lake.
@@ -33,7 +34,7 @@ def score_once(tree: exp.Expression, columns_of: ColumnsOf) -> exp.Expression:
     return tree
 
 
-def _relations(select: exp.Select) -> list[exp.Expression]:
+def _relations(select: exp.Select) -> list[exp.Expr]:
     from_ = select.args.get("from_")
     if from_ is None:
         return []
@@ -99,7 +100,7 @@ def _lift(select: exp.Select, number: int) -> None:
         select.append("joins", exp.Join(this=lateral, kind="CROSS"))
 
 
-def _wrap(select: exp.Select, relation: exp.Expression, scores: list[exp.Expression]) -> None:
+def _wrap(select: exp.Select, relation: exp.Expr, scores: list[exp.Expr]) -> None:
     """Put ``(SELECT *, score FROM relation) AS alias`` in the relation's place."""
     alias = exp.to_identifier(relation.alias_or_name, quoted=True)
     inner = exp.Select(expressions=[exp.Star(), *scores])
@@ -112,7 +113,7 @@ def _text(call: Predict) -> str:
     return call.sql(dialect=Scoter)
 
 
-def _calls(root: exp.Expression, select: exp.Select) -> list[Predict]:
+def _calls(root: exp.Expr, select: exp.Select) -> list[Predict]:
     """Return the outermost calls below ``root`` that belong to ``select`` itself, not to a FROM or subquery."""
     return [
         call
@@ -135,7 +136,7 @@ def _hide(select: exp.Select, names: list[str]) -> None:
             star.set("except_", [*(star.args.get("except_") or []), *hidden])
 
 
-def _keep_below_filters(tree: exp.Expression) -> None:
+def _keep_below_filters(tree: exp.Expr) -> None:
     """Make predictions volatile whose alias an enclosing query's WHERE uses, so the filter stays above."""
     filters = [
         (where.find_ancestor(exp.Select), {column.name.casefold() for column in where.find_all(exp.Column)})
