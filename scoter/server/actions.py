@@ -1,0 +1,96 @@
+"""The actions of Flight SQL and of Flight: prepared statements, cancellation, session options.
+
+This module must not know how statements run or how a call reached it.
+"""
+
+from __future__ import annotations
+
+from scoter.catalog.lake import Lake
+from scoter.errors import NotSupported
+from scoter.server.calls import Calls
+from scoter.server.door import Here
+from scoter.server.flightsql import commands
+from scoter.server.flightsql import messages_pb2 as m
+from scoter.server.options import get_options, set_options
+from scoter.server.statements import Statements
+
+OFFERED = {
+    "CreatePreparedStatement": "Prepare a statement.",
+    "ClosePreparedStatement": "Forget a prepared statement.",
+    "CancelFlightInfo": "End the statement that a FlightInfo belongs to.",
+    "CancelQuery": "End the statement that a FlightInfo belongs to; CancelFlightInfo replaces it.",
+    "SetSessionOptions": "Change the session's catalog, schema or settings.",
+    "GetSessionOptions": "Return the session's catalog, schema and settings.",
+    "CloseSession": "End the session.",
+}
+
+_CANCELLED, _NOT_CANCELLABLE = 1, 3
+_CLOSED = 1
+
+
+class Actions:
+    """Answers actions by their names."""
+
+    def __init__(self, statements: Statements, calls: Calls, lake: Lake) -> None:
+        self._statements = statements
+        self._calls = calls
+        self._lake = lake
+
+    def answer(self, here: Here, name: str, body: bytes) -> list[bytes]:  # noqa: PLR0911  # one a name
+        """Return the results of an action; raises NotSupported for one that is not offered."""
+        match name:
+            case "CreatePreparedStatement":
+                create = commands.unpack(body, m.ActionCreatePreparedStatementRequest())
+                commands.refuse_transaction(create)
+                return [commands.pack(self._prepare(here, create.query))]
+            case "ClosePreparedStatement":
+                close = commands.unpack(body, m.ActionClosePreparedStatementRequest())
+                # Handles hold everything themselves: there is nothing to forget, only to check.
+                self._statements.prepared(close.prepared_statement_handle, here.principal)
+                return []
+            case "CancelFlightInfo":
+                request = commands.bare(body, m.CancelFlightInfoRequest())
+                status = self._cancel(here, request.info)
+                return [m.CancelFlightInfoResult(status=status).SerializeToString()]
+            case "CancelQuery":
+                query = commands.unpack(body, m.ActionCancelQueryRequest())
+                status = self._cancel(here, commands.bare(query.info, m.FlightInfo()))
+                return [commands.pack(m.ActionCancelQueryResult(result=status))]
+            case "SetSessionOptions":
+                return [self._set(here, commands.bare(body, m.SetSessionOptionsRequest()))]
+            case "GetSessionOptions":
+                return [get_options(here.context).SerializeToString()]
+            case "CloseSession":
+                here.close_session()
+                return [m.CloseSessionResult(status=_CLOSED).SerializeToString()]
+            case "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint":
+                raise NotSupported("transactions are not offered", hint="each statement commits on its own")
+            case _:
+                raise NotSupported(f"the action {name[:64]!r} is not offered")
+
+    def _prepare(self, here: Here, sql: str) -> m.ActionCreatePreparedStatementResult:
+        handle, plan = self._statements.prepare(sql, here.context, here.call.query_id)
+        # JDBC takes parameters' number and types from the parameter schema alone, and takes an empty
+        # schema of rows for an update.
+        return m.ActionCreatePreparedStatementResult(
+            prepared_statement_handle=handle,
+            dataset_schema=b"" if plan.is_update else plan.schema.serialize().to_pybytes(),
+            parameter_schema=plan.parameters.serialize().to_pybytes(),
+            is_update=plan.is_update,
+        )
+
+    def _cancel(self, here: Here, info: m.FlightInfo) -> int:
+        ended = False
+        for endpoint in info.endpoint:
+            command = commands.read(endpoint.ticket.ticket)
+            if not isinstance(command, m.TicketStatementQuery):
+                continue
+            ended |= self._calls.cancel(self._statements.query_of(command.statement_handle, here.principal))
+        return _CANCELLED if ended else _NOT_CANCELLABLE
+
+    def _set(self, here: Here, request: m.SetSessionOptionsRequest) -> bytes:
+        before = here.context
+        result, after = set_options(request, before, here.default, self._lake)
+        if after != before:
+            here.keep(after)
+        return result.SerializeToString()

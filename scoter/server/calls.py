@@ -1,0 +1,140 @@
+"""Running calls: which are under way, whether their clients are still there, and how to end them.
+
+This module must not know what a call does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+_POLL = 0.05  # seconds between two looks at the clients; a call that ends sooner is never looked at
+
+
+class FlightContext(Protocol):
+    """What the registry needs of pyarrow's ServerCallContext."""
+
+    def is_cancelled(self) -> bool:
+        """Say whether the client has left or its deadline has passed."""
+
+
+class Call:
+    """One call from its first header to its last byte."""
+
+    __slots__ = ("cancel", "cancelled", "context", "ending", "query_id")
+
+    def __init__(self, query_id: str) -> None:
+        self.query_id = query_id
+        self.cancelled = False
+        self.context: FlightContext | None = None
+        self.cancel: Callable[[], None] | None = None
+        self.ending: Callable[[], None] | None = None
+
+
+class Calls:
+    """The calls under way, and one thread that ends the work of clients that have left."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: set[Call] = set()
+        self._watched: set[Call] = set()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._watch, name="scoter-watch", daemon=True)
+        self._thread.start()
+
+    def open(self, query_id: str) -> Call:
+        """Enter a call that has passed authentication."""
+        call = Call(query_id)
+        with self._lock:
+            self._open.add(call)
+        return call
+
+    def attach(self, call: Call, context: FlightContext) -> None:
+        """Note the Flight context through which the call's client can be looked at."""
+        with self._lock:
+            if call in self._open:
+                call.context = context
+
+    def watch(self, call: Call, cancel: Callable[[], None]) -> None:
+        """Have ``cancel`` called, from another thread, once the call's client is gone."""
+        with self._lock:
+            if call not in self._open:
+                return
+            call.cancel = cancel
+            self._watched.add(call)
+        self._wake.set()
+
+    def on_end(self, call: Call, work: Callable[[], None]) -> None:
+        """Have ``work`` called when the call ends, however it ends; at once if it has ended."""
+        with self._lock:
+            if call in self._open:
+                call.ending = work
+                return
+        work()
+
+    def close(self, call: Call) -> None:
+        """Remove a call that has ended.
+
+        Its Flight context is forgotten under the lock: to ask it anything later crashes the process.
+        """
+        with self._lock:
+            self._open.discard(call)
+            self._watched.discard(call)
+            call.context = None
+            call.cancel = None
+            work, call.ending = call.ending, None
+        if work is not None:
+            work()
+
+    def __len__(self) -> int:
+        """Return how many calls are under way."""
+        return len(self._open)
+
+    def cancel(self, query_id: str) -> bool:
+        """End the work of the calls of a statement and say whether there were any."""
+        with self._lock:
+            ending = [(call, call.cancel) for call in self._watched if call.query_id == query_id]
+        for call, cancel in ending:
+            self._end(call, cancel)
+        return bool(ending)
+
+    def cancel_all(self) -> None:
+        """End the work of every call that can be ended."""
+        with self._lock:
+            ending = [(call, call.cancel) for call in self._watched]
+        for call, cancel in ending:
+            self._end(call, cancel)
+
+    def stop(self) -> None:
+        """Stop the watching thread."""
+        self._stopped = True
+        self._wake.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped:
+            if not self._watched:
+                self._wake.wait()
+                self._wake.clear()
+                # Most calls end within one pause and cost no look at all.
+            time.sleep(_POLL)
+            with self._lock:
+                gone = [
+                    (call, call.cancel)
+                    for call in self._watched
+                    if not call.cancelled and call.context is not None and call.context.is_cancelled()
+                ]
+            for call, cancel in gone:
+                self._end(call, cancel)
+
+    def _end(self, call: Call, cancel: Callable[[], None] | None) -> None:
+        call.cancelled = True
+        if cancel is None:
+            return
+        # One cancel that fails must not end the watch over all others; the statement then runs to its end.
+        with contextlib.suppress(Exception):
+            cancel()

@@ -1,0 +1,149 @@
+"""Where calls enter and leave: who calls is settled first, and only Flight's own errors go out.
+
+This module must not know what calls do.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from pyarrow import flight
+
+from scoter.catalog.principals import Principal
+from scoter.engine.context import Context
+from scoter.engine.journal import new_query_id
+from scoter.server.authentication import Authentication, Caller, Headers
+from scoter.server.calls import Call, Calls
+from scoter.server.failures import Failures
+from scoter.server.sessions import Held, Sessions, state_of
+
+KEY = "scoter"  # under which pyarrow keeps the middleware
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Reception:
+    """What every call passes through."""
+
+    authentication: Authentication
+    sessions: Sessions
+    calls: Calls
+    failures: Failures
+    default: Callable[[Principal], Context]
+
+
+class Here:
+    """One call as its handler sees it: who asks, in which session, and how to reach the client."""
+
+    __slots__ = ("_flight", "_held", "_reception", "call", "caller")
+
+    def __init__(self, reception: Reception, call: Call, caller: Caller) -> None:
+        self._reception = reception
+        self._held: Held | None = None
+        self._flight: Any = None
+        self.call = call
+        self.caller = caller
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        return self.caller.principal
+
+    @property
+    def default(self) -> Context:
+        """The state of a fresh session of this principal."""
+        return self._reception.default(self.caller.principal)
+
+    @property
+    def context(self) -> Context:
+        """The session's state; raises AuthenticationFailed when the session has ended."""
+        if self._held is None:
+            caller = self.caller
+            self._held = self._reception.sessions.get(
+                caller.session, caller.version, caller.state, self.default
+            )
+        return self._held.context
+
+    def keep(self, context: Context) -> None:
+        """Make ``context`` the session's state and hand the client a token that holds it.
+
+        To be called before the first byte of the answer is sent.
+        """
+        version = self._held.version if self._held is not None else self.caller.version
+        newest = self._reception.sessions.change(self.caller.session, version, context)
+        headers = self._reception.authentication.token_headers(self.caller, newest, state_of(context))
+        for name, value in headers.items():
+            self._flight.add_header(name, value)
+
+    def close_session(self) -> None:
+        """End the session."""
+        self._reception.sessions.close(self.caller.session)
+
+    def attach(self, flight_context: Any) -> None:
+        """Take what pyarrow gives a handler to talk to the client."""
+        self._flight = flight_context
+        self._reception.calls.attach(self.call, flight_context)
+
+    def guarded(self, rows: Iterable[pa.RecordBatch], query_id: str) -> Iterator[pa.RecordBatch]:
+        """Yield ``rows``; what goes wrong while they are sent leaves as a Flight error."""
+        try:
+            yield from rows
+        except Exception as error:  # noqa: BLE001  # pyarrow would send the traceback of any other
+            raise self._reception.failures.to_flight(error, query_id) from None
+
+    def failure(self, error: BaseException) -> flight.FlightError:
+        """Return the error to raise in place of ``error``."""
+        return self._reception.failures.to_flight(error, self.call.query_id)
+
+
+def answering(handler: H) -> H:
+    """Wrap a handler of a remote call: it gets a Here, and only Flight's own errors leave it."""
+
+    @functools.wraps(handler)
+    def answer(self: object, context: Any, *arguments: Any) -> Any:
+        here: Here = context.get_middleware(KEY).here
+        try:
+            here.attach(context)
+            return handler(self, here, *arguments)
+        except BaseException as error:  # noqa: BLE001  # pyarrow would send the traceback of any other
+            raise here.failure(error) from None
+
+    return answer  # type: ignore[return-value]
+
+
+class Door(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has no types
+    """Lets in the calls whose caller is known, and refuses all others before anything is read."""
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+
+    def start_call(self, called: Any, headers: Headers) -> _Opened:
+        """Admit a call or raise."""
+        reception = self._reception
+        query_id = new_query_id()
+        try:
+            # A ticket carries its session: whoever only fetches needs no token.
+            mint = called.method != flight.FlightMethod.DO_GET
+            caller = reception.authentication.identify(headers, mint=mint)
+        except BaseException as error:  # noqa: BLE001  # pyarrow would send the traceback of any other
+            raise reception.failures.to_flight(error, query_id) from None
+        return _Opened(reception.calls, Here(reception, reception.calls.open(query_id), caller))
+
+
+class _Opened(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types
+    """A call under way, as pyarrow keeps it."""
+
+    def __init__(self, calls: Calls, here: Here) -> None:
+        self.here = here
+        self._calls = calls
+
+    def sending_headers(self) -> dict[str, str]:
+        return dict(self.here.caller.answer or {})
+
+    def call_completed(self, exception: BaseException | None) -> None:  # noqa: ARG002  # pyarrow calls it
+        self._calls.close(self.here.call)

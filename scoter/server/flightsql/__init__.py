@@ -1,0 +1,1 @@
+"""The Flight SQL protocol: messages, schemas and fixed answers; it knows no engine and no session."""

@@ -1,0 +1,185 @@
+"""Catalogs, schemas and tables as Flight SQL lists them.
+
+This module must not know of statements or sessions; what exists, the lake says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+
+import pyarrow as pa
+from pyiceberg.types import DecimalType, IcebergType
+
+from scoter.catalog.lake import Lake
+from scoter.catalog.names import TableName
+from scoter.engine.binding import data_type
+from scoter.engine.types import duckdb_type, wire_type
+from scoter.engine.wire import wire_text
+from scoter.errors import NotSupported, UndefinedSchema
+from scoter.server.flightsql import messages_pb2 as m
+from scoter.server.flightsql import schemas
+
+TABLE, VIEW = "TABLE", "VIEW"
+
+_KEY = "ARROW:FLIGHT:SQL:"
+_AT_ONCE = 256  # tables whose schemas are read and sent together
+
+
+def catalogs(lake: Lake) -> pa.Table:
+    """Return the names of all catalogs, in order."""
+    return pa.table([sorted(lake.catalogs())], schema=schemas.CATALOGS)
+
+
+def db_schemas(lake: Lake, command: m.CommandGetDbSchemas) -> pa.Table:
+    """Return the schemas of a catalog, or of all, whose names fit the pattern."""
+    catalog = command.catalog if command.HasField("catalog") else None
+    pattern = command.db_schema_filter_pattern if command.HasField("db_schema_filter_pattern") else None
+    rows = list(_schemas(lake, catalog, _like(pattern)))
+    return _rows(rows, schemas.DB_SCHEMAS)
+
+
+def table_types() -> pa.Table:
+    """Return the kinds of tables."""
+    return pa.table([[TABLE, VIEW]], schema=schemas.TABLE_TYPES)
+
+
+def tables(lake: Lake, command: m.CommandGetTables) -> Iterator[pa.RecordBatch]:
+    """Yield the tables that fit, ordered by catalog, schema and name, with their columns if asked."""
+    if command.table_types and TABLE not in command.table_types:
+        return
+    found = _tables(lake, command)
+    while names := list(islice(found, _AT_ONCE)):
+        rows = [(name.catalog, name.schema, name.name, TABLE) for name in names]
+        if not command.include_schema:
+            yield from _rows(rows, schemas.TABLES).to_batches()
+            continue
+        locations = lake.pointers(names)
+        # A table that was dropped between the listing and here is left out.
+        full = [
+            (*row, _columns(lake, name, locations[name]))
+            for row, name in zip(rows, names, strict=True)
+            if name in locations
+        ]
+        yield from _rows(full, schemas.TABLES_WITH_SCHEMA).to_batches()
+
+
+def _tables(lake: Lake, command: m.CommandGetTables) -> Iterator[TableName]:
+    catalog = command.catalog if command.HasField("catalog") else None
+    schema_fits = _like(
+        command.db_schema_filter_pattern if command.HasField("db_schema_filter_pattern") else None
+    )
+    fits = _like(command.table_name_filter_pattern if command.HasField("table_name_filter_pattern") else None)
+    for found, schema in _schemas(lake, catalog, schema_fits):
+        try:
+            names = lake.tables(found, schema)
+        except UndefinedSchema:
+            continue
+        yield from (TableName(found, schema, name) for name in sorted(names) if fits(name))
+
+
+def _schemas(lake: Lake, catalog: str | None, fits: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    for found in sorted(lake.catalogs()):
+        if catalog is None or found.casefold() == catalog.casefold():
+            yield from ((found, schema) for schema in sorted(lake.schemas(found)) if fits(schema))
+
+
+def _columns(lake: Lake, name: TableName, location: str) -> bytes:
+    return _encoded(_ByLocation(lake, location), name)
+
+
+class _ByLocation:
+    """A lake and a metadata file, equal by the file: metadata files never change."""
+
+    def __init__(self, lake: Lake, location: str) -> None:
+        self.lake = lake
+        self.location = location
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByLocation) and (self.location, self.lake) == (other.location, other.lake)
+
+    def __hash__(self) -> int:
+        return hash(self.location)
+
+
+@lru_cache(maxsize=4096)
+def _encoded(place: _ByLocation, name: TableName) -> bytes:
+    """Return the table's columns as an encapsulated IPC schema message."""
+    columns = place.lake.metadata(place.location).schema().fields
+    schema = pa.schema([_column(name, f.name, f.field_type, f.required, f.doc) for f in columns])
+    return bytes(schema.serialize())
+
+
+def _column(table: TableName, name: str, kind: IcebergType, required: bool, doc: str | None) -> pa.Field:
+    try:
+        text = duckdb_type(kind)
+        arrow = wire_type(data_type(wire_text(data_type(text))))
+    except NotSupported:
+        # The column is listed all the same; a query that reads it says what is wrong.
+        text, arrow = str(kind).upper(), pa.string()
+    about = {
+        "CATALOG_NAME": table.catalog,
+        "SCHEMA_NAME": table.schema,
+        "TABLE_NAME": table.name,
+        "TYPE_NAME": text,
+        "IS_AUTO_INCREMENT": "0",
+        "IS_CASE_SENSITIVE": "1" if pa.types.is_string(arrow) else "0",
+        "IS_READ_ONLY": "0",
+        "IS_SEARCHABLE": "1",
+    }
+    if isinstance(kind, DecimalType):
+        about |= {"PRECISION": str(kind.precision), "SCALE": str(kind.scale)}
+    if doc:
+        about["REMARKS"] = doc
+    return pa.field(
+        name, arrow, nullable=not required, metadata={_KEY + key: value for key, value in about.items()}
+    )
+
+
+def _like(pattern: str | None) -> Callable[[str], bool]:
+    """Return a test for a LIKE pattern: ``%``, ``_``, escaped by a backslash; without case."""
+    if pattern is None:
+        return lambda _: True
+    signs = _signs(pattern.casefold())
+    return lambda name: _fits(name.casefold(), signs)
+
+
+def _signs(pattern: str) -> list[str | None]:
+    """Split a pattern: None for ``%``, the empty string for ``_``, else the letter itself."""
+    signs: list[str | None] = []
+    escaped = False
+    for sign in pattern:
+        if escaped or sign not in "%_\\":
+            signs.append(sign)
+            escaped = False
+        elif sign == "\\":
+            escaped = True
+        else:
+            signs.append(None if sign == "%" else "")
+    return [*signs, "\\"] if escaped else signs
+
+
+def _fits(name: str, signs: list[str | None]) -> bool:
+    # Not a regular expression: a hostile pattern such as %a%a%a… would make one try every split of a
+    # name. Going back only to the last % is enough, and bounded by the product of the lengths.
+    at = here = 0
+    star, retry = -1, 0
+    while here < len(name):
+        if at < len(signs) and signs[at] is None:
+            star, retry = at, here
+            at += 1
+        elif at < len(signs) and signs[at] in ("", name[here]):
+            at += 1
+            here += 1
+        elif star >= 0:
+            retry += 1
+            at, here = star + 1, retry
+        else:
+            return False
+    return all(sign is None for sign in signs[at:])
+
+
+def _rows(rows: Sequence[Sequence[object]], schema: pa.Schema) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pa.table([list(column) for column in columns], schema=schema)

@@ -1,0 +1,111 @@
+"""The Arrow Flight SQL JDBC driver, fetched once with Maven, in a JVM of the test process.
+
+This module must not know any server.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ARTIFACT = "org.apache.arrow:flight-sql-jdbc-driver"
+# The newest first: not every mirror of Maven's registry has it.
+VERSIONS = ("19.0.0", "18.3.0")
+CACHE = Path(__file__).resolve().parent.parent / ".cache" / "jdbc"
+
+
+def missing(reason: str) -> None:
+    """Skip the test because this machine lacks something; where CI=true that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, and CI must run the tests with Java")
+    pytest.skip(reason)
+
+
+@cache
+def driver() -> Path:
+    """Return the driver's jar; the first call on a machine fetches it."""
+    for version in VERSIONS:
+        found = CACHE / f"flight-sql-jdbc-driver-{version}.jar"
+        if found.is_file():
+            return found
+    maven = shutil.which("mvn")
+    if maven is None:
+        missing("Maven is not installed, which fetches the JDBC driver")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    said = ""
+    for version in VERSIONS:
+        command = [str(maven), "--batch-mode", "--quiet", "dependency:copy"]
+        command += [f"-Dartifact={ARTIFACT}:{version}", f"-DoutputDirectory={CACHE}"]
+        done = subprocess.run(command, cwd=CACHE, capture_output=True, text=True, timeout=600, check=False)
+        found = CACHE / f"flight-sql-jdbc-driver-{version}.jar"
+        if done.returncode == 0 and found.is_file():
+            return found
+        said = done.stdout[:500]
+    missing(f"Maven could not fetch the JDBC driver: {said}")
+    raise AssertionError
+
+
+@cache
+def jvm() -> Any:
+    """Return JPype with a JVM that has the driver on its class path."""
+    if shutil.which("java") is None:
+        missing("Java is not installed")
+    import jpype  # noqa: PLC0415  # a machine without Java needs no JPype
+
+    if not jpype.isJVMStarted():
+        # Arrow's memory layer reaches into java.nio; the driver's log would drown the tests' output.
+        jpype.startJVM(
+            "--add-opens=java.base/java.nio=ALL-UNNAMED",
+            "-Djava.util.logging.config.file=/dev/null",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
+            "-Duser.timezone=UTC",
+            classpath=[str(driver())],
+        )
+    return jpype
+
+
+@contextmanager
+def connection(address: str, **properties: str) -> Iterator[Any]:
+    """Give a java.sql.Connection to ``grpc://host:port`` or ``grpc+tls://host:port``."""
+    manager = jvm().JClass("java.sql.DriverManager")
+    scheme, _, place = address.partition("://")
+    properties.setdefault("useEncryption", "true" if scheme == "grpc+tls" else "false")
+    options = "&".join(f"{name}={value}" for name, value in properties.items())
+    opened = manager.getConnection(f"jdbc:arrow-flight-sql://{place}/?{options}")
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def rows(results: Any) -> list[tuple[Any, ...]]:
+    """Return all rows of a java.sql.ResultSet as Python values, and close it."""
+    count = int(results.getMetaData().getColumnCount())
+    found = []
+    while results.next():
+        found.append(tuple(_python(results.getObject(i + 1)) for i in range(count)))
+    results.close()
+    return found
+
+
+def _python(value: Any) -> Any:
+    if value is None:
+        return None
+    name = type(value).__name__
+    if name == "java.lang.String":
+        return str(value)
+    if name in {"java.lang.Integer", "java.lang.Long", "java.lang.Short", "java.lang.Byte"}:
+        return int(value)
+    if name in {"java.lang.Double", "java.lang.Float"}:
+        return float(value)
+    if name == "java.lang.Boolean":
+        return bool(value)
+    return str(value)
