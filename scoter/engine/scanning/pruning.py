@@ -37,6 +37,7 @@ _MIRRORED: dict[type[exp.Expr], type[exp.Expr]] = {
     exp.LT: exp.GT,
     exp.LTE: exp.GTE,
 }
+_PARTS = frozenset({"this", "expression", "expressions", "low", "high"})
 
 
 def kept_files(files: DataFiles, metadata: TableMetadata, schema: Schema, predicate: exp.Expr | None) -> Ints:
@@ -63,8 +64,8 @@ class _Pruning:
         self._rules: dict[type[exp.Expr], Callable[[Any, bool], Mask | None]] = {
             exp.Paren: lambda e, negated: self.may_be_true(e.this, negated=negated),
             exp.Not: lambda e, negated: self.may_be_true(e.this, negated=not negated),
-            exp.And: self._both,
-            exp.Or: lambda e, negated: self._both(e, not negated),
+            exp.And: lambda e, negated: (_any if negated else _all)(self._sides(e, negated)),
+            exp.Or: lambda e, negated: (_all if negated else _any)(self._sides(e, negated)),
             exp.Boolean: lambda e, negated: None if bool(e.this) != negated else self._nothing(),
             exp.Null: lambda _, __: self._nothing(),
             exp.Column: self._truth,
@@ -79,6 +80,9 @@ class _Pruning:
 
     def may_be_true(self, expression: exp.Expr, *, negated: bool) -> Mask | None:
         kind = type(expression)
+        if any(arg for name, arg in expression.args.items() if name not in _PARTS):
+            # Something that the parser noted beside the operands may change the meaning.
+            return None
         if kind in _NEGATED:
             return self._comparison(expression, negated)
         rule = self._rules.get(kind)
@@ -87,10 +91,9 @@ class _Pruning:
     def _nothing(self) -> Mask:
         return np.zeros(len(self._files), np.bool_)
 
-    def _both(self, expression: exp.Expression, negated: bool) -> Mask | None:
-        """AND; negated it is the OR of the negated sides, as De Morgan has it, also with NULLs."""
-        sides = [self.may_be_true(side, negated=negated) for side in expression.flatten(unnest=False)]
-        return _any(sides) if negated else _all(sides)
+    def _sides(self, connector: exp.Expr, negated: bool) -> list[Mask | None]:
+        """Return the masks of the sides; De Morgan's laws hold with NULLs too."""
+        return [self.may_be_true(side, negated=negated) for side in connector.flatten(unnest=False)]
 
     def _comparison(self, expression: exp.Expr, negated: bool) -> Mask | None:
         kind = _NEGATED[type(expression)] if negated else type(expression)
@@ -122,7 +125,7 @@ class _Pruning:
 
     def _between(self, expression: exp.Between, negated: bool) -> Mask | None:
         found = self._term(expression.this)
-        if found is None or expression.args.get("symmetric"):
+        if found is None:
             return None
         low, high = fold(expression.args["low"]), fold(expression.args["high"])
         first = None if low is None else self._compared(found, exp.LT if negated else exp.GTE, low)

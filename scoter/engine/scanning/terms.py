@@ -130,10 +130,10 @@ def _with_values(
         if value is not None and number is None:
             continue
         nulls[i] = empty[i] = value is None
-        not_a_number = isinstance(number, float) and np.isnan(number)
-        nans[i] = not_a_number
-        if number is not None and not not_a_number:
-            low[i] = high[i] = number
+        nans[i] = isinstance(number, float) and np.isnan(number)
+        if number is not None:
+            # NaN is greater than every number.
+            low[i] = high[i] = np.inf if nans[i] else number
             sure[i] = True
     return Bounds(order, low, high, sure, empty, nulls, nans)
 
