@@ -34,6 +34,8 @@ class Scoter(DuckDB):
     NORMALIZE_FUNCTIONS = "lower"
 
     class Tokenizer(DuckDB.Tokenizer):
+        """DuckDB's words, none of which opens a statement of unknown grammar."""
+
         # A command token would swallow the rest of the statement as one opaque text.
         COMMANDS: ClassVar[set[TokenType]] = set()
         HEX_STRINGS: ClassVar[list[str | tuple[str, str]]] = [("x'", "'"), ("X'", "'")]

@@ -63,8 +63,10 @@ _REASONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "it runs other SQL",
         ),
         (
-            r"getenv|current_setting|getvariable|which_secret|duckdb_.*|pragma_.*|in_search_path|version|"
-            r"current_(user|role|schema|schemas|database|catalog|query|query_id|connection_id)|user|session_user",
+            (
+                r"getenv|current_setting|getvariable|which_secret|duckdb_.*|pragma_.*|in_search_path|version|"
+                r"current_(user|role|schema|schemas|database|catalog|query|query_id|connection_id)|user|session_user"
+            ),
             "it tells about the engine behind the server",
         ),
         (r"nextval|currval|setval", "there are no sequences"),

@@ -11,13 +11,15 @@ SQL with DuckDB's own parser and compares the functions it finds with those that
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 
 from scoter.engine import statements as ours
 from scoter.engine.functions import CALLABLE, TABLE_FUNCTIONS, refusal
 from scoter.engine.nodes import JOIN_KINDS, JOIN_METHODS, JOIN_SIDES, NODES, SAMPLE_METHODS, TYPES
 from scoter.engine.statements import span_of
-from scoter.errors import NotSupported, UndefinedFunction, WrongArguments, closest
+from scoter.errors import NotSupported, Span, UndefinedFunction, WrongArguments, closest
 
 _ROOTS = (exp.Query, exp.Values, exp.Pivot, exp.Insert, ours.Statement)
 _NOT_NESTED = (exp.Insert, ours.Statement)
@@ -31,21 +33,9 @@ def check(tree: exp.Expr) -> None:
         _known(node)
         if isinstance(node, _NOT_NESTED) and node is not tree and not isinstance(node.parent, ours.Explain):
             raise NotSupported("a statement inside another one", span=span_of(node))
-        match node:
-            case exp.Anonymous():
-                _function(node)
-            case exp.Table():
-                _table(node)
-            case exp.Join():
-                _join(node)
-            case exp.TableSample():
-                method = node.args.get("method")
-                if method is not None and str(method.name).upper() not in SAMPLE_METHODS:
-                    raise NotSupported(f"sample method {method.name}", span=_nearest(node))
-            case exp.DataType():
-                _type(node)
-            case ours.Predict():
-                _predict(node)
+        look = _CLOSER.get(type(node))
+        if look is not None:
+            look(node)
 
 
 def function_name(node: exp.Expr) -> str | None:
@@ -117,6 +107,12 @@ def _join(node: exp.Join) -> None:
             raise NotSupported(f"{text} JOIN is not offered", span=_nearest(node))
 
 
+def _sample(node: exp.TableSample) -> None:
+    method = node.args.get("method")
+    if method is not None and str(method.name).upper() not in SAMPLE_METHODS:
+        raise NotSupported(f"sample method {method.name}", span=_nearest(node))
+
+
 def _type(node: exp.DataType) -> None:
     if node.this not in TYPES:
         raise NotSupported(f'type "{node.sql("duckdb").lower()}" is not offered', span=_nearest(node))
@@ -127,7 +123,17 @@ def _predict(node: ours.Predict) -> None:
         raise WrongArguments("a model call needs inputs behind the model's name", span=_nearest(node))
 
 
-def _nearest(node: exp.Expr) -> ours.Span | None:
+_CLOSER: dict[type[exp.Expr], Callable[..., None]] = {
+    exp.Anonymous: _function,
+    exp.Table: _table,
+    exp.Join: _join,
+    exp.TableSample: _sample,
+    exp.DataType: _type,
+    ours.Predict: _predict,
+}
+
+
+def _nearest(node: exp.Expr) -> Span | None:
     place: exp.Expr | None = node
     while place is not None:
         span = span_of(place)

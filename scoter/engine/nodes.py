@@ -179,8 +179,8 @@ JOIN_SIDES = frozenset({"", "LEFT", "RIGHT", "FULL"})
 JOIN_KINDS = frozenset({"", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"})
 SAMPLE_METHODS = frozenset({"RESERVOIR", "SYSTEM", "BERNOULLI"})
 
-_T = exp.DataType.Type
-TYPES: frozenset[exp.DataType.Type] = frozenset(
+_T = exp.DType
+TYPES: frozenset[exp.DType] = frozenset(
     {
         _T.ARRAY,
         _T.BIGDECIMAL,

@@ -6,7 +6,7 @@ This module must not know our own statements and calls.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from sqlglot import exp
 from sqlglot.generator import Generator
@@ -16,7 +16,7 @@ _Writer = Callable[[DuckDBGenerator, exp.Expr], str]
 
 
 def _operator(text: str) -> _Writer:
-    return lambda self, e: self.binary(e, text)
+    return lambda self, e: self.binary(cast(exp.Binary, e), text)
 
 
 def _behind(text: str) -> _Writer:
@@ -52,8 +52,10 @@ def _struct(self: DuckDBGenerator, e: exp.Expr) -> str:
 
 
 def _array(self: DuckDBGenerator, e: exp.Expr) -> str:
-    if len(e.expressions) == 1 and isinstance(e.expressions[0], exp.Query) and not e.args.get(
-        "bracket_notation"
+    if (
+        len(e.expressions) == 1
+        and isinstance(e.expressions[0], exp.Query)
+        and not e.args.get("bracket_notation")
     ):
         return f"ARRAY({self.sql(e.expressions[0])})"
     return f"[{', '.join(self.sql(part) for part in e.expressions)}]"
@@ -160,9 +162,9 @@ EXPRESSIONS: dict[type[exp.Expr], Callable[..., str]] = {
     exp.WithinGroup: Generator.withingroup_sql,
 }
 
-_T = exp.DataType.Type
+_T = exp.DType
 # DuckDB's own names, because the names of unnamed result columns show them.
-TYPE_NAMES: dict[exp.DataType.Type, str] = {
+TYPE_NAMES: dict[exp.DType, str] = {
     _T.FLOAT: "FLOAT",
     _T.INT: "INTEGER",
     _T.INT128: "HUGEINT",
@@ -181,6 +183,6 @@ class Plain(DuckDBGenerator):
         **DuckDBGenerator.TRANSFORMS,
         **EXPRESSIONS,
     }
-    TYPE_MAPPING: ClassVar[dict[exp.DataType.Type, str]] = {**DuckDBGenerator.TYPE_MAPPING, **TYPE_NAMES}
+    TYPE_MAPPING: ClassVar[dict[exp.DType, str]] = {**DuckDBGenerator.TYPE_MAPPING, **TYPE_NAMES}
     MULTI_ARG_DISTINCT = True
     NORMALIZE_EXTRACT_DATE_PARTS = False

@@ -5,6 +5,8 @@ This module must not know what a model is made of.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
@@ -63,7 +65,7 @@ class ModelGrammar(Terms):
             return self.expression(DropModelAlias(this=name, alias=self.name("an alias")))
         if self.words("DROP", "VERSION"):
             return self.expression(DropModelVersion(this=name, version=self.version("a version")))
-        self.unexpected("ADD VERSION, SET DEFAULT_VERSION, SET ALIAS, DROP ALIAS or DROP VERSION")
+        return self.unexpected("ADD VERSION, SET DEFAULT_VERSION, SET ALIAS, DROP ALIAS or DROP VERSION")
 
     def drop_model(self) -> Statement:
         """Read what follows ``DROP MODEL``."""
@@ -156,11 +158,11 @@ class ModelGrammar(Terms):
                 found[slot] = self.options()
         return found
 
-    def _list(self, one: object) -> list[exp.Expr]:
+    def _list(self, one: Callable[[], exp.Expr]) -> list[exp.Expr]:
         self.opening()
-        found = [one()]  # type: ignore[operator]
+        found = [one()]
         while self._match(TokenType.COMMA):
-            found.append(one())  # type: ignore[operator]
+            found.append(one())
         self.closing()
         return found
 
@@ -177,11 +179,11 @@ class ModelGrammar(Terms):
     def _literal(self) -> exp.Expr:
         negative = bool(self._match(TokenType.DASH))
         found = self._parse_primary()
-        plain = isinstance(found, (exp.Literal, exp.Boolean))
-        if not plain or (negative and not (isinstance(found, exp.Literal) and not found.is_string)):
-            self.unexpected("NULL, NAN, ERROR or a literal")
-        assert found is not None
-        return exp.Neg(this=found) if negative else found
+        if isinstance(found, exp.Literal) and negative and not found.is_string:
+            return exp.Neg(this=found)
+        if isinstance(found, (exp.Literal, exp.Boolean)) and not negative:
+            return found
+        return self.unexpected("NULL, NAN, ERROR or a literal")
 
     def _output(self) -> ModelOutput:
         start = self._here()

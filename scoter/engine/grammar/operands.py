@@ -14,17 +14,32 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from scoter.engine.grammar.terms import Terms
 
+_ONES = (
+    "YEAR",
+    "MONTH",
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "SECOND",
+    "MILLISECOND",
+    "MICROSECOND",
+    "WEEK",
+    "QUARTER",
+    "DECADE",
+)
 _UNITS = frozenset(
-    unit
-    for name in (
-        "YEAR MONTH DAY HOUR MINUTE SECOND MILLISECOND MICROSECOND WEEK QUARTER DECADE"
-    ).split()
-    for unit in (name, f"{name}S")
-) | {"CENTURY", "CENTURIES", "MILLENNIUM", "MILLENNIA"}
+    (*_ONES, *(f"{unit}S" for unit in _ONES), "CENTURY", "CENTURIES", "MILLENNIUM", "MILLENNIA")
+)
 # Functions whose second argument is a lambda; elsewhere `x -> y` reads JSON.
 _TAKE_LAMBDA = frozenset(
-    "LIST_TRANSFORM LIST_APPLY ARRAY_TRANSFORM ARRAY_APPLY APPLY LIST_FILTER ARRAY_FILTER FILTER "
-    "LIST_REDUCE ARRAY_REDUCE REDUCE COLUMNS".split()
+    (
+        *(
+            f"{kind}_{verb}"
+            for kind in ("LIST", "ARRAY")
+            for verb in ("TRANSFORM", "APPLY", "FILTER", "REDUCE")
+        ),
+        *("APPLY", "FILTER", "REDUCE", "COLUMNS"),
+    )
 )
 # Functions with a grammar of their own; all others are read as a name with arguments.
 _OWN_GRAMMAR = ("CAST", "TRY_CAST", "EXTRACT", "SUBSTRING", "TRIM", "OVERLAY")
@@ -60,7 +75,8 @@ class OperandGrammar(Terms):
     }
     UNARY_PARSERS: ClassVar[dict[Any, Any]] = {
         **DuckDBParser.UNARY_PARSERS,
-        # ~ a + b is ~ (a + b)
+        TokenType.NOT: lambda self: self.negation(),
+        # The operand of ~ reaches as far as a sum.
         TokenType.TILDE: lambda self: self.expression(exp.BitwiseNot(this=self._parse_term())),
     }
     TERM: ClassVar[dict[Any, Any]] = {
@@ -112,6 +128,13 @@ class OperandGrammar(Terms):
         inner.replace(exp.ToMap(this=inner.copy()))
         return outer
 
+    def _parse_function_call(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        start = self._here()
+        found = super()._parse_function_call(*args, **kwargs)
+        if start and isinstance(found, exp.Expr) and "line" not in found.meta:
+            found.update_positions(start)
+        return found
+
     def _parse_function_args(self, alias: bool = False) -> list[exp.Expr]:
         name = self._tokens[self._index - 2].text.upper() if self._index >= 2 else ""
         outer = getattr(self, "_arrows", False)
@@ -149,6 +172,7 @@ class OperandGrammar(Terms):
     def _parse_interval(
         self, require_interval: bool = True, parse_function_unit: bool = True
     ) -> exp.Interval | None:
+        del require_interval, parse_function_unit  # DuckDB has one form
         index, start = self._index, self._here()
         if not self._match(TokenType.INTERVAL):
             return None
@@ -229,6 +253,15 @@ class OperandGrammar(Terms):
                 return self._parse_column_ops(cast)
             self._retreat(index)
         return super()._parse_type(parse_interval, fallback_to_identifier)
+
+    def negation(self) -> exp.Expr:
+        """Read what follows ``NOT``: all that binds tighter than AND."""
+        found = self.expression(exp.Not(this=self._parse_equality()))
+        tighter = (self.FACTOR, self.TERM, self.EXPONENT, self.BITWISE, self.JSON_OPERATORS)
+        if self._curr and any(self._curr.token_type in operators for operators in tighter):
+            # NOT a IS NULL + b: only DuckDB gives IS NULL an operand behind it
+            self.unexpected("AND, OR or a parenthesis")
+        return found
 
     def parameter(self) -> exp.Expr | None:
         """Read what follows ``$``: a number or a name."""

@@ -50,6 +50,7 @@ _REFUSED = {
     "DISCONNECT": "catalogs are configured by the server",
 }
 
+
 class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
     """All that one statement may be."""
 
@@ -73,15 +74,24 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
             found = super()._parse_statement()
             if found is None:
                 self.unexpected("a query")
-            return self._ordered_pivot(found)
+            return self._selected(self._ordered_pivot(found))
         self._advance()
-        statement = self._our_statement(word)
-        if statement is None:
+        read = _STATEMENTS.get(word)
+        if read is None:
             reason = _REFUSED.get(word)
             if reason:
                 self.refuse(f"{word} is not offered", hint=reason, token=start)
             raise SyntaxError_(f'a statement cannot start with "{start.text[:40]}"', span=place(start))
-        return statement.update_positions(start)
+        return read(self).update_positions(start)
+
+    def _selected(self, found: exp.Expr) -> exp.Expr:
+        if not isinstance(found, exp.Values):
+            return found
+        # VALUES as a statement is a query like any other.
+        modifiers = {key: found.args.get(key) for key in ("order", "limit", "offset", "with_")}
+        for key in modifiers:
+            found.set(key, None)
+        return exp.Select(expressions=[exp.Star()], from_=exp.From(this=found), **modifiers)
 
     def _ordered_pivot(self, found: exp.Expr) -> exp.Expr:
         if not isinstance(found, exp.Pivot) or not self._curr or self._curr.token_type == TokenType.R_PAREN:
@@ -90,39 +100,14 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
         query = exp.Select(expressions=[exp.Star()], from_=exp.From(this=exp.Subquery(this=found)))
         return self._parse_query_modifiers(query) or query
 
-    def _our_statement(self, word: str) -> exp.Expr | None:
-        match word:
-            case "CREATE":
-                return self._create()
-            case "DROP":
-                return self._drop()
-            case "ALTER":
-                if self.words("MODEL"):
-                    return self.alter_model()
-                self.refuse(f"ALTER {self._curr.text.upper()}")
-            case "INSERT":
-                return self._insert()
-            case "EXPLAIN":
-                return self._explain()
-            case "SHOW":
-                return self.read_show()
-            case "DESCRIBE" | "DESC":
-                return self.read_describe()
-            case "SET":
-                return self.read_set()
-            case "RESET":
-                return self.read_reset()
-            case "USE":
-                return self.read_use()
-            case "BEGIN" | "START":
-                return self.read_begin()
-            case "COMMIT" | "END":
-                return self.read_end(commit=True)
-            case "ROLLBACK" | "ABORT":
-                return self.read_end(commit=False)
-        return None
+    def read_alter(self) -> exp.Expr:
+        """Read what follows ``ALTER``."""
+        if self.words("MODEL"):
+            return self.alter_model()
+        return self.refuse(f"ALTER {self._curr.text.upper()}", hint="models can be altered")
 
-    def _create(self) -> Statement:
+    def read_create(self) -> Statement:
+        """Read what follows ``CREATE``."""
         replace = self.words("OR", "REPLACE")
         if self.words("MODEL"):
             return self.create_model(replace=replace)
@@ -130,18 +115,24 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
             return self.create_table(replace=replace)
         if self.words("SCHEMA") and not replace:
             return self.create_schema()
-        self.refuse(f"CREATE {self._curr.text.upper()}", hint="tables, schemas and models can be created")
+        return self.refuse(
+            f"CREATE {self._curr.text.upper()}", hint="tables, schemas and models can be created"
+        )
 
-    def _drop(self) -> Statement:
+    def read_drop(self) -> Statement:
+        """Read what follows ``DROP``."""
         if self.words("MODEL"):
             return self.drop_model()
         if self.words("TABLE"):
             return self.drop_table()
         if self.words("SCHEMA"):
             return self.drop_schema()
-        self.refuse(f"DROP {self._curr.text.upper()}", hint="tables, schemas and models can be dropped")
+        return self.refuse(
+            f"DROP {self._curr.text.upper()}", hint="tables, schemas and models can be dropped"
+        )
 
-    def _explain(self) -> Statement:
+    def read_explain(self) -> Statement:
+        """Read what follows ``EXPLAIN``."""
         analyze = self.words("ANALYZE")
         if (
             self._curr
@@ -157,7 +148,8 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
             self.refuse("EXPLAIN of EXPLAIN")
         return self.expression(Explain(this=inner, analyze=analyze))
 
-    def _insert(self) -> exp.Insert:
+    def read_insert(self) -> exp.Insert:
+        """Read what follows ``INSERT``."""
         if self.ahead("OR"):
             self.refuse("INSERT OR …", hint="rows are only added: INSERT INTO t …")
         if self.ahead("OVERWRITE"):
@@ -224,7 +216,7 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
             table.set("version", version)
         return table
 
-    def _parse_table_part(self, schema: bool = False) -> exp.Expr | None:  # noqa: FBT001, FBT002 - theirs
+    def _parse_table_part(self, schema: bool = False) -> exp.Expr | None:
         if self._curr and self._curr.token_type in (TokenType.STRING, TokenType.NATIONAL_STRING):
             self.refuse(
                 "a file as a table",
@@ -237,3 +229,24 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
 
     def _parse_as_command(self, start: Token) -> NoReturn:
         self.refuse(f"this form of {start.text.upper()} is not offered", token=start)
+
+
+_STATEMENTS: dict[str, Callable[[QueryGrammar], exp.Expr]] = {
+    "CREATE": QueryGrammar.read_create,
+    "DROP": QueryGrammar.read_drop,
+    "ALTER": QueryGrammar.read_alter,
+    "INSERT": QueryGrammar.read_insert,
+    "EXPLAIN": QueryGrammar.read_explain,
+    "SHOW": QueryGrammar.read_show,
+    "DESCRIBE": QueryGrammar.read_describe,
+    "DESC": QueryGrammar.read_describe,
+    "SET": QueryGrammar.read_set,
+    "RESET": QueryGrammar.read_reset,
+    "USE": QueryGrammar.read_use,
+    "BEGIN": QueryGrammar.read_begin,
+    "START": QueryGrammar.read_begin,
+    "COMMIT": lambda grammar: grammar.read_end(commit=True),
+    "END": lambda grammar: grammar.read_end(commit=True),
+    "ROLLBACK": lambda grammar: grammar.read_end(commit=False),
+    "ABORT": lambda grammar: grammar.read_end(commit=False),
+}

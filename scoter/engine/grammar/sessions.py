@@ -5,6 +5,8 @@ This module must not know which settings exist.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
@@ -15,8 +17,10 @@ from scoter.engine.statements import (
     DescribeModel,
     DescribeQuery,
     DescribeTable,
+    ModelReference,
     ResetSetting,
     RollbackTransaction,
+    SchemaName,
     SetSetting,
     ShowCatalogs,
     ShowColumns,
@@ -39,33 +43,33 @@ class SessionGrammar(Terms):
 
     def read_show(self) -> Statement:
         """Read what follows ``SHOW``."""
-        if self.at_end() or self.words("TABLES"):
-            scope = self.schema_name() if self._from() else None
-            return self.expression(ShowTables(this=scope))
-        if self.words("ALL", "TABLES"):
-            return self.expression(ShowTables(everywhere=True))
-        if self.words("ALL"):
-            return self.expression(ShowSettings())
-        if self.words("MODELS"):
-            scope = self.schema_name() if self._from() else None
-            return self.expression(ShowModels(this=scope))
-        if self.words("VERSIONS"):
-            if not self._from():
-                self.unexpected("IN MODEL")
-            self.words("MODEL")
-            return self.expression(ShowVersions(this=self.model_reference(version=False)))
-        if self.words("SCHEMAS"):
-            catalog = self.name("a catalog's name") if self._from() else None
-            return self.expression(ShowSchemas(this=catalog))
-        if self.words("CATALOGS") or self.words("DATABASES"):
-            return self.expression(ShowCatalogs())
-        if self.words("COLUMNS"):
-            if not self._from():
-                self.unexpected("FROM")
-            return self.expression(ShowColumns(this=self.table_name()))
-        if self.words("CREATE", "TABLE"):
-            return self.expression(ShowCreateTable(this=self.table_name()))
+        if self.at_end():
+            return self.expression(ShowTables())
+        for words, read in _SHOWS:
+            if self.words(*words):
+                return self.expression(read(self))
         return self.expression(ShowSetting(this=self._setting()))
+
+    def scope(self) -> SchemaName | None:
+        """Read ``FROM [catalog.]schema`` if it stands next."""
+        return self.schema_name() if self._from() else None
+
+    def catalog_scope(self) -> exp.Identifier | None:
+        """Read ``FROM catalog`` if it stands next."""
+        return self.name("a catalog's name") if self._from() else None
+
+    def in_model(self) -> ModelReference:
+        """Read ``IN MODEL m``."""
+        if not self._from():
+            self.unexpected("IN MODEL")
+        self.words("MODEL")
+        return self.model_reference(version=False)
+
+    def from_table(self) -> exp.Table:
+        """Read ``FROM t``."""
+        if not self._from():
+            self.unexpected("FROM")
+        return self.table_name()
 
     def read_describe(self) -> Statement:
         """Read what follows ``DESCRIBE``."""
@@ -143,3 +147,17 @@ class SessionGrammar(Terms):
             return self.text("a value")
         # words such as DEFAULT and ON are keywords elsewhere
         return self.expression(exp.Var(this=self.name("a value").name), token=token)
+
+
+_SHOWS: tuple[tuple[tuple[str, ...], Callable[[SessionGrammar], Statement]], ...] = (
+    (("TABLES",), lambda grammar: ShowTables(this=grammar.scope())),
+    (("ALL", "TABLES"), lambda _: ShowTables(everywhere=True)),
+    (("ALL",), lambda _: ShowSettings()),
+    (("MODELS",), lambda grammar: ShowModels(this=grammar.scope())),
+    (("VERSIONS",), lambda grammar: ShowVersions(this=grammar.in_model())),
+    (("SCHEMAS",), lambda grammar: ShowSchemas(this=grammar.catalog_scope())),
+    (("CATALOGS",), lambda _: ShowCatalogs()),
+    (("DATABASES",), lambda _: ShowCatalogs()),
+    (("COLUMNS",), lambda grammar: ShowColumns(this=grammar.from_table())),
+    (("CREATE", "TABLE"), lambda grammar: ShowCreateTable(this=grammar.table_name())),
+)

@@ -5,7 +5,6 @@ This module must not know which types and transforms a table may have.
 
 from __future__ import annotations
 
-from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
 from scoter.engine.grammar.terms import Terms
@@ -35,7 +34,8 @@ TRANSFORMS = {
     "truncate": "truncate",
 }
 _WITH_NUMBER = ("bucket", "truncate")
-_CONSTRAINTS = ("PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "REFERENCES", "CONSTRAINT", "GENERATED", "DEFAULT")
+_OF_COLUMNS = ("PRIMARY KEY", "UNIQUE", "CHECK", "REFERENCES", "CONSTRAINT", "GENERATED", "DEFAULT", "AS")
+_OF_TABLES = ("PRIMARY KEY", "FOREIGN KEY", "CONSTRAINT", "UNIQUE", "CHECK")
 
 
 class TableGrammar(Terms):
@@ -87,6 +87,7 @@ class TableGrammar(Terms):
         return self.expression(CreateTable(**found))
 
     def _clause(self, found: dict[str, object]) -> None:
+        value: object
         if self.words("PARTITIONED BY") or self.words("PARTITION BY"):
             key, value = "partitions", self._partitions()
         elif self.words("COMMENT"):
@@ -110,7 +111,9 @@ class TableGrammar(Terms):
         return columns
 
     def _column(self) -> TableColumn:
-        self._no_constraint()
+        opened = self._next and self._next.token_type == TokenType.L_PAREN
+        if opened or self.ahead("CONSTRAINT"):
+            self._no_constraint(_OF_TABLES)
         start = self._here()
         name = self.name("a column's name")
         if self._curr and self._curr.token_type in (TokenType.COMMA, TokenType.R_PAREN):
@@ -126,16 +129,15 @@ class TableGrammar(Terms):
             elif self.words("COMMENT"):
                 comment = self.text("a comment in quotes")
             else:
-                self._no_constraint()
+                self._no_constraint(_OF_COLUMNS)
                 self.unexpected('NOT NULL, COMMENT, "," or ")"')
         return self.expression(
             TableColumn(this=name, kind=kind, not_null=not_null, comment=comment), token=start
         )
 
-    def _no_constraint(self) -> None:
-        if self._match_texts(_CONSTRAINTS, advance=False):
+    def _no_constraint(self, words: tuple[str, ...]) -> None:
+        if self._match_texts(words, advance=False):
             word = self._curr.text.upper()
-            # "check" or "default" may also be a column's name, but then a type follows it.
             self.refuse(f"{word} in CREATE TABLE", hint="Iceberg tables know NOT NULL only")
 
     def _partitions(self) -> list[PartitionField]:

@@ -136,7 +136,7 @@ class Terms(DuckDBParser):
         token = self._here()
         if not (self._match(TokenType.NUMBER) and self._prev.text.isdigit()):
             self.unexpected(wanted)
-        return self.expression(exp.Literal.number(self._prev.text), token=token)
+        return self.expression(exp.Literal(this=self._prev.text, is_string=False), token=token)
 
     def text(self, wanted: str) -> exp.Literal:
         """Read a string literal."""
@@ -164,7 +164,7 @@ class Terms(DuckDBParser):
     def query(self) -> exp.Query:
         """Read a query."""
         start = self._here()
-        found = DuckDBParser._parse_statement(self)
+        found = self._parse_statement()
         if not isinstance(found, exp.Query):
             raise SyntaxError_("expected a query", span=place(start))
         return found

@@ -1,0 +1,356 @@
+"""Our statements become typed nodes, are written back without loss, and errors point at their place."""
+
+import logging
+
+import pytest
+from sqlglot import exp
+
+from scoter.engine import statements as ours
+from scoter.engine.dialect import Scoter, parse, to_duckdb
+from scoter.engine.gate import check
+from scoter.engine.statements import span_of
+from scoter.errors import (
+    InternalError,
+    NotSupported,
+    ScoterError,
+    Span,
+    SyntaxError_,
+    TooComplex,
+    TooLarge,
+    WrongArguments,
+)
+
+LIMIT = 1_000_000
+ROUND_TRIPS = [
+    (ours.CreateModel, "CREATE MODEL m FROM 'file:///x.onnx'"),
+    (ours.CreateModel, "CREATE MODEL m FROM ?"),
+    (ours.CreateModel, "CREATE MODEL m FROM $1"),
+    (
+        ours.CreateModel,
+        (
+            "CREATE OR REPLACE MODEL s.m FROM 'x' INPUT (age INTEGER ON NULL NAN, city VARCHAR ON NULL 'NA', "
+            "d DOUBLE ON NULL -1, e INTEGER ON NULL ERROR, f FLOAT ON NULL NULL, g BOOLEAN ON NULL TRUE, h BIGINT) "
+            "OUTPUT (label VARCHAR, proba) WITH (task = 'classification', labels = ['a', 'b'], n = 1)"
+        ),
+    ),
+    (ours.CreateModel, "CREATE MODEL IF NOT EXISTS m FROM 'x'"),
+    (ours.AddModelVersion, "ALTER MODEL m ADD VERSION FROM 'x' INPUT (a INTEGER)"),
+    (ours.AddModelVersion, "ALTER MODEL s.m ADD VERSION FROM ?"),
+    (ours.SetModelDefault, "ALTER MODEL m SET DEFAULT_VERSION = 3"),
+    (ours.SetModelAlias, "ALTER MODEL m SET ALIAS champion = 3"),
+    (ours.DropModelAlias, "ALTER MODEL m DROP ALIAS champion"),
+    (ours.DropModelVersion, "ALTER MODEL m DROP VERSION 2"),
+    (ours.DropModel, "DROP MODEL IF EXISTS s.m"),
+    (ours.DropModel, 'DROP MODEL "My model"'),
+    (ours.ShowModels, "SHOW MODELS"),
+    (ours.ShowModels, "SHOW MODELS FROM s"),
+    (ours.ShowVersions, "SHOW VERSIONS IN MODEL s.m"),
+    (ours.ShowTables, "SHOW TABLES"),
+    (ours.ShowTables, "SHOW TABLES FROM c.s"),
+    (ours.ShowTables, "SHOW ALL TABLES"),
+    (ours.ShowSchemas, "SHOW SCHEMAS"),
+    (ours.ShowSchemas, "SHOW SCHEMAS FROM c"),
+    (ours.ShowCatalogs, "SHOW CATALOGS"),
+    (ours.ShowColumns, "SHOW COLUMNS FROM s.t"),
+    (ours.ShowCreateTable, "SHOW CREATE TABLE t"),
+    (ours.ShowSettings, "SHOW ALL"),
+    (ours.ShowSetting, "SHOW timezone"),
+    (ours.DescribeModel, "DESCRIBE MODEL m"),
+    (ours.DescribeModel, "DESCRIBE MODEL s.m@champion"),
+    (ours.DescribeModel, "DESCRIBE MODEL m@3"),
+    (ours.DescribeModel, 'DESCRIBE MODEL m@"a b"'),
+    (ours.DescribeTable, "DESCRIBE TABLE s.t"),
+    (ours.DescribeQuery, "DESCRIBE SELECT 1 AS x"),
+    (ours.Explain, "EXPLAIN SELECT 1"),
+    (ours.Explain, "EXPLAIN ANALYZE INSERT INTO t SELECT 1"),
+    (ours.Explain, "EXPLAIN CREATE MODEL m FROM 'x'"),
+    (ours.SetSetting, "SET timezone = 'Europe/Berlin'"),
+    (ours.SetSetting, "SET statement_timeout = 30"),
+    (ours.SetSetting, "SET x = -1"),
+    (ours.SetSetting, "SET x = on"),
+    (ours.ResetSetting, "RESET timezone"),
+    (ours.ResetSetting, "RESET ALL"),
+    (ours.UseSchema, "USE s"),
+    (ours.UseSchema, "USE c.s"),
+    (ours.CreateSchema, "CREATE SCHEMA IF NOT EXISTS c.s"),
+    (ours.DropSchema, "DROP SCHEMA IF EXISTS s CASCADE"),
+    (
+        ours.CreateTable,
+        (
+            "CREATE TABLE IF NOT EXISTS s.t (id INTEGER NOT NULL COMMENT 'key', b DECIMAL(10, 2), "
+            "c STRUCT(a INTEGER, b VARCHAR[]), d MAP(VARCHAR, BIGINT), ts TIMESTAMPTZ) "
+            "PARTITIONED BY (b, year(ts), month(ts), day(ts), hour(ts), bucket(16, id), truncate(4, b)) "
+            "COMMENT 'a table' WITH (k = 'v')"
+        ),
+    ),
+    (ours.CreateTable, "CREATE OR REPLACE TABLE t AS SELECT 1 AS x"),
+    (ours.CreateTable, "CREATE TABLE t PARTITIONED BY (x) AS SELECT 1 AS x WITH NO DATA"),
+    (ours.DropTable, "DROP TABLE IF EXISTS c.s.t CASCADE"),
+    (exp.Insert, "INSERT INTO t VALUES (1, 'a'), (2, NULL)"),
+    (exp.Insert, "INSERT INTO s.t (a, b) SELECT 1, 2"),
+    (exp.Insert, "INSERT INTO t BY NAME SELECT 1 AS a"),
+    (exp.Insert, "INSERT INTO t DEFAULT VALUES"),
+    (exp.Insert, "INSERT INTO t VALUES (?, $1, $name)"),
+    (exp.Insert, "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x"),
+    (ours.BeginTransaction, "BEGIN"),
+    (ours.CommitTransaction, "COMMIT"),
+    (ours.RollbackTransaction, "ROLLBACK"),
+    (exp.Select, "SELECT * FROM t FOR VERSION AS OF 123"),
+    (exp.Select, "SELECT * FROM t FOR VERSION AS OF 'tag' AS x"),
+    (exp.Select, "SELECT * FROM t FOR TIMESTAMP AS OF CAST('2020-01-01' AS TIMESTAMP)"),
+    (exp.Select, "SELECT PREDICT('m@3', a, b) FROM t"),
+    (exp.Select, "SELECT PREDICT('m', *) FROM t"),
+    (exp.Select, "SELECT PREDICT('m', {'age': a}) FROM t"),
+    (exp.Select, "SELECT PREDICT_PROBA('m', c, class => 'yes') FROM t AS c"),
+    (exp.Select, "SELECT PREDICT_ALL('m', c), TRY_PREDICT('m', c.*) FROM t AS c"),
+    (exp.Select, "SELECT sum(PREDICT('m', c)) FILTER(WHERE PREDICT('m', c) > 1) FROM t AS c"),
+    (exp.Select, "SELECT * FROM ML_PREDICT(MODEL m@champion, TABLE t)"),
+    (
+        exp.Select,
+        (
+            "SELECT * FROM ML_PREDICT(MODEL s.m, TABLE (SELECT * FROM t), threshold => 0.4, "
+            "keep_original_columns => ['id']) AS p JOIN z USING (id)"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "sql"), ROUND_TRIPS, ids=[sql for _, sql in ROUND_TRIPS])
+def test_round_trip(kind, sql):
+    tree = parse(sql, LIMIT)
+    assert type(tree) is kind
+    assert tree.sql(dialect=Scoter) == sql
+    assert parse(tree.sql(dialect=Scoter), LIMIT) == tree
+    assert tree.copy() == tree
+    check(tree)
+
+
+@pytest.mark.parametrize(
+    ("sql", "same"),
+    [
+        ("ALTER MODEL m VERSION 3 SET ALIAS = champion", "ALTER MODEL m SET ALIAS champion = 3"),
+        ("SHOW DATABASES", "SHOW CATALOGS"),
+        ("SHOW TABLES IN s", "SHOW TABLES FROM s"),
+        ("SHOW TIME ZONE", "SHOW timezone"),
+        ("SET TIME ZONE 'UTC'", "SET timezone = 'UTC'"),
+        ("SET SESSION x TO 5", "SET x = 5"),
+        ("DESCRIBE t", "DESCRIBE TABLE t"),
+        ("DESC FROM t", "DESCRIBE SELECT * FROM t"),
+        ("BEGIN TRANSACTION", "BEGIN"),
+        ("START TRANSACTION", "BEGIN"),
+        ("END", "COMMIT"),
+        ("ABORT", "ROLLBACK"),
+        ("SELECT * FROM t FOR SYSTEM_TIME AS OF now()", "SELECT * FROM t FOR TIMESTAMP AS OF now()"),
+        ("SELECT * FROM t AT (VERSION => 3)", "SELECT * FROM t FOR VERSION AS OF 3"),
+        ("SELECT * FROM t AS x AT (TIMESTAMP => now())", "SELECT * FROM t FOR TIMESTAMP AS OF now() AS x"),
+        ("SELECT * FROM ML.PREDICT(MODEL m, TABLE t)", "SELECT * FROM ML_PREDICT(MODEL m, TABLE t)"),
+        ("SELECT * FROM PREDICT(MODEL m, TABLE t)", "SELECT * FROM ML_PREDICT(MODEL m, TABLE t)"),
+        ("SELECT * FROM ML_PREDICT(TABLE t, MODEL m)", "SELECT * FROM ML_PREDICT(MODEL m, TABLE t)"),
+        ("select 1 -- note\n;;", "SELECT 1"),
+        ("/* a */ SELECT /* sqlglot.anonymous */ 1 /* b */", "SELECT 1"),
+        ("FROM t", "SELECT * FROM t"),
+        ("VALUES (1), (2)", "SELECT * FROM (VALUES (1), (2))"),
+        (
+            "CREATE TABLE t (c INT) PARTITIONED BY (years(c), truncate(c, 4))",
+            "CREATE TABLE t (c INTEGER) PARTITIONED BY (year(c), truncate(4, c))",
+        ),
+        ("SELECT 'a'\n 'b'", "SELECT 'ab'"),
+        ("SELECT list_transform(l, x -> x + 1)", "SELECT list_transform(l, LAMBDA x : x + 1)"),
+        ("SELECT json_type(j -> 'a')", "SELECT json_type(j -> 'a')"),
+    ],
+)
+def test_other_spellings(sql, same):
+    assert parse(sql, LIMIT) == parse(same, LIMIT)
+    assert parse(sql, LIMIT).sql(dialect=Scoter) == same
+
+
+def test_parts_of_a_model_statement():
+    tree = parse(
+        "CREATE OR REPLACE MODEL s.churn FROM 'file:///m.onnx' INPUT (age INT ON NULL -1) WITH (a = 'b')",
+        LIMIT,
+    )
+    assert (tree.this.schema, tree.this.name, tree.this.version) == ("s", "churn", None)
+    assert tree.args["replace"] is True
+    assert tree.args["source"].name == "file:///m.onnx"
+    (declared,) = tree.args["inputs"]
+    assert (declared.name, declared.args["kind"].sql("duckdb")) == ("age", "INT")
+    assert declared.args["on_null"].sql(dialect=Scoter) == "-1"
+    assert parse("DESCRIBE MODEL m@Champion", LIMIT).this.version == "Champion"
+    assert parse("ALTER MODEL m SET ALIAS c = 3", LIMIT).args["version"].name == "3"
+    assert isinstance(parse("CREATE MODEL m FROM ?", LIMIT).args["source"], exp.Placeholder)
+
+
+def test_parts_of_a_call():
+    call = parse("SELECT 1 +\n  PREDICT_PROBA('m', c, class => 'yes') FROM t c", LIMIT).find(ours.Predict)
+    assert (call.kind, call.model.name, call.class_label.name) == ("proba", "m", "yes")
+    assert [a.sql() for a in call.arguments] == ["c"]
+    assert span_of(call) == Span(2, 3)
+    table = parse("SELECT * FROM ML_PREDICT(MODEL m@3, TABLE t, threshold => 0.4)", LIMIT).find(
+        ours.MlPredict
+    )
+    assert (table.this.name, table.this.version) == ("m", "3")
+    assert isinstance(table.expression, exp.Table)
+    assert table.args["options"][0].name == "threshold"
+
+
+def test_parts_of_a_table():
+    tree = parse(
+        "CREATE TABLE t (a INT NOT NULL COMMENT 'k', b INT) PARTITIONED BY (bucket(16, a), b)", LIMIT
+    )
+    first, second = tree.args["columns"]
+    assert (first.name, first.args["not_null"], first.args["comment"].name) == ("a", True, "k")
+    assert not second.args["not_null"]
+    bucket, identity = tree.args["partitions"]
+    assert (bucket.name, bucket.transform_name, bucket.parameter) == ("a", "bucket", 16)
+    assert (identity.name, identity.transform_name, identity.parameter) == ("b", "identity", None)
+
+
+def test_time_travel_has_one_form():
+    table = parse("SELECT * FROM s.t AT (VERSION => 3) AS x", LIMIT).find(exp.Table)
+    assert table.args["version"].expression.name == "3"
+    assert not table.args.get("when")
+    with pytest.raises(InternalError):
+        to_duckdb(parse("SELECT * FROM t FOR VERSION AS OF 3", LIMIT))
+
+
+@pytest.mark.parametrize(
+    ("sql", "find", "line", "column"),
+    [
+        ("SELECT a,\n   bcd FROM t", lambda t: t.selects[1], 2, 4),
+        ('SELECT "a b"', lambda t: t.selects[0], 1, 8),
+        ("SELECT x.abc FROM t x", lambda t: t.selects[0], 1, 8),
+        ("SELECT 1 FROM s.t", lambda t: t.find(exp.Table), 1, 15),
+        ("SELECT 1 + lower(x)", lambda t: t.find(exp.Anonymous), 1, 12),
+        ("SELECT 1 + current_date", lambda t: t.find(exp.CurrentDate), 1, 12),
+        ("SELECT a AS b, c + d", lambda t: t.selects[1], 1, 16),
+        ("  DROP MODEL m", lambda t: t, 1, 3),
+        ("SHOW VERSIONS IN MODEL abc", lambda t: t.this, 1, 24),
+    ],
+)
+def test_places(sql, find, line, column):
+    assert span_of(find(parse(sql, LIMIT))) == Span(line, column)
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind", "place"),
+    [
+        ("", SyntaxError_, None),
+        (" ; -- nothing", SyntaxError_, None),
+        ("SELECT 1; SELECT 2", SyntaxError_, Span(1, 9)),
+        ("SELECT (1", SyntaxError_, Span(1, 9)),
+        ("SELECT 1 +", SyntaxError_, Span(1, 10)),
+        ("SELECT 'abc", SyntaxError_, None),
+        ('SELECT "abc', SyntaxError_, None),
+        ("SELECT /* abc", SyntaxError_, None),
+        ("SELEC 1", SyntaxError_, Span(1, 1)),
+        ("SELECT 1\nFROM t\nWHER a", SyntaxError_, Span(3, 6)),
+        ("1 + 1", SyntaxError_, Span(1, 1)),
+        ("SELECT 0xFF", SyntaxError_, Span(1, 8)),
+        ("SELECT 12ab", SyntaxError_, Span(1, 8)),
+        ("SELECT 'a' 'b'", SyntaxError_, Span(1, 12)),
+        ("CREATE MODEL m@3 FROM 'x'", SyntaxError_, Span(1, 15)),
+        ("CREATE MODEL m FROM 5", SyntaxError_, Span(1, 21)),
+        ("CREATE MODEL m FROM 'x' INPUT (a)", SyntaxError_, Span(1, 33)),
+        ("CREATE MODEL m FROM 'x' INPUT (a INT ON NULL (1))", SyntaxError_, None),
+        ("CREATE MODEL m FROM 'x' INPUT (a INT) INPUT (b INT)", SyntaxError_, None),
+        ("CREATE MODEL m AS SELECT 1", NotSupported, Span(1, 16)),
+        ("ALTER MODEL m SET DEFAULT_VERSION =", SyntaxError_, None),
+        ("ALTER MODEL m RENAME TO n", SyntaxError_, Span(1, 15)),
+        ("CREATE TABLE t", SyntaxError_, None),
+        ("CREATE TABLE t (a INT PRIMARY KEY)", NotSupported, Span(1, 23)),
+        ("CREATE TABLE t (a INT, PRIMARY KEY (a))", NotSupported, Span(1, 24)),
+        ("CREATE TABLE t (a INT DEFAULT 1)", NotSupported, Span(1, 23)),
+        ("CREATE TABLE t (a INT) PARTITIONED BY (foo(a))", NotSupported, Span(1, 40)),
+        ("INSERT INTO t VALUES (1) RETURNING a", NotSupported, Span(1, 26)),
+        ("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", NotSupported, Span(1, 26)),
+        ("INSERT OR REPLACE INTO t VALUES (1)", NotSupported, Span(1, 8)),
+        ("UPDATE t SET a = 1", NotSupported, Span(1, 1)),
+        ("DELETE FROM t", NotSupported, Span(1, 1)),
+        ("SELECT PREDICT()", SyntaxError_, None),
+        ("SELECT PREDICT('m', a, classes => 'x')", SyntaxError_, None),
+        ("SELECT * FROM ML_PREDICT(MODEL m)", SyntaxError_, None),
+        ("SELECT * FROM t FOR VERSION AS OF 1 AT (VERSION => 2)", SyntaxError_, None),
+        ("EXPLAIN EXPLAIN SELECT 1", NotSupported, None),
+        ("SET VARIABLE x = 1", NotSupported, Span(1, 5)),
+        ("SELECT @x", NotSupported, Span(1, 8)),
+        ("FROM t |> WHERE a", NotSupported, Span(1, 8)),
+    ],
+)
+def test_refused_with_a_place(sql, kind, place):
+    with pytest.raises(ScoterError) as caught:
+        parse(sql, LIMIT)
+    assert type(caught.value) is kind
+    assert "\x1b" not in caught.value.text()
+    assert "sqlglot" not in caught.value.text()
+    assert "class '" not in caught.value.text()
+    if place is not None:
+        assert caught.value.span == place
+
+
+def test_a_call_needs_inputs():
+    with pytest.raises(WrongArguments):
+        check(parse("SELECT PREDICT('m')", LIMIT))
+
+
+NESTED = {
+    "parentheses": "SELECT " + "(" * 3000 + "1" + ")" * 3000,
+    "sums": "SELECT " + "1 + " * 3000 + "1",
+    "negations": "SELECT " + "NOT " * 3000 + "true",
+    "minus": "SELECT " + "- " * 3000 + "1",
+    "cases": "SELECT " + "CASE WHEN true THEN " * 1000 + "1" + " END" * 1000,
+    "subqueries": "SELECT " + "(SELECT " * 1000 + "1" + ")" * 1000,
+    "lists": "SELECT " + "[" * 3000 + "]" * 3000,
+    "structs": "SELECT " + "{a: " * 3000 + "1" + "}" * 3000,
+    "casts": "SELECT 1" + "::INT" * 3000,
+    "subscripts": "SELECT x" + "[1]" * 3000,
+    "names": "SELECT " + "a." * 3000 + "a",
+    "methods": "SELECT 'a'" + ".upper()" * 3000,
+    "types": "SELECT x::" + "STRUCT(a " * 1000 + "INT" + ")" * 1000,
+    "unions": " UNION ALL ".join(["SELECT 1"] * 3000),
+    "between": "SELECT " + "1 BETWEEN 1 AND " * 2000 + "1",
+    "explain": "EXPLAIN " * 3000 + "SELECT 1",
+    "words": "SELECT " + "1, " * 150_000 + "1",
+}
+
+
+@pytest.mark.parametrize("sql", NESTED.values(), ids=NESTED)
+def test_too_complex(sql):
+    with pytest.raises(TooComplex):
+        parse(sql, LIMIT)
+
+
+def test_too_large():
+    with pytest.raises(TooLarge):
+        parse("SELECT '" + "x" * 2_000_000 + "'", LIMIT)
+    with pytest.raises(TooLarge):
+        parse("SELECT 'ü'", 10)
+    parse("SELECT 'ü'", 11)
+
+
+def test_long_but_flat_statements_pass():
+    many = parse("SELECT 1 WHERE " + " AND ".join(f"a = {i}" for i in range(2000)), LIMIT)
+    check(many)
+    check(parse("SELECT a IN (" + ", ".join(map(str, range(5000))) + ") FROM t", LIMIT))
+
+
+def test_nothing_is_logged(caplog):
+    with caplog.at_level(logging.DEBUG):
+        for sql in (
+            "CALL x()",
+            "CHECKPOINT",
+            "ALTER TABLE t ADD PARTITION FIELD a",
+            "VACUUM",
+            "EXECUTE p",
+            "KILL 1",
+        ):
+            with pytest.raises(ScoterError):
+                parse(sql, LIMIT)
+        parse("RESET x", LIMIT)
+    assert caplog.records == []
+
+
+def test_what_we_write_for_duckdb_has_no_node_of_ours():
+    for sql in ("SHOW TABLES", "SET threads = 1", "SELECT PREDICT('m', a)", "CREATE TABLE t (a INT)"):
+        with pytest.raises(InternalError):
+            to_duckdb(parse(sql, LIMIT))
+    assert to_duckdb(parse("SELECT a FROM t", LIMIT)) == 'SELECT "a" FROM "t"'
