@@ -5,12 +5,21 @@ This module must not know how plans are made.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import pyarrow as pa
 
 from scoter.engine.execute import Running
 from scoter.engine.plan import Plan
+from scoter.errors import InternalError
 
-COLUMNS = (("explain_key", "VARCHAR"), ("explain_value", "VARCHAR"))
+_FRAME = frozenset({"RESULT_COLLECTOR", "EXPLAIN_ANALYZE", "QUERY"})
+_SHOWN = (
+    "Table", "Join Type", "Conditions", "Condition", "Expression", "Filters", "Projections", "Groups",
+    "Aggregates", "Order By", "Top", "Limit", "Offset", "CTE Name", "Type",
+)  # fmt: skip
 
 
 def explain(
@@ -23,17 +32,58 @@ def explain(
     rows = [("tables", _tables(plan)), ("models", _models(plan))]
     rows = [(key, text) for key, text in rows if text]
     running.prepare(plan.calls, tables)
-    verb = "EXPLAIN ANALYZE" if analyze else "EXPLAIN"
-    found = running.connection.execute(f"{verb} {plan.sql}").fetchall()
-    for key, text in found:
-        rows.append((str(key), _readable(str(text), plan)))
+    options = "ANALYZE, FORMAT json" if analyze else "FORMAT json"
+    found = running.connection.execute(f"EXPLAIN ({options}) {plan.sql}").fetchone()
+    if found is None:
+        raise InternalError("DuckDB gave no plan")
     if analyze and running.instance.run.rows:
         run = running.instance.run
-        rows.insert(
-            len(rows) - len(found),
-            ("scored", f"{run.rows:,} rows given, {run.skipped:,} skipped for a NULL input"),
-        )
+        rows.append(("scored", f"{run.rows:,} rows given, {run.skipped:,} skipped for a NULL input"))
+    shown = json.loads(found[1])
+    tree = shown["operator"] if isinstance(shown, dict) else shown
+    rows.append((str(found[0]), "\n".join(_lines(tree, 0, _names(plan)))))
     return rows
+
+
+def _lines(nodes: list[dict[str, Any]], depth: int, names: dict[str, str]) -> Iterator[str]:
+    """Write DuckDB's plan as an indented outline: what each operator does, and how many rows it gives.
+
+    Only listed facts are shown: others hold paths of the server.
+    """
+    for node in nodes:
+        kind = str(node.get("name") or node.get("type"))
+        if kind in _FRAME:
+            yield from _lines(node.get("children", []), depth, names)
+            continue
+        facts = node.get("extra_info", {})
+        parts = [kind.strip().replace("_", " ").capitalize()]
+        for key in _SHOWN:
+            value = facts.get(key)
+            if value:
+                text = ", ".join(value) if isinstance(value, list) else str(value)
+                parts.append(f"{key.casefold()}: {_named(text, names)}")
+        if "intermediate_rows" in node:
+            parts.append(f"{node['intermediate_rows']:,} rows in {node['timing'] * 1000:.1f} ms")
+        elif "Estimated Cardinality" in facts:
+            parts.append(f"about {int(facts['Estimated Cardinality']):,} rows")
+        yield "  " * depth + "  ".join(parts)
+        yield from _lines(node.get("children", []), depth + 1, names)
+
+
+def _names(plan: Plan) -> dict[str, str]:
+    """Return how each model function reads in a plan, the longer names first."""
+    names = {}
+    for call in plan.calls:
+        shown = f"Predict[{call.pin.name.name} v{call.pin.version}]"
+        names[f"{call.function.name}_v"] = shown
+        names[call.function.name] = shown
+    return names
+
+
+def _named(text: str, names: dict[str, str]) -> str:
+    for name, shown in names.items():
+        text = text.replace(name, shown)
+    return text
 
 
 def _tables(plan: Plan) -> str:
@@ -55,11 +105,3 @@ def _models(plan: Plan) -> str:
         for call in plan.calls
     ]
     return "\n".join(dict.fromkeys(lines))
-
-
-def _readable(text: str, plan: Plan) -> str:
-    """Name a model where DuckDB's plan shows the function's hash."""
-    for call in plan.calls:
-        name = f"Predict[{call.pin.name.name} v{call.pin.version}]"
-        text = text.replace(f"{call.function.name}_v", name).replace(call.function.name, name)
-    return text

@@ -22,7 +22,14 @@ from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Plan, Target
 from scoter.engine.querying import ROWS
 from scoter.engine.result import Result
-from scoter.engine.statements import DescribeQuery, Explain
+from scoter.engine.statements import (
+    DescribeQuery,
+    Explain,
+    ModelReference,
+    Option,
+    PartitionField,
+    Statement,
+)
 from scoter.engine.virtual_rows import arrow_table, virtual_rows
 from scoter.engine.wire import batches
 from scoter.engine.writing.append import Written, append
@@ -223,6 +230,11 @@ def normalised(tree: object) -> str:
         return ""
     copied = tree.copy()
     for literal in list(copied.find_all(exp.Literal)):
-        if literal is not copied and literal.parent is not None:
-            literal.replace(exp.Placeholder())
+        parent = literal.parent
+        if isinstance(parent, exp.DataTypeParam | PartitionField | ModelReference) or parent is None:
+            continue
+        # In a query a value; in a statement of ours also a file's address, which may hold a credential.
+        hidden = exp.Literal.string("?") if isinstance(parent, Statement | Option) else exp.Placeholder()
+        if literal.is_string or not isinstance(parent, Statement):
+            literal.replace(hidden)
     return Scoter().generate(copied, comments=False)

@@ -72,7 +72,8 @@ def _first_line(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Drop DuckDB's class prefix and every path from a message."""
+    """Drop DuckDB's class prefix, names that the rewriter made, and every path from a message."""
+    text = re.sub(r" when casting from source column \w+", "", text)
     text = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", text)
     return _PATH.sub("…", text).rstrip(".!")
 
@@ -134,7 +135,8 @@ def _memory(told: _Told) -> ScoterError:
 
 
 def _conversion(told: _Told) -> ScoterError:
-    kind = NumericOutOfRange if "out of range" in told.rest else InvalidText
+    too_large = "out of range" in told.rest or "could not cast value" in told.rest
+    kind = NumericOutOfRange if too_large else InvalidText
     return kind(_clean(told.text), span=told.span)
 
 

@@ -124,6 +124,8 @@ def _create_table(call: Call) -> Outcome:
     text = f"CREATE TABLE {_plain(name)} (\n" + ",\n".join(lines) + "\n)"
     if spec.fields:
         text += f" PARTITIONED BY ({', '.join(_partition(schema, f) for f in spec.fields)})"
+    comment = metadata.properties.get("comment")
+    text += f" COMMENT {literal(comment)}" if comment else ""
     return Outcome([(str(name), text)], call.context)
 
 
