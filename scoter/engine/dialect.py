@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import ClassVar
 
+import sqlglot.parser
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError
@@ -17,7 +18,22 @@ from scoter.engine.grammar.queries import QueryGrammar
 from scoter.engine.grammar.terms import place
 from scoter.engine.grammar.writing import Writing
 from scoter.engine.statements import MlPredict, Predict, Statement, span_of
-from scoter.errors import InternalError, NotSupported, Span, SyntaxError_, TooComplex, TooLarge
+from scoter.errors import (
+    ConfigurationError,
+    InternalError,
+    NotSupported,
+    Span,
+    SyntaxError_,
+    TooComplex,
+    TooLarge,
+)
+
+if not str(sqlglot.parser.__file__).endswith(".py"):
+    # Classes of the compiled build cannot be inherited from; without this the first statement would fail.
+    raise ConfigurationError(
+        "the package sqlglotc is installed, whose compiled parser cannot be extended",
+        hint="remove it with: pip uninstall sqlglotc",
+    )
 
 MAX_TOKENS = 200_000
 MAX_PARENTHESES = 400

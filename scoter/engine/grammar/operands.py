@@ -257,8 +257,8 @@ class OperandGrammar(Terms):
     def negation(self) -> exp.Expr:
         """Read what follows ``NOT``: all that binds tighter than AND."""
         found = self.expression(exp.Not(this=self._parse_equality()))
-        tighter = (self.FACTOR, self.TERM, self.EXPONENT, self.BITWISE, self.JSON_OPERATORS)
-        if self._curr and any(self._curr.token_type in operators for operators in tighter):
+        tighter = {*self.FACTOR, *self.TERM, *self.EXPONENT, *self.BITWISE, *self.JSON_OPERATORS}
+        if self._curr and self._curr.token_type in tighter | {TokenType.DPIPE}:
             # NOT a IS NULL + b: only DuckDB gives IS NULL an operand behind it
             self.unexpected("AND, OR or a parenthesis")
         return found
