@@ -108,21 +108,21 @@ class Scans:
         metadata = table.metadata
         layouts = self._layouts.of(list(files.paths[kept]), lambda: self._manifests.io_for(metadata))
         identity = _identity_fields(metadata)
-        known = {id(layout): table.identified(layout) for layout in set(layouts)}
+        distinct = {id(layout): layout for layout in layouts}
+        known = {key: table.identified(layout) for key, layout in distinct.items()}
         absent = {key: missing(table.schema, layout) for key, layout in known.items()}
-        projections: dict[object, Projection] = {}
-        members: dict[tuple[Source, ...], list[int]] = {}
+        alike: dict[tuple[int, tuple[tuple[int, Any], ...]], list[int]] = {}
         for number, layout in zip(kept.tolist(), layouts, strict=True):
             lacks = absent[id(layout)]
-            constants = _constants(files, number, identity, lacks) if lacks else {}
-            key = (id(layout), tuple(constants.items()))
-            if key not in projections:
-                projections[key] = project(table.schema, known[id(layout)], constants)
-                table.refuse_by_id(layout, projections[key])
-            # Files that are read by the same expressions share one SELECT, whatever else they hold.
-            members.setdefault(projections[key].sources, []).append(number)
-        by_sources = {projection.sources: projection for projection in projections.values()}
-        made = [_Group(by_sources[key], np.array(numbers, np.int64)) for key, numbers in members.items()]
+            values = tuple(_constants(files, number, identity, lacks).items()) if lacks else ()
+            alike.setdefault((id(layout), values), []).append(number)
+        # Files that are read by the same expressions share one SELECT, whatever else they hold.
+        merged: dict[tuple[Source, ...], tuple[Projection, list[int]]] = {}
+        for (layout_id, values), numbers in alike.items():
+            projection = project(table.schema, known[layout_id], dict(values))
+            table.refuse_by_id(distinct[layout_id], projection)
+            merged.setdefault(projection.sources, (projection, []))[1].extend(numbers)
+        made = [_Group(projection, np.array(sorted(numbers))) for projection, numbers in merged.values()]
         return sorted(made, key=lambda group: -int(files.rows[group.files].sum()))
 
 

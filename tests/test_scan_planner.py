@@ -1,0 +1,129 @@
+"""What DuckDB's planner makes of a scan, and what a repeated plan costs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pyarrow as pa
+import pytest
+from pyiceberg.types import LongType
+from scan_tables import Lake, predicate_of
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory):
+    lake = Lake(tmp_path_factory.mktemp("planner"))
+    yield lake
+    lake.close()
+
+
+def numbers(first, count):
+    values = range(first, first + count)
+    return pa.table(
+        {"k": pa.array(values, pa.int64()), "f": pa.array([float(v) for v in values], pa.float64())}
+    )
+
+
+@pytest.fixture(scope="module")
+def big(lake):
+    """100,000 rows in three files, of which the first written is far from the mean."""
+    table = lake.create(numbers(0, 0).schema)
+    table.append(numbers(0, 5))
+    table.append(numbers(5, 50_000))
+    table.append(numbers(50_005, 49_995))
+    return table
+
+
+@pytest.fixture(scope="module")
+def small(lake):
+    table = lake.create(numbers(0, 0).schema)
+    table.append(numbers(0, 100))
+    return table
+
+
+def estimates(plan):
+    return [int(n.replace(",", "")) for n in re.findall(r"~([\d,]+) rows?", plan)]
+
+
+def test_the_estimate_comes_from_a_file_near_the_mean(lake, big):
+    """DuckDB multiplies the first file's rows by the number of files, and 5 × 3 would be far off."""
+    plan = lake.explain(f"SELECT * FROM {lake.scan(big).sql} AS t")
+    assert 50_000 < estimates(plan)[0] < 200_000
+    rows = [file.file.record_count for file in big.scan().plan_files()]
+    assert sorted(rows) == [5, 49_995, 50_000]
+
+
+def test_bounds_sharpen_the_estimate_of_an_equality(lake, big):
+    plan = lake.explain(f"SELECT * FROM {lake.scan(big).sql} AS t WHERE k = 70000")
+    assert estimates(plan)[-1] <= 10
+    blind = lake.scan(big, columns=frozenset())
+    assert "column_statistics" not in blind.sql
+    assert estimates(lake.explain(f"SELECT * FROM {blind.sql} AS t WHERE k = 70000"))[-1] > 1000
+
+
+@pytest.mark.parametrize("order", ["{big} AS a JOIN {small} AS b", "{small} AS b JOIN {big} AS a"])
+def test_a_join_is_built_on_its_small_side_whatever_the_text_says(lake, big, small, order):
+    source = order.format(big=lake.scan(big).sql, small=lake.scan(small).sql)
+    explained = lake.connection.execute(f"EXPLAIN (FORMAT json) SELECT count(*) FROM {source} ON a.k = b.k")
+    node = json.loads(explained.fetchall()[0][1])[0]
+    while "JOIN" not in node["name"].upper():
+        node = node["children"][0]
+    probe, build = (int(side["extra_info"]["Estimated Cardinality"]) for side in node["children"])
+    assert probe > 50_000
+    assert build <= 100
+
+
+def test_floats_have_no_bounds_for_the_planner_and_nan_is_announced(lake, big):
+    sql = lake.scan(big).sql
+    assert "'\"k\"': {'null_count': '0', 'min': '0', 'max': '99999'}" in sql
+    assert "'\"f\"': {'null_count': '0'}" in sql
+    assert "can_have_nan = true" in sql
+    assert "hive_partitioning = false" in sql
+
+
+def test_bounds_for_the_planner_are_those_of_the_files_that_are_read(lake, big):
+    assert "'min': '50005', 'max': '99999'" in lake.scan(big, "k > 60000").sql
+
+
+def test_filters_and_columns_are_pushed_into_an_evolved_scan(lake):
+    table = lake.create(numbers(0, 0).schema)
+    table.append(numbers(0, 1000))
+    with table.update_schema() as update:
+        update.rename_column("k", "id")
+        update.add_column("n", LongType())
+    plan = lake.explain(f"SELECT sum(id) FROM {lake.scan(table).sql} AS t WHERE id > 990")
+    assert re.search(r"Filters:\s+k > 990", plan)
+    assert not re.search(r"Projections:.*\bf\b", plan)
+
+
+def is_content(path):
+    return path.suffix == ".parquet" or path.name.endswith("-m0.avro")
+
+
+def test_a_repeated_plan_reads_no_file(tmp_path):
+    """Manifests and footers are decoded once, also for another predicate and after other appends."""
+    lake = Lake(tmp_path / "lake")
+    table = lake.create(numbers(0, 0).schema)
+    for first in range(0, 50, 10):
+        table.append(numbers(first, 10))
+    assert lake.scan(table).files == 5
+    before = [path for path in (tmp_path / "lake").rglob("*") if is_content(path)]
+    table.append(numbers(50, 10))
+    for path in before:
+        path.unlink()
+    assert lake.scan(table).files == 6
+    for path in (tmp_path / "lake").rglob("*"):
+        if is_content(path) or path.name.startswith("snap-"):
+            path.unlink()
+    assert lake.scan(table, "k < 15").files == 2
+    assert lake.scan(table, "k >= 15 AND f < 25").files == 2
+    lake.close()
+
+
+def test_a_scan_does_not_outlive_its_predicate_or_columns(lake, big):
+    whole = lake.scan(big)
+    assert lake.scan(big) is whole
+    assert lake.scan(big, "k < 3").files == 1
+    assert lake.scan(big, "k < 4").sql != whole.sql
+    assert lake.scans.build(big.metadata, None, predicate_of("k < 3"), frozenset({"f"})).sql != whole.sql
