@@ -85,13 +85,14 @@ class Scans:
         differ by case only), CorruptData (files that do not fit their metadata).
         """
         schema = schema_at(metadata, snapshot_id)
+        used = None if columns is None else frozenset(column.casefold() for column in columns)
         key = (
             metadata.table_uuid,
             snapshot_id if snapshot_id is not None else metadata.current_snapshot_id,
             schema.schema_id,
             metadata.properties.get(_NAME_MAPPING),
             None if predicate is None else predicate.sql("duckdb"),
-            columns,
+            used,
         )
         found = self._scans.get(key)
         if found is None:
@@ -100,7 +101,7 @@ class Scans:
             refuse_unreadable(files, name)
             kept = kept_files(files, metadata, schema, predicate)
             groups = self._groups(_Table(metadata, schema, name), files, kept) if len(kept) else []
-            found = _scan(schema, files, kept, groups, columns)
+            found = _scan(schema, files, kept, groups, used)
             self._scans.put(key, found)
         return found
 
@@ -262,7 +263,7 @@ def _by_name(schema: Schema, files: DataFiles, group: _Group, columns: frozenset
         if source.column is None:
             continue
         bound.append(f"{literal(source.column)}: {literal(source.bound)}")
-        if source.expression == quote(source.column) and (columns is None or field.name in columns):
+        if source.expression == quote(source.column) and (columns is None or field.name.casefold() in columns):
             known = statistics(files, group.files, field, source.column)
             if known is not None:
                 told.append(known)
