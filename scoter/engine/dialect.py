@@ -93,11 +93,15 @@ def parse(sql: str, max_bytes: int) -> exp.Expr:
 def to_duckdb(tree: exp.Expr) -> str:
     """Return the DuckDB SQL of a tree in which every node of ours has been replaced.
 
-    Raises NotSupported where text would lose a part of the tree, InternalError for a node of ours.
+    Raises NotSupported where text would lose a part of the tree and for a version that is left on a name,
+    InternalError for a node of ours.
     """
     for node in tree.walk():
-        if isinstance(node, (Statement, Predict, MlPredict)) or node.args.get("version"):
+        if isinstance(node, (Statement, Predict, MlPredict)):
             raise InternalError(f"{type(node).__name__} was not rewritten", span=span_of(node))
+        if node.args.get("version"):
+            # What is left has not been found in the lake: a name of WITH, or rows of a function.
+            raise NotSupported("a version of something that is not a table of the lake", span=span_of(node))
     try:
         return Scoter().generate(tree, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE)
     except RecursionError as error:
