@@ -263,7 +263,9 @@ def _by_name(schema: Schema, files: DataFiles, group: _Group, columns: frozenset
         if source.column is None:
             continue
         bound.append(f"{literal(source.column)}: {literal(source.bound)}")
-        if source.expression == quote(source.column) and (columns is None or field.name.casefold() in columns):
+        if source.expression == quote(source.column) and (
+            columns is None or field.name.casefold() in columns
+        ):
             known = statistics(files, group.files, field, source.column)
             if known is not None:
                 told.append(known)
