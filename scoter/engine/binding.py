@@ -124,6 +124,7 @@ def data_type(text: str) -> exp.DataType:
     """Return the AST of a DuckDB type text; share it, do not change it."""
     if text.strip('"').upper() in {"NULL", "SQLNULL"}:
         return exp.DataType(this=exp.DType.NULL)
+    text = text.replace('"NULL"', "INTEGER")
     if text.upper().startswith(("ENUM(", "UNION(")):
         return exp.DataType(this=exp.DType.USERDEFINED, kind=text)
     return exp.DataType.build(text, dialect="duckdb", udt=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import duckdb
 import pyarrow as pa
+from sqlglot import exp
 
 from scoter.engine.context import Context
 from scoter.engine.instances import Instance, Instances
@@ -27,8 +28,11 @@ _ROWS_MOST = 60 * VECTOR
 class Running:
     """One statement on one instance, from taking the instance to giving it back."""
 
-    def __init__(self, instances: Instances, context: Context, timeout: float) -> None:
+    def __init__(
+        self, instances: Instances, context: Context, timeout: float, tree: exp.Expr | None = None
+    ) -> None:
         self._instances = instances
+        self._tree = tree
         self._lock = threading.Lock()
         self._cancelled = False
         self._timed_out = False
@@ -87,7 +91,7 @@ class Running:
         own = self.instance.run.error
         shown = own if isinstance(own, ScoterError) else None
         if shown is None:
-            shown = error if isinstance(error, ScoterError) else translate(error)
+            shown = error if isinstance(error, ScoterError) else translate(error, self._tree)
         if isinstance(shown, OutOfMemory | InternalError):
             self._broken = True
         return shown

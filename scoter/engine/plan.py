@@ -116,7 +116,8 @@ class Target:
 class Plan:
     """One statement, ready to run.
 
-    ``schema`` is what clients see, ``parameters`` what they bind. ``virtual`` are tables of Scoter's own
+    ``schema`` is what clients see, ``parameters`` what they bind. ``tree`` is the statement as written,
+    for the places of errors. ``virtual`` are tables of Scoter's own
     by the name under which the SQL reads them, ``rows`` the bound rows of an INSERT. ``command`` is the
     resolved statement of a command, ``inner`` the plan that EXPLAIN or DESCRIBE is about,
     ``described`` the names and DuckDB types of its columns.
@@ -128,6 +129,7 @@ class Plan:
     parameters: pa.Schema
     pins: Pins
     action: str = ""
+    tree: Any = None
     sql: str = ""
     scans: tuple[ScanFacts, ...] = ()
     calls: tuple[ModelCall, ...] = ()

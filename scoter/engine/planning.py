@@ -30,6 +30,7 @@ from scoter.errors import (
     DuplicateColumn,
     NotSupported,
     SyntaxError_,
+    TypeMismatch,
     UndefinedColumn,
     WrongParameterCount,
     closest,
@@ -101,6 +102,7 @@ def finish(
         parameters=prepared.parameters,
         pins=pins,
         action=prepared.analysis.action,
+        tree=prepared.resolved.tree,
         target=prepared.target,
         command=prepared.resolved if prepared.analysis.kind is Kind.COMMAND else None,
         inner=_inner(prepared, context, parts, values),
@@ -211,11 +213,30 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, parts: Parts) -> P
             hint="name the columns: INSERT INTO t (a, b) …",
             span=span_of(tree.this),
         )
+    for i, given_type in zip(chosen, bound.result.types, strict=True):
+        _check_cast(given_type, columns[i], tree)
     order = tuple(chosen.index(i) if i in chosen else None for i in range(len(columns)))
     return Prepared(
         sql, resolved, analysis, _COUNT, bound.parameter_schema, bound,
         Target(name, location), order, from_rows=rows is not None,
     )  # fmt: skip
+
+
+_NESTED = (exp.DType.LIST, exp.DType.ARRAY, exp.DType.STRUCT, exp.DType.MAP)
+
+
+def _check_cast(given: exp.DataType, column: tuple[str, str], tree: exp.Expr) -> None:
+    """Refuse a value that no cast brings into its column: a list for a number, a number for a struct."""
+    name, kind = column
+    wanted = data_type(kind)
+    texts = (exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.NULL, exp.DType.USERDEFINED, exp.DType.JSON)
+    lists = (exp.DType.LIST, exp.DType.ARRAY)
+    alike = given.this == wanted.this or (given.this in lists and wanted.this in lists)
+    nested = given.this in _NESTED or wanted.this in _NESTED
+    if nested and not alike and given.this not in texts and wanted.this not in texts:
+        raise TypeMismatch(
+            f'column "{name}" is {kind}, the value is {given.sql(dialect="duckdb")}', span=span_of(tree.this)
+        )
 
 
 def _column(node: exp.Expr, columns: list[str]) -> int:
@@ -258,6 +279,8 @@ def _cast_values(query: exp.Expr, types: list[str]) -> None:
 
 def _create_as(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
     tree = resolved.tree
+    if tree.args.get("options"):
+        raise NotSupported("WITH (…) is not offered", span=span_of(tree))
     if tree.args.get("replace"):
         raise NotSupported(
             "CREATE OR REPLACE TABLE is not offered yet", hint="DROP TABLE first", span=span_of(tree)

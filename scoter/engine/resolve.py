@@ -18,7 +18,7 @@ from scoter.catalog.models import Models, ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.context import Context
 from scoter.engine.plan import ModelPin, Pins, TablePin
-from scoter.engine.statements import CreateTable, DropTable, Explain, Predict, span_of
+from scoter.engine.statements import CreateTable, DropTable, Explain, MlPredict, Predict, span_of
 from scoter.engine.types import duckdb_type
 from scoter.engine.virtual import SNAPSHOTS, VIRTUAL_SCHEMAS, VirtualTable, virtual_table
 from scoter.errors import (
@@ -105,6 +105,11 @@ def resolve(
     With ``pins`` given, exactly those metadata files and model versions are used.
     Raises UndefinedTable, UndefinedModel, UndefinedVersion, AmbiguousName, UndefinedSnapshot.
     """
+    table_call = tree.find(MlPredict)
+    if table_call is not None:
+        raise NotSupported(
+            "ML_PREDICT is not offered yet", hint="SELECT *, PREDICT('m', t) FROM t", span=span_of(table_call)
+        )
     nodes = list(_tables(tree))
     readings = [_readings(node, context, lake) for node in nodes]
     target = _insert_target(tree, context, lake)
@@ -152,7 +157,8 @@ def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
 
     Raises UndefinedSchema for a schema that does not exist.
     """
-    name = TableName(node.catalog or context.catalog, node.db or context.schema, node.name)
+    written = node.catalog or context.catalog
+    name = TableName(_catalog(written, lake) or written, node.db or context.schema, node.name)
     if name.schema in VIRTUAL_SCHEMAS:
         raise NotSupported(f"schema {name.schema} can not be written", span=span_of(node))
     if name.catalog not in lake.catalogs() or not lake.has_schema(name.catalog, name.schema):
@@ -206,11 +212,12 @@ def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
     """Yield every table node that is not a CTE's name, a table function or a write's target."""
     target = target_of(tree)
     for node in tree.find_all(exp.Table):
-        if node is target or not isinstance(node.this, exp.Identifier):
-            continue
-        if not node.db and _is_cte(node):
-            continue
-        yield node
+        named = isinstance(node.this, exp.Identifier | exp.Dot)
+        if node is target or (named and (node.db or not _is_cte(node))):
+            if node is not target:
+                yield node
+        elif node.args.get("version") or node.args.get("when"):
+            raise NotSupported("only tables have versions", span=span_of(node))
 
 
 def target_of(tree: exp.Expr) -> exp.Table | None:
@@ -263,11 +270,18 @@ def _places(parts: Sequence[str], context: Context, lake: Lake) -> list[tuple[st
         return [(context.catalog, context.schema)]
     if len(parts) == 1:
         places = [(context.catalog, parts[0])]
-        if parts[0] in lake.catalogs():
-            places.append((parts[0], context.schema))
+        catalog = _catalog(parts[0], lake)
+        if catalog:
+            places.append((catalog, context.schema))
         return places
-    places = [(parts[0], ".".join(parts[1:]))] if parts[0] in lake.catalogs() else []
+    catalog = _catalog(parts[0], lake)
+    places = [(catalog, ".".join(parts[1:]))] if catalog else []
     return [*places, (context.catalog, ".".join(parts))]
+
+
+def _catalog(name: str, lake: Lake) -> str | None:
+    """Return a catalog's name as it is written in the settings; names compare without regard to case."""
+    return next((known for known in lake.catalogs() if known.casefold() == name.casefold()), None)
 
 
 def _insert_target(tree: exp.Expr, context: Context, lake: Lake) -> TableName | None:
@@ -299,7 +313,8 @@ def _choose(
         if way.name in pointers
         or (way.name.schema.casefold() in VIRTUAL_SCHEMAS and virtual_table(way.name.schema, way.name.name))
     ]
-    if len(there) > 1:
+    # Catalog, schema and table written out leave no doubt.
+    if len(there) > 1 and len(node.parts) < 3:
         raise AmbiguousName(
             f"{node.sql(dialect='duckdb')} can be read as {there[0]} and as {there[1]}",
             hint="write catalog.schema.table",

@@ -29,11 +29,12 @@ from scoter.engine.statements import (
     Option,
     PartitionField,
     Statement,
+    span_of,
 )
 from scoter.engine.virtual_rows import arrow_table, virtual_rows
 from scoter.engine.wire import batches
 from scoter.engine.writing.append import Written, append
-from scoter.errors import DuplicateTable, InternalError, NotSupported, ScoterError
+from scoter.errors import DuplicateTable, InternalError, NotSupported, ScoterError, WrongParameterCount
 
 
 class Runner:
@@ -72,10 +73,12 @@ class Runner:
             entry.write()
             raise shown from error
 
-    def _start(self, context: Context, entry: Entry, cancellation: Cancellation) -> Running:
+    def _start(
+        self, context: Context, entry: Entry, cancellation: Cancellation, tree: exp.Expr | None
+    ) -> Running:
         with entry.stage("queue"):
             timeout = context.statement_timeout or self._parts.settings.query.statement_timeout
-            running = Running(self._instances, context, timeout)
+            running = Running(self._instances, context, timeout, tree)
         cancellation.attach(running.cancel)
         return running
 
@@ -88,8 +91,10 @@ class Runner:
         return tables
 
     def _query(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Result:
+        if not plan.sql:
+            raise WrongParameterCount(f"the statement has {len(plan.parameters)} parameters, none is bound")
         tables = self._tables(plan)
-        running = self._start(context, entry, cancellation)
+        running = self._start(context, entry, cancellation, plan.tree)
 
         def finish() -> None:
             running.finish()
@@ -110,6 +115,8 @@ class Runner:
         target = plan.target
         if target is None:
             raise InternalError("a write has no target")
+        if not plan.sql:
+            raise WrongParameterCount(f"the statement has {len(plan.parameters)} parameters, none is bound")
         lake = self._parts.lake
         create = None
         if target.definition is not None:
@@ -122,7 +129,7 @@ class Runner:
         table = lake.load(target.name) if create is None else create._table  # noqa: SLF001  # only its catalog
         sql = plan.sql if target.with_data else f"SELECT * FROM ({plan.sql}) LIMIT 0"
         tables = self._tables(plan)
-        running = self._start(context, entry, cancellation)
+        running = self._start(context, entry, cancellation, plan.tree)
         try:
             running.prepare(plan.calls, tables)
             with entry.stage("write"):
@@ -182,7 +189,15 @@ class Runner:
                     bound = {
                         n: c[0].as_py() for n, c in zip(values.schema.names, values.columns, strict=True)
                     }
-                outcome = command.run(Call(tree, context, self._parts, plan.command, bound))
+                if plan.parameters.names and values is None:
+                    raise WrongParameterCount(
+                        f"the statement has {len(plan.parameters)} parameters, none is bound"
+                    )
+                try:
+                    outcome = command.run(Call(tree, context, self._parts, plan.command, bound))
+                except ScoterError as error:
+                    error.span = error.span or span_of(tree.this) or span_of(tree)
+                    raise
                 after = outcome.context
                 table = arrow_table(command.columns, list(outcome.rows))
         entry.facts["rows"] = table.num_rows
@@ -198,7 +213,7 @@ class Runner:
         if analyze and plan.kind is not Kind.QUERY:
             raise NotSupported("EXPLAIN ANALYZE runs queries only", hint="EXPLAIN shows the plan of a write")
         tables = self._tables(plan)
-        running = self._start(context, entry, cancellation)
+        running = self._start(context, entry, cancellation, plan.tree)
         try:
             return explain(plan, running, tables, analyze=analyze)
         except (duckdb.Error, ScoterError) as error:

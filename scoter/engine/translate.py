@@ -37,6 +37,9 @@ from scoter.errors import (
 )
 
 _PATH = re.compile(r"(file:)?/[^\s\"',)]+/[^\s\"',)]*")
+_MISSING_COLUMN = re.compile(
+    r'referenced column|does not have a column|column with name|column "[^"]+" (does not exist|in exclude)'
+)
 _QUOTED = re.compile(r'"([^"]+)"')
 
 
@@ -56,11 +59,11 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
 
     DuckDB's streams raise pyarrow errors with DuckDB's text, so the text's prefix decides, not the class.
     """
-    text = _first_line(str(error))
+    whole = str(error).strip()
+    text = _first_line(whole)
     prefix, _, rest = text.partition(" Error: ")
-    name = _named(text)
-    span = _find(tree, name)
-    told = _Told(text, rest.casefold(), str(error), name, span)
+    name = _named(rest)
+    told = _Told(text, rest.casefold(), whole, name, _find(tree, name) or _find_value(tree, rest))
     found = _BY_PREFIX.get(prefix.casefold())
     if found is None:
         return InternalError("the statement failed inside the engine; details are in the log")
@@ -73,50 +76,82 @@ def _first_line(text: str) -> str:
 
 def _clean(text: str) -> str:
     """Drop DuckDB's class prefix, names that the rewriter made, and every path from a message."""
+    text = re.sub(r" Use TRY\(.*| You might need to add.*| In order to select one.*", "", text)
     text = re.sub(r" when casting from source column \w+", "", text)
     text = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", text)
     return _PATH.sub("…", text).rstrip(".!")
 
 
 def _named(text: str) -> str | None:
-    for pattern in (
-        r'column (?:named )?"([^"]+)"',
-        r'[Cc]olumn name "([^"]+)"',
-        r"with name ([^\s!]+) does not exist",
-        r'[Tt]able "([^"]+)"',
-        r'function "?([A-Za-z_][\w]*)"?',
-        r"'([A-Za-z_][\w]*)\(",
-    ):
+    """Return the column, table, function or operator that a message is about."""
+    for pattern in _NAMES:
         found = re.search(pattern, text)
         if found:
             return found.group(1)
     return None
 
 
+_NAMES = (
+    r'column (?:named )?"([^"]+)"',
+    r'[Cc]olumn name "([^"]+)"',
+    r'^Column "([^"]+)"',
+    r"with name ([^\s!]+) does not exist",
+    r"""argument types '([^(']+)\(""",
+    r'function call "([^("]+)\(',
+    r'[Tt]able "([^"]+)"',
+    r'key "([^"]+)" in struct',
+    r"[Dd]ivision by zero in expression \(.* (//|%|/) ",
+)
+
+_OPERATORS: dict[str, type[exp.Expr]] = {
+    "+": exp.Add,
+    "-": exp.Sub,
+    "*": exp.Mul,
+    "/": exp.Div,
+    "//": exp.IntDiv,
+    "%": exp.Mod,
+    "||": exp.DPipe,
+    "array_extract": exp.Bracket,
+}
+
+
 def _find(tree: exp.Expr | None, name: str | None) -> Span | None:
-    """Return where ``name`` stands as a column, table or function, or None."""
+    """Return where ``name`` stands as a column, table, function or lone operator, or None."""
     if tree is None or name is None:
         return None
+    operator = _OPERATORS.get(name)
+    if operator is not None:
+        there = list(tree.find_all(operator))
+        return span_of(there[0]) if len(there) == 1 else None
     folded = name.casefold().rsplit(".", 1)[-1]
     for node in tree.find_all(exp.Column, exp.Table, exp.Func):
-        own = (
-            node.sql_name()
-            if isinstance(node, exp.Func) and not isinstance(node, exp.Anonymous)
-            else node.name
-        )
-        if own.casefold() == folded:
+        names = {node.name.casefold()}
+        if isinstance(node, exp.Column):
+            names.add(node.table.casefold())
+        if folded in names:
             span = span_of(node)
             if span is not None:
                 return span
     return None
 
 
-def _candidates(name: str | None, found: list[str]) -> str | None:
-    names = [part.rsplit(".", 1)[-1] for part in found if part != name]
-    if not names or name is None:
+def _find_value(tree: exp.Expr | None, text: str) -> Span | None:
+    """Return where a quoted value of a message stands, if it stands once."""
+    found = re.search(r"""(?:string|format:|range:|value) ['"]?([^'"]+?)['"]?(?:,| to | can|$)""", text)
+    if tree is None or found is None:
         return None
-    listed = ", ".join(dict.fromkeys(names))
-    return closest(name.rsplit(".", 1)[-1], names) or f"in scope are {listed}"
+    there = [node for node in tree.find_all(exp.Literal) if node.name == found.group(1)]
+    return span_of(there[0]) if len(there) == 1 else None
+
+
+def _candidates(told: _Told) -> str | None:
+    """Return a hint from the candidates that DuckDB names."""
+    _, found, listed = told.whole.partition("Candidate")
+    names = list(dict.fromkeys(part.rsplit(".", 1)[-1] for part in _QUOTED.findall(listed)))
+    if not found or not names:
+        return None
+    near = closest(told.name.rsplit(".", 1)[-1], names) if told.name else None
+    return near or f"in scope are {', '.join(names)}"
 
 
 def _interrupted(told: _Told) -> ScoterError:
@@ -135,7 +170,8 @@ def _memory(told: _Told) -> ScoterError:
 
 
 def _conversion(told: _Told) -> ScoterError:
-    too_large = "out of range" in told.rest or "could not cast value" in told.rest
+    moment = re.match(r"(date|time|timestamp|interval) ", told.rest) is not None
+    too_large = not moment and ("out of range" in told.rest or "could not cast value" in told.rest)
     kind = NumericOutOfRange if too_large else InvalidText
     return kind(_clean(told.text), span=told.span)
 
@@ -157,18 +193,15 @@ def _same(kind: type[ScoterError]) -> Callable[[_Told], ScoterError]:
 
 def _binder(told: _Told) -> ScoterError:
     message, low, name, span = _clean(told.text), told.text.casefold(), told.name, told.span
-    found = _QUOTED.findall(told.text)
     if "ambiguous reference" in low:
         return AmbiguousColumn(message, span=span)
     if "referenced table" in low:
-        return UndefinedTable(
-            f'table or alias "{name}" is not in scope', hint=_candidates(name, found), span=span
-        )
-    if "referenced column" in low or "does not have a column" in low or "column with name" in low:
-        return UndefinedColumn(f'column "{name}" does not exist', hint=_candidates(name, found), span=span)
+        return UndefinedTable(f'table or alias "{name}" is not in scope', hint=_candidates(told), span=span)
+    if _MISSING_COLUMN.search(low):
+        return UndefinedColumn(f'column "{name}" does not exist', hint=_candidates(told), span=span)
     if "could not find key" in low or ("struct" in low and "not find" in low):
         return UndefinedColumn(message, span=span)
-    if "no function matches" in low or "no matching" in low:
+    if "no function matches" in low or "no matching" in low or "best candidate" in low:
         return UndefinedFunction(message, hint="cast the arguments to types the function takes", span=span)
     if "group by" in low or "aggregate" in low or "window function" in low:
         return GroupingError(message, span=span)
@@ -190,7 +223,7 @@ def _catalog(told: _Told) -> ScoterError:
 def _invalid(told: _Told) -> ScoterError:
     low = told.text.casefold()
     if "division by zero" in low or "divide by zero" in low:
-        return DivisionByZero(_clean(told.text), span=told.span)
+        return DivisionByZero(_clean(told.text), hint="divide by NULLIF(x, 0)", span=told.span)
     if "parquet" in low or "magic bytes" in low:
         return CorruptData("a file of the lake can not be read; its name is in the log")
     return InvalidValue(_clean(told.text), span=told.span)

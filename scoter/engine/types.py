@@ -5,8 +5,10 @@ This module must not know tables, statements or connections.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import count
 
+import duckdb
 import pyarrow as pa
 from pyiceberg.types import (
     BinaryType,
@@ -161,10 +163,20 @@ def iceberg_type(kind: exp.DataType, ids: count[int]) -> IcebergType:
     simple = _FROM_DUCKDB.get(tag)
     if simple is None:
         raise TypeMismatch(
-            f"type {kind.sql('duckdb')} can not be stored in an Iceberg table",
+            f"type {_spelled(kind)} can not be stored in an Iceberg table",
             hint="cast it to a type that Iceberg has, such as BIGINT, DECIMAL(38, 0) or VARCHAR",
         )
     return simple()
+
+
+def _spelled(kind: exp.DataType) -> str:
+    return {exp.DType.INT128: "HUGEINT", exp.DType.UINT128: "UHUGEINT"}.get(kind.this) or kind.sql("duckdb")
+
+
+@lru_cache(maxsize=4096)
+def shown_type(iceberg: IcebergType) -> str:
+    """Return DuckDB's own spelling of an Iceberg type, as its DESCRIBE shows it."""
+    return str(duckdb.sqltype(duckdb_type(iceberg)))
 
 
 def wire_type(text: exp.DataType) -> pa.DataType:

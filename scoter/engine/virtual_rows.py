@@ -17,7 +17,7 @@ from scoter.catalog.models import Models
 from scoter.catalog.names import TableName
 from scoter.engine.binding import data_type
 from scoter.engine.resolve import Source
-from scoter.engine.types import duckdb_type, wire_type
+from scoter.engine.types import shown_type, wire_type
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_tables
 from scoter.errors import InternalError
 from scoter.udfs.signature import Signature
@@ -107,7 +107,7 @@ def _columns(lake: Lake) -> Iterator[tuple[Any, ...]]:
     for name in names:
         schema = table_schema(lake, pointers, name)
         for position, field in enumerate(schema.fields if schema else (), start=1):
-            kind = duckdb_type(field.field_type)
+            kind = shown_type(field.field_type)
             yield (
                 name.catalog,
                 name.schema,

@@ -39,7 +39,9 @@ from scoter.errors import (
     NotSupported,
     PermissionDenied,
     ScoterError,
+    UndefinedSchema,
     UndefinedVersion,
+    closest,
 )
 from scoter.udfs.inspection import DeclaredInput, inspect
 
@@ -65,6 +67,8 @@ def _drop_schema(call: Call) -> Outcome:
 def _create_table(call: Call) -> Outcome:
     lake = call.parts.lake
     name = table_name(call.tree.this, call.context, lake)
+    if call.tree.args.get("options"):
+        raise NotSupported("WITH (…) is not offered", span=span_of(call.tree))
     schema, spec = table_schema(call.tree.args.get("columns") or [], call.tree.args.get("partitions") or [])
     properties = {}
     comment = call.tree.args.get("comment")
@@ -87,6 +91,13 @@ def _drop_table(call: Call) -> Outcome:
 
 def _create_model(call: Call) -> Outcome:
     name = _name(call)
+    lake = call.parts.lake
+    if not lake.has_schema(lake.default_catalog, name.schema):
+        raise UndefinedSchema(
+            f'schema "{name.schema}" does not exist',
+            hint=closest(name.schema, lake.schemas(lake.default_catalog)) or "CREATE SCHEMA makes one",
+            span=span_of(call.tree.this),
+        )
     exists = bool(call.tree.args.get("exists"))
     if exists and any(v.model == name for v in call.parts.models.list(name.schema)):
         return Outcome(signature_rows(call.parts.models.resolve(name, None)), call.context)

@@ -26,7 +26,7 @@ from scoter.engine.statements import (
     Statement,
     span_of,
 )
-from scoter.engine.types import duckdb_type, literal
+from scoter.engine.types import literal, shown_type
 from scoter.errors import UndefinedCatalog, UndefinedSchema, closest
 from scoter.udfs.signature import Signature
 
@@ -82,13 +82,18 @@ def _tables(call: Call) -> Outcome:
     catalog = (place.catalog if place is not None else None) or call.context.catalog
     schema = place.name if place is not None else call.context.schema
     _known_catalog(call, catalog)
+    _known_schema(call, catalog, schema)
+    return Outcome([(catalog, schema, name) for name in lake.tables(catalog, schema)], call.context)
+
+
+def _known_schema(call: Call, catalog: str, schema: str) -> None:
+    lake = call.parts.lake
     if not lake.has_schema(catalog, schema):
         raise UndefinedSchema(
             f'schema "{schema}" does not exist',
             hint=closest(schema, lake.schemas(catalog)) or "SHOW SCHEMAS lists the schemas",
             span=span_of(call.tree),
         )
-    return Outcome([(catalog, schema, name) for name in lake.tables(catalog, schema)], call.context)
 
 
 def _known_catalog(call: Call, catalog: str) -> None:
@@ -104,7 +109,7 @@ def _describe(call: Call) -> Outcome:
     if source.schema is None:
         return Outcome([(n, kind, "YES", None, None, None) for n, kind in source.columns], call.context)
     rows: list[tuple[Any, ...]] = [
-        (f.name, duckdb_type(f.field_type), "NO" if f.required else "YES", None, None, f.doc)
+        (f.name, shown_type(f.field_type), "NO" if f.required else "YES", None, None, f.doc)
         for f in source.schema.fields
     ]
     return Outcome(rows, call.context)
@@ -117,7 +122,7 @@ def _create_table(call: Call) -> Outcome:
     schema, spec = metadata.schema(), metadata.spec()
     lines = []
     for field in schema.fields:
-        line = f"  {exp.to_identifier(field.name, quoted=True).sql(dialect='duckdb')} {duckdb_type(field.field_type)}"
+        line = f"  {exp.to_identifier(field.name, quoted=True).sql(dialect='duckdb')} {shown_type(field.field_type)}"
         line += " NOT NULL" if field.required else ""
         line += f" COMMENT {literal(field.doc)}" if field.doc else ""
         lines.append(line)
@@ -146,6 +151,8 @@ def _partition(schema: Any, field: Any) -> str:
 
 def _models(call: Call) -> Outcome:
     schema = call.tree.this.name if call.tree.this is not None else None
+    if schema is not None:
+        _known_schema(call, call.parts.lake.default_catalog, schema)
     rows = []
     versions = call.parts.models.list(schema)
     for default in (v for v in versions if v.is_default):

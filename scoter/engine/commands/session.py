@@ -23,7 +23,7 @@ from scoter.engine.statements import (
     UseSchema,
     span_of,
 )
-from scoter.errors import InvalidValue, NotSupported, ScoterError, UndefinedSchema, closest
+from scoter.errors import InvalidValue, NotSupported, ScoterError, UndefinedCatalog, UndefinedSchema, closest
 
 
 def _use(call: Call) -> Outcome:
@@ -32,7 +32,13 @@ def _use(call: Call) -> Outcome:
     name, catalog = node.name, node.catalog
     context = call.context
     if catalog:
-        if catalog not in lake.catalogs() or not lake.has_schema(catalog, name):
+        if catalog not in lake.catalogs():
+            raise UndefinedCatalog(
+                f'catalog "{catalog}" does not exist',
+                hint=closest(catalog, lake.catalogs()),
+                span=span_of(node),
+            )
+        if not lake.has_schema(catalog, name):
             raise _unknown(call, catalog, name)
         return done(call, replace(context, catalog=catalog, schema=lake.schema(catalog, name)))
     if lake.has_schema(context.catalog, name):

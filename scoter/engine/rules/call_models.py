@@ -62,7 +62,11 @@ def function_of(call: Predict, version: ModelVersion) -> Function:
             hint="use PREDICT or PREDICT_PROBA",
             span=span_of(call),
         )
-    signature.proba_type()
+    try:
+        signature.proba_type()
+    except NotSupported as error:
+        error.span = span_of(call)
+        raise
     label = call.class_label
     if label is None:
         return Function(version.sha256, signature, "proba", None)
