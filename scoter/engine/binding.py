@@ -24,6 +24,7 @@ from scoter.engine.types import literal, quote
 from scoter.errors import UnknownParameterType
 
 _MARK = "scoter_mark_"
+_ALIKE = frozenset({"coalesce", "ifnull", "nullif", "greatest", "least"})
 Columns = tuple[tuple[str, str], ...]
 
 
@@ -273,8 +274,8 @@ def _sibling(parent: exp.Expr | None, node: exp.Expr) -> exp.Expr | None:
         candidates = [parent.this, parent.args["low"], parent.args["high"]]
     elif isinstance(parent, exp.In):
         candidates = [parent.this]
-    elif isinstance(parent, exp.Coalesce):
-        candidates = [parent.this, *parent.expressions]
+    elif isinstance(parent, exp.Anonymous) and parent.name.casefold() in _ALIKE:
+        candidates = list(parent.expressions)
     elif isinstance(parent, exp.If):
         case = parent.parent
         if isinstance(case, exp.Case) and parent.args.get("true") is node:

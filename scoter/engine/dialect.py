@@ -54,6 +54,10 @@ class Scoter(DuckDB):
 
         # A command token would swallow the rest of the statement as one opaque text.
         COMMANDS: ClassVar[set[TokenType]] = set()
+        # "?::" is another dialect's operator; here it is a parameter and a cast.
+        KEYWORDS: ClassVar[dict[str, TokenType]] = {
+            word: kind for word, kind in DuckDB.Tokenizer.KEYWORDS.items() if word != "?::"
+        }
         HEX_STRINGS: ClassVar[list[str | tuple[str, str]]] = [("x'", "'"), ("X'", "'")]
 
     Parser = QueryGrammar

@@ -109,9 +109,9 @@ def rewrite(
         tree = substitute(tree, lambda _, name: row[name].copy())
     if bound.resolved.pins.instant is not None:
         tree = pin_now(tree, bound.resolved.pins.instant, context.timezone)
-    tree = score_once(tree, lambda node: _column_names(bound.resolved.source(node)))
+    tree = score_once(tree, lambda node: _names_of(bound.resolved.source(node)))
     tree, calls = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
-    predicates = table_predicates(tree)
+    predicates = table_predicates(tree, lambda node: _names_of(bound.resolved.source(node)))
     used = _columns_used(tree)
     facts: list[ScanFacts] = []
     virtual: dict[str, Source] = {}
@@ -181,8 +181,8 @@ def _virtual(name: str, table: VirtualTable) -> str:
     return f"(SELECT {columns} FROM {name})"
 
 
-def _column_names(source: Source | None) -> list[str] | None:
-    return None if source is None else [name for name, _ in source.columns]
+def _names_of(source: Source | None) -> frozenset[str] | None:
+    return None if source is None else frozenset(name for name, _ in source.columns)
 
 
 def _columns_used(tree: exp.Expr) -> frozenset[str] | None:

@@ -32,6 +32,7 @@ from scoter.engine.planning import Prepared
 from scoter.engine.result import Result
 from scoter.engine.running import Runner, normalised
 from scoter.engine.scan import Scans
+from scoter.errors import TooComplex
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.sessions import Sessions
@@ -190,6 +191,19 @@ class Engine:
         return found
 
     def _plan(
+        self,
+        sql: str,
+        context: Context,
+        pins: Pins | None,
+        values: pa.RecordBatch | None,
+        entry: Entry,
+    ) -> Plan:
+        try:
+            return self._planned(sql, context, pins, values, entry)
+        except RecursionError as error:
+            raise TooComplex("the statement is nested too deeply") from error
+
+    def _planned(
         self,
         sql: str,
         context: Context,

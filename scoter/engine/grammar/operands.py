@@ -102,6 +102,7 @@ class OperandGrammar(Terms):
     PLACEHOLDER_PARSERS: ClassVar[dict[Any, Any]] = {
         **DuckDBParser.PLACEHOLDER_PARSERS,
         TokenType.PARAMETER: lambda self: self.parameter(),
+        TokenType.PLACEHOLDER: lambda self: self.expression(exp.Placeholder()).update_positions(self._prev),
     }
     FUNC_TOKENS: ClassVar[Any] = DuckDBParser.FUNC_TOKENS | {TokenType.APPLY}
     TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = {}
@@ -267,9 +268,10 @@ class OperandGrammar(Terms):
         """Read what follows ``$``: a number or a name."""
         if self._prev.text != "$":
             self.refuse(f"the operator {self._prev.text}", hint="write abs(x)", token=self._prev)
+        sign = self._prev
         if not self._match(TokenType.NUMBER) and not self._match_set(self.ID_VAR_TOKENS):
             self.unexpected("a parameter's number or name")
-        return self.expression(exp.Placeholder(this=self._prev.text))
+        return self.expression(exp.Placeholder(this=self._prev.text)).update_positions(sign)
 
     def _column_goes_on(self) -> bool:
         return self._next.token_type in (TokenType.COMMA, TokenType.R_PAREN, TokenType.DOT, TokenType.EQ)

@@ -21,11 +21,11 @@ from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.types import FixedType
 
 from scoter.engine.types import duckdb_type, literal, quote
-from scoter.engine.writing.checks import checked, refusal
+from scoter.engine.writing.checks import check_required, checked, doubtful, refusal, unfit, unfit_rows
 from scoter.engine.writing.commit import commit_append, commit_create
-from scoter.engine.writing.datafiles import WrittenFile, data_file, field_ids, leaves
+from scoter.engine.writing.datafiles import Leaf, WrittenFile, data_file, field_ids, leaves
 from scoter.engine.writing.partitioning import Partitioning, partitioning, register_buckets
-from scoter.errors import NotNullViolation, NotSupported, OutcomeUnknown, UndefinedSnapshot, closest
+from scoter.errors import NotSupported, OutcomeUnknown, UndefinedSnapshot, closest
 
 QUERY_ID = "scoter.query-id"
 """Key of the snapshot summary under which the statement that made it is found."""
@@ -108,8 +108,9 @@ def append(
     files: list[WrittenFile] = []
     try:
         files = _copy(connection, select, schema, division, place, parameters=parameters)
-        _check_required(schema, files)
         columns = leaves(schema)
+        check_required(schema, files)
+        _check_times(connection, schema, files, columns, place)
         added = [
             data_file(file, columns, division.record(file.keys), metadata.default_spec_id) for file in files
         ]
@@ -212,10 +213,22 @@ def _copy_sql(select: str, schema: Schema, division: Partitioning, path: str) ->
     )
 
 
-def _check_required(schema: Schema, files: Sequence[WrittenFile]) -> None:
-    for field in schema.fields:
-        if not field.required:
+def _check_times(
+    connection: duckdb.DuckDBPyConnection,
+    schema: Schema,
+    files: Sequence[WrittenFile],
+    columns: Sequence[Leaf],
+    place: _Place,
+) -> None:
+    for file in files:
+        names = doubtful(columns, file)
+        if not names:
             continue
-        nulls = sum(int(file.statistics.get(quote(field.name), {}).get("null_count", 0)) for file in files)
-        if nulls:
-            raise NotNullViolation(f'NULL in column "{field.name}", which is NOT NULL ({nulls} rows)')
+        path = literal(place.path + file.uri.removeprefix(place.uri))
+        for name in sorted(names):
+            query = (
+                f"SELECT count(*) FROM read_parquet({path}, hive_partitioning = false)"
+                f" WHERE {unfit_rows(schema, frozenset([name]))}"
+            )
+            if connection.execute(query).fetchall() != [(0,)]:
+                raise unfit(name)

@@ -130,7 +130,7 @@ def _column(name: str, field: PartitionField, source: Leaf) -> PartitionColumn:
     return PartitionColumn(name, sql, decode)
 
 
-def _transformed(  # noqa: PLR0911  # one return for each transform
+def _transformed(  # one return for each transform
     transform: Transform[object, object], kind: IcebergType, value: str, name: str
 ) -> tuple[str, Decode]:
     match transform:
@@ -154,7 +154,7 @@ def _transformed(  # noqa: PLR0911  # one return for each transform
     raise NotSupported(f"partition field {name} has the transform {transform}, which is not known")
 
 
-def _identity(kind: IcebergType, value: str) -> tuple[str, Decode]:  # noqa: PLR0911  # one return for each type
+def _identity(kind: IcebergType, value: str) -> tuple[str, Decode]:  # one return for each type
     match kind:
         case BooleanType():
             return value, lambda text: text == "true"
