@@ -54,9 +54,14 @@ class Binder:
             self._instance.execute(setting)
         self._local = threading.local()
         self._lock = threading.Lock()
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
 
     def close(self) -> None:
         """Close the instance."""
+        with self._lock:
+            cursors, self._cursors = self._cursors, []
+        for cursor in cursors:
+            cursor.close()
         self._instance.close()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -64,6 +69,7 @@ class Binder:
         if cursor is None:
             with self._lock:
                 cursor = self._instance.cursor()
+                self._cursors.append(cursor)
             self._local.cursor = cursor
         return cursor
 

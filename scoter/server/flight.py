@@ -19,7 +19,7 @@ from scoter.server.actions import OFFERED, Actions
 from scoter.server.authentication import Authentication, NoHandshake
 from scoter.server.calls import Calls
 from scoter.server.door import KEY, Door, Here, Reception, answering
-from scoter.server.failures import Failures
+from scoter.server.failures import Failures, PlainRefusal
 from scoter.server.flightsql import commands
 from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.seal import MOST_HELD, Hold, Seals
@@ -72,15 +72,19 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         ticket = commands.pack(m.TicketStatementQuery(statement_handle=started.ticket))
         return _info(started.schema, descriptor, ticket, started.rows)
 
-    @answering
-    def get_schema(self, here: Here, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
+    def get_schema(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
         """Return the schema that a command's rows will have; nothing is run."""
+        try:
+            return flight.SchemaResult(self._schema(context, descriptor))
+        except flight.FlightError as error:
+            raise PlainRefusal(str(error)) from None
+
+    @answering
+    def _schema(self, here: Here, descriptor: flight.FlightDescriptor) -> pa.Schema:
         command = commands.read(descriptor.command)
         if isinstance(command, _STATEMENTS):
-            return flight.SchemaResult(
-                self._statements.schema(self._statement(here, command), here.call.query_id)
-            )
-        return flight.SchemaResult(listings.schema_of(command))
+            return self._statements.schema(self._statement(here, command), here.call.query_id)
+        return listings.schema_of(command)
 
     @answering
     def do_get(self, here: Here, ticket: flight.Ticket) -> flight.FlightDataStream:
@@ -180,9 +184,17 @@ def _received(reader: flight.MetadataRecordBatchReader) -> pa.RecordBatch:
         try:
             batch = reader.read_chunk().data
         except StopIteration:
-            return one_batch(batches, reader.schema)
+            return one_batch(batches, _schema_sent(reader))
         if batch is not None:
             size += batch.nbytes
             if size > MOST_HELD:
                 raise ValueTooLarge(f"a statement takes at most {MOST_HELD} bytes of bound values")
             batches.append(batch)
+
+
+def _schema_sent(reader: flight.MetadataRecordBatchReader) -> pa.Schema:
+    """Return the schema that a client sent; a client with nothing to bind may send none."""
+    try:
+        return reader.schema
+    except OSError:
+        return pa.schema([])
