@@ -42,7 +42,7 @@ class Exported:
 
 
 @contextmanager
-def _strict_integers() -> Iterator[None]:
+def strict_integers() -> Iterator[None]:
     """Turn booleans into integers on the way into a file.
 
     skl2onnx writes the flags of missing values as booleans, which the newer protobuf refuses.
@@ -63,7 +63,7 @@ def _strict_integers() -> Iterator[None]:
 
 def export(estimator: Any, types: list[tuple[str, Any]], *, zipmap: bool = False) -> bytes:
     options = None if zipmap or not hasattr(estimator, "classes_") else {id(estimator): {"zipmap": False}}
-    with _strict_integers(), warnings.catch_warnings():
+    with strict_integers(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = to_onnx(estimator, initial_types=types, options=options, target_opset=OPSETS)
     return bytes(model.SerializeToString())
