@@ -1,0 +1,30 @@
+"""Fixtures that more than one test file uses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import small_models
+from sessions import InProcess, opened
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(scope="session")
+def model_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the models of tests/small_models.py and of examples/models."""
+    directory = tmp_path_factory.mktemp("models")
+    small_models.write(directory)
+    for path in (EXAMPLES / "models").glob("*.onnx"):
+        shutil.copy(path, directory)
+    return directory
+
+
+@pytest.fixture
+def session(tmp_path: Path, model_files: Path) -> Iterator[InProcess]:
+    """An administrator's session of a fresh lake in this process."""
+    with opened(tmp_path / "lake", models={"allowed_prefixes": [str(model_files)]}) as engine:
+        yield InProcess(engine)
