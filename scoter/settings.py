@@ -42,9 +42,7 @@ class Server(_Section):
     ticket_lifetime: int = Field(3600, gt=0, description="seconds that a ticket or handle is valid")
     session_idle: int = Field(1800, gt=0, description="seconds after which an idle session ends")
     max_sessions: int = Field(10_000, gt=0, description="sessions kept at once")
-    batch_bytes: int = Field(
-        4 * MIB, ge=64 * 1024, le=15 * MIB, description="most bytes of one result batch"
-    )
+    batch_bytes: int = Field(4 * MIB, ge=64 * 1024, le=15 * MIB, description="most bytes of one result batch")
     drain_seconds: int = Field(30, ge=0, description="seconds that running statements get on SIGTERM")
 
 
@@ -173,4 +171,9 @@ def _known(variable: str) -> bool:
     sections: dict[str, type[_Section]] = {"server": Server, "query": Query, "models": Models}
     if parts[0] in sections:
         return len(parts) == 1 or (len(parts) == 2 and parts[1] in sections[parts[0]].model_fields)
-    return len(parts) == 1 and parts[0] in {"catalog", "schema", "log"}
+    return len(parts) == 1 and parts[0] in {"catalog", "schema", "log", "password"}
+
+
+def client_password() -> str | None:
+    """Return the password that a client logs in with, from ``SCOTER_PASSWORD``; no lake's setting."""
+    return os.environ.get("SCOTER_PASSWORD")

@@ -1,0 +1,1 @@
+"""The demonstration: one story on real data, told by a real server."""
