@@ -1,0 +1,268 @@
+"""The documents say what is: every SQL block runs, every list is the code's own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import flight_sql
+import pyarrow.parquet as pq
+import pytest
+from documents import ROOT, Block, blocks, differs, headings, shown, statements, tables
+from pyiceberg.types import IcebergType, ListType, MapType, StructType
+from sessions import InProcess
+from slt import Refused
+
+from scoter.catalog.names import TableName
+from scoter.catalog.principals import Principal, Role
+from scoter.engine import functions
+from scoter.engine import statements as ours
+from scoter.engine.context import SETTINGS
+from scoter.engine.dialect import parse
+from scoter.engine.types import duckdb_type
+from scoter.errors import ScoterError
+
+DOCS = ROOT / "docs"
+MODELS = "/srv/models"
+ADDRESS = "grpc://127.0.0.1:31337"
+SQL_TYPES = {
+    "int16": "SMALLINT", "string": "VARCHAR", "double": "DOUBLE", "timestamp[us, tz=UTC]": "TIMESTAMPTZ"
+}  # fmt: skip
+
+
+class Lake:
+    """A served lake with the example tables, and where documents' places are on this machine."""
+
+    def __init__(self, running: flight_sql.Running, models: Path) -> None:
+        self.session = InProcess(running.engine)
+        self._places = {MODELS: str(models), ADDRESS: running.address}
+
+    def run(self, block: Block) -> None:
+        """Run a block and compare what comes out with what the document shows."""
+        {"sql": self._sql, "python": self._python}[block.language](block)
+
+    def load(self, *names: str) -> None:
+        """Fill the tables of examples/flights."""
+        for name in names:
+            rows = pq.read_table(ROOT / "examples" / "flights" / f"{name}.parquet").combine_chunks()
+            columns = ", ".join(f"{f.name} {SQL_TYPES[str(f.type)]}" for f in rows.schema)
+            self.session.query(f"CREATE TABLE {name} ({columns})")
+            marks = ", ".join("?" * rows.num_columns)
+            count = self.session.update(f"INSERT INTO {name} VALUES ({marks})", rows.to_batches()[0])
+            assert count == rows.num_rows
+
+    def here(self, text: str) -> str:
+        """Return a document's text with this machine's places."""
+        for name, place in self._places.items():
+            text = text.replace(name, place)
+        return text
+
+    def there(self, text: str) -> str:
+        """Return a text of this machine with the document's places."""
+        for name, place in self._places.items():
+            text = text.replace(place, name)
+        return text
+
+    def _sql(self, block: Block) -> None:
+        code = block.options.get("error")
+        found: list[str] = []
+        for sql in statements(block.text):
+            found, refused = self._said(sql)
+            if code is None:
+                assert not refused, f"{block.where}: {found[0]}\n{sql}"
+            else:
+                assert refused, f"{block.where}: {code} expected, it succeeded\n{sql}"
+                assert found[0].startswith(f"[{code}"), f"{block.where}: {code} expected\n{found[0]}\n{sql}"
+        self._compare(block, found)
+
+    def _said(self, sql: str) -> tuple[list[str], bool]:
+        """Return what a statement gives, and whether that is an error."""
+        try:
+            return shown(self.session.query(self.here(sql))), False
+        except Refused as refused:
+            return [str(refused)], True
+
+    def _python(self, block: Block) -> None:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            exec(compile(self.here(block.text), block.where, "exec"), {})  # noqa: S102  # our own documents
+        self._compare(block, said.getvalue().splitlines())
+
+    def _compare(self, block: Block, found: list[str]) -> None:
+        lines = [self.there(line) for line in found]
+        wrong = block.expected is not None and differs(lines, block.expected)
+        assert not wrong, "\n".join(
+            [f"{block.where}: found", *lines, "the document shows", str(block.expected)]
+        )
+
+
+def run_all(lake: Lake, found: list[Block]) -> None:
+    """Run every block of a document and report all that are wrong."""
+    wrong = []
+    for block in found:
+        if block.language in {"sql", "python"}:
+            try:
+                lake.run(block)
+            except AssertionError as error:
+                wrong.append(str(error))
+    assert not wrong, "\n\n".join(wrong)
+
+
+@contextlib.contextmanager
+def opened(directory: Path, models: Path) -> Iterator[Lake]:
+    """Serve a lake with the example tables."""
+    with flight_sql.served(directory, models={"allowed_prefixes": [str(models)]}) as running:
+        found = Lake(running, models)
+        found.load("flights", "weather", "planes", "airports", "airlines")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory, model_files: Path) -> Iterator[Lake]:
+    with opened(tmp_path_factory.mktemp("docs"), model_files) as found:
+        yield found
+
+
+def test_every_block_of_the_sql_reference(lake: Lake) -> None:
+    run_all(lake, blocks(DOCS / "sql.md"))
+
+
+def test_the_sql_reference_runs_every_statement_of_ours() -> None:
+    texts = [sql for b in blocks(DOCS / "sql.md") if b.language == "sql" for sql in statements(b.text)]
+    seen: set[type] = set()
+    for sql in texts:
+        with contextlib.suppress(ScoterError):
+            seen |= {type(node) for node in parse(sql, 1 << 20).walk()}
+    kinds = {
+        kind for kind in vars(ours).values() if isinstance(kind, type) and issubclass(kind, ours.Statement)
+    }
+    assert {k.__name__ for k in kinds - {ours.Statement} - seen} == set()
+
+
+def test_roles_of_statements(lake: Lake) -> None:
+    reader = InProcess(lake.session.engine, Principal("ada", Role.READER))
+    writer = InProcess(lake.session.engine, Principal("bob", Role.WRITER))
+    samples = {
+        "INSERT INTO": "INSERT INTO airlines VALUES ('a', 'b')",
+        "CREATE TABLE": "CREATE TABLE x (a INTEGER)",
+        "CREATE TABLE … AS": "CREATE TABLE x AS SELECT 1 AS a",
+        "DROP TABLE": "DROP TABLE airlines",
+        "CREATE SCHEMA": "CREATE SCHEMA x",
+        "DROP SCHEMA": "DROP SCHEMA x",
+        "CREATE MODEL": "CREATE MODEL x FROM ?",
+        "ALTER MODEL": "ALTER MODEL x DROP ALIAS y",
+        "DROP MODEL": "DROP MODEL x",
+    }
+    seen = set()
+    for heading, (names, _, role) in table_of(DOCS / "sql.md", "Statements"):
+        for name in re.findall(r"`([^`]+)`", names):
+            if role == "reader":
+                continue
+            seen.add(name)
+            for session in (reader, writer):
+                may = role == "writer" and session is writer
+                if not may:
+                    with pytest.raises(Refused, match="42501"):
+                        session.query(samples[name])
+        assert heading
+    assert seen == set(samples)
+
+
+def table_of(path: Path, heading: str) -> list[tuple[str, list[str]]]:
+    """Return the rows of the tables under a heading, without the row of names."""
+    found = [row for row in tables(path) if row[0] == heading]
+    assert found, f"{path.name} has no table under {heading}"
+    return found[1:]
+
+
+def test_types_as_they_are_stored_and_sent(lake: Lake) -> None:
+    rows = [cells for _, cells in table_of(DOCS / "sql.md", "Types")]
+    for sql, *rest in (cells for cells in rows if len(cells) == 3):
+        name, stored, sent = sql.strip("`"), rest[0].strip("`"), rest[1].strip("`")
+        found = lake.session.query(f"SELECT CAST(NULL AS {name}) AS a").schema.field("a")
+        # Clients do not see how the parts of a map are called.
+        assert str(found.type).replace(" ('element')", "") == sent, name
+        if stored == "—":
+            with pytest.raises(Refused, match="42804"):
+                lake.session.query(f"CREATE TABLE typed (a {name})")
+        else:
+            lake.session.query(f"CREATE TABLE typed (a {name})")
+            table = lake.session.engine.lake.load(TableName("lake", "main", "typed"))
+            assert short(table.schema().find_type("a")) == stored, name
+            lake.session.query("DROP TABLE typed")
+
+
+def short(kind: IcebergType) -> str:
+    """Return an Iceberg type without its field ids.
+
+    >>> short(ListType(1, StringType()))
+    'list<string>'
+    """
+    match kind:
+        case ListType():
+            return f"list<{short(kind.element_type)}>"
+        case MapType():
+            return f"map<{short(kind.key_type)}, {short(kind.value_type)}>"
+        case StructType():
+            return f"struct<{', '.join(f'{f.name}: optional {short(f.field_type)}' for f in kind.fields)}>"
+    return str(kind)
+
+
+def test_types_as_they_are_read() -> None:
+    rows = [
+        cells for _, cells in table_of(DOCS / "sql.md", "Types") if len(cells) == 2 and cells[0] != "Iceberg"
+    ]
+    assert len(rows) > 10
+    for iceberg, sql in rows:
+        kind = IcebergType.handle_primitive_type(iceberg.strip("`"), lambda text: text)
+        assert duckdb_type(kind) == sql.strip("`")
+
+
+@pytest.mark.parametrize(
+    ("heading", "names"),
+    [
+        ("Scalar functions", functions.SCALARS),
+        ("Aggregate functions", functions.AGGREGATES),
+        ("Window functions", functions.WINDOWS),
+        ("Table functions", functions.TABLE_FUNCTIONS),
+    ],
+)
+def test_functions_are_listed(heading: str, names: frozenset[str]) -> None:
+    (listed,) = [b.text.split() for b in blocks(DOCS / "sql.md") if b.heading == heading]
+    assert listed == sorted(names)
+
+
+def test_session_settings_are_listed() -> None:
+    listed = [cells[0].strip("`") for _, cells in table_of(DOCS / "sql.md", "The session")]
+    assert listed == list(SETTINGS)
+
+
+def conditions() -> set[tuple[str, str]]:
+    """Return SQLSTATE and condition of every error that is raised."""
+    found = set()
+    waiting: list[type[ScoterError]] = [ScoterError]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        found.add((kind.sqlstate, kind.condition))
+    return found
+
+
+def test_every_condition_has_its_section() -> None:
+    listed = [tuple(h.split()) for h in headings(DOCS / "errors.md") if re.fullmatch(r"\w{5} [A-Z_]+", h)]
+    assert len(set(listed)) == len(listed)
+    assert set(listed) == conditions()
+
+
+def test_every_example_of_an_error(tmp_path: Path, model_files: Path) -> None:
+    found = blocks(DOCS / "errors.md")
+    for block in found:
+        if "error" in block.options:
+            assert block.heading.startswith(block.options["error"] + " "), block.where
+            block.options["error"] = block.heading.replace(" ", "] ")
+    with opened(tmp_path, model_files) as lake:
+        lake.session.query(f"CREATE MODEL late FROM '{model_files}/late_v1.onnx'")
+        run_all(lake, found)
