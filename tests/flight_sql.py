@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 from google.protobuf.any_pb2 import Any as Packed
@@ -47,7 +47,7 @@ class Client:
         self.keep_token = keep_token
         self.flight = flight.connect(address, middleware=[_Factory(self)])
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,11 +107,16 @@ class Client:
         result.ParseFromString(wrapped.value)
         return result
 
-    def refusal(self, call: Any, *arguments: Any) -> flight.FlightError:
+    def exchange(self, command: bytes) -> pa.Table:
+        writer, reader = self.flight.do_exchange(flight.FlightDescriptor.for_command(command))
+        with writer:
+            return reader.read_all()
+
+    def refusal(self, call: Any, *arguments: Any) -> Exception:
         """Return the error of a call that must fail."""
         try:
             call(*arguments)
-        except flight.FlightError as error:
+        except (flight.FlightError, pa.ArrowException) as error:
             return error
         raise AssertionError("the call succeeded")
 

@@ -36,7 +36,7 @@ class Actions:
         self._calls = calls
         self._lake = lake
 
-    def answer(self, here: Here, name: str, body: bytes) -> list[bytes]:  # noqa: PLR0911  # one a name
+    def answer(self, here: Here, name: str, body: bytes) -> list[bytes]:
         """Return the results of an action; raises NotSupported for one that is not offered."""
         match name:
             case "CreatePreparedStatement":

@@ -78,6 +78,18 @@ class Failures:
         return found
 
 
+class PlainRefusal(ValueError):
+    """An error of GetSchema, the one handler in which pyarrow does not know Flight's own errors.
+
+    For any exception pyarrow calls ``traceback.format_exception`` and sends what it says; only when
+    that fails it sends the class's name instead. So this one makes it fail.
+    """
+
+    @property
+    def __cause__(self) -> None:  # type: ignore[override]
+        raise AttributeError
+
+
 def _kind(error: ScoterError) -> Any:
     return next((theirs for ours, theirs in _KINDS if isinstance(error, ours)), flight.FlightServerError)
 

@@ -62,7 +62,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
     @answering
     def get_flight_info(self, here: Here, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """Plan a query, run anything else, or announce a metadata answer."""
-        command = commands.read(descriptor.command)
+        command = _command(descriptor)
         if not isinstance(command, m.CommandStatementQuery | m.CommandPreparedStatementQuery):
             return _info(listings.schema_of(command), descriptor, descriptor.command, -1)
         statement = self._statement(here, command)
@@ -81,7 +81,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
 
     @answering
     def _schema(self, here: Here, descriptor: flight.FlightDescriptor) -> pa.Schema:
-        command = commands.read(descriptor.command)
+        command = _command(descriptor)
         if isinstance(command, _STATEMENTS):
             return self._statements.schema(self._statement(here, command), here.call.query_id)
         return listings.schema_of(command)
@@ -109,7 +109,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         writer: flight.FlightMetadataWriter,
     ) -> None:
         """Run an update, or bind rows to a prepared query."""
-        command = commands.read(descriptor.command)
+        command = _command(descriptor)
         match command:
             case m.CommandPreparedStatementQuery():
                 handle = command.prepared_statement_handle
@@ -167,6 +167,12 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         # Tickets are still honoured: their statements were accepted before.
         if self.draining:
             raise ShuttingDown("the server is shutting down", hint="connect again in a moment")
+
+
+def _command(descriptor: flight.FlightDescriptor) -> commands.Command:
+    if descriptor.command is None:
+        raise NotSupported("a path names nothing here", hint="send a Flight SQL command")
+    return commands.read(descriptor.command)
 
 
 def _info(

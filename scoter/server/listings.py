@@ -17,7 +17,7 @@ from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.flightsql.commands import Command
 
 
-def schema_of(command: Command) -> pa.Schema:  # noqa: PLR0911  # one a command
+def schema_of(command: Command) -> pa.Schema:
     """Return the schema of the answer to a metadata command; raises NotSupported for any other."""
     match command:
         case m.CommandGetSqlInfo():
