@@ -5,6 +5,8 @@ This module must not know how plans are made or kept.
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 import pyarrow as pa
 from sqlglot import exp
@@ -31,6 +33,7 @@ from scoter.engine.statements import (
     Statement,
     span_of,
 )
+from scoter.engine.values import align
 from scoter.engine.virtual_rows import arrow_table, virtual_rows
 from scoter.engine.wire import batches
 from scoter.engine.writing.append import Written, append
@@ -184,15 +187,7 @@ class Runner:
                 table, after = arrow_table(_texts(plan.schema), described), context
             else:
                 command = command_of(tree)
-                bound = {}
-                if values is not None:
-                    bound = {
-                        n: c[0].as_py() for n, c in zip(values.schema.names, values.columns, strict=True)
-                    }
-                if plan.parameters.names and values is None:
-                    raise WrongParameterCount(
-                        f"the statement has {len(plan.parameters)} parameters, none is bound"
-                    )
+                bound = _bound(plan, values)
                 try:
                     outcome = command.run(Call(tree, context, self._parts, plan.command, bound))
                 except ScoterError as error:
@@ -220,6 +215,18 @@ class Runner:
             raise running.failure(error) from error
         finally:
             running.finish()
+
+
+def _bound(plan: Plan, values: pa.RecordBatch | None) -> dict[str, Any]:
+    """Return a command's one row of bound values by parameter name; clients bind by position."""
+    wanted = len(plan.parameters)
+    given = values.num_columns if values is not None and values.num_rows else 0
+    if given != wanted:
+        raise WrongParameterCount(f"the statement has {wanted} parameters, {given} values are bound")
+    if values is None or not wanted:
+        return {}
+    row = align(values.slice(0, 1), plan.parameters)
+    return {name: column[0].as_py() for name, column in zip(plan.parameters.names, row.columns, strict=True)}
 
 
 def _texts(schema: pa.Schema) -> tuple[tuple[str, str], ...]:
