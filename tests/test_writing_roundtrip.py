@@ -115,7 +115,7 @@ def catalog(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def connection():
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"async_threads": 0}) as connection:
         connection.execute("SET TimeZone='Asia/Kolkata'")
         yield connection
 

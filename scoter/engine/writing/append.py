@@ -91,6 +91,9 @@ def append(
 ) -> Written:
     """Write the rows of ``select`` into Parquet files of ``table`` and commit them once.
 
+    ``connection`` must have the setting ``async_threads`` at 0: with DuckDB 2.0's asynchronous writes a
+    COPY that fails or is interrupted can wait for itself forever.
+
     ``select`` yields the table's columns in order. ``properties`` go into the snapshot's summary.
     With ``create`` the table and its rows appear together, also when there are no rows, and ``table``
     is only used for its catalog; without it zero rows make no commit.
