@@ -77,9 +77,11 @@ def connection(address: str, **properties: str) -> Iterator[Any]:
     """Give a java.sql.Connection to ``grpc://host:port`` or ``grpc+tls://host:port``."""
     manager = jvm().JClass("java.sql.DriverManager")
     scheme, _, place = address.partition("://")
-    properties.setdefault("useEncryption", "true" if scheme == "grpc+tls" else "false")
-    options = "&".join(f"{name}={value}" for name, value in properties.items())
-    opened = manager.getConnection(f"jdbc:arrow-flight-sql://{place}/?{options}")
+    options = jvm().JClass("java.util.Properties")()
+    options.setProperty("useEncryption", "true" if scheme == "grpc+tls" else "false")
+    for name, value in properties.items():
+        options.setProperty(name, value)
+    opened = manager.getConnection(f"jdbc:arrow-flight-sql://{place}/", options)
     try:
         yield opened
     finally:
@@ -88,12 +90,21 @@ def connection(address: str, **properties: str) -> Iterator[Any]:
 
 def rows(results: Any) -> list[tuple[Any, ...]]:
     """Return all rows of a java.sql.ResultSet as Python values, and close it."""
-    count = int(results.getMetaData().getColumnCount())
+    kinds = [int(results.getMetaData().getColumnType(i + 1)) for i in range(_columns(results))]
     found = []
     while results.next():
-        found.append(tuple(_python(results.getObject(i + 1)) for i in range(count)))
+        found.append(tuple(_python(_value(results, i + 1, kind)) for i, kind in enumerate(kinds)))
     results.close()
     return found
+
+
+def _columns(results: Any) -> int:
+    return int(results.getMetaData().getColumnCount())
+
+
+def _value(results: Any, column: int, kind: int) -> Any:
+    # The driver has not implemented getObject for a time stamp with a zone (java.sql.Types 2014).
+    return results.getTimestamp(column) if kind == 2014 else results.getObject(column)
 
 
 def _python(value: Any) -> Any:

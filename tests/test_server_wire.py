@@ -2,11 +2,10 @@
 
 import json
 import re
-import time
 
 import pyarrow as pa
 import pytest
-from flight_sql import Client, packed, served
+from flight_sql import Client, packed, served, wait_for
 from pyarrow import flight
 
 from scoter.errors import ConfigurationError
@@ -425,15 +424,6 @@ def test_a_defect_is_told_by_its_query_id_only(lake, client, monkeypatch):
 
 def running(lake):
     return len(lake.server.calls)
-
-
-def wait_for(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 HEAVY = "SELECT count(*) AS n FROM range(3000000) a(i), range(3000000) b(j) WHERE (i * j) % 7 = 8"
