@@ -8,6 +8,7 @@ This module must not know where tables live or how models run.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from scoter.engine.types import literal, quote
 from scoter.errors import UnknownParameterType
 
 _MARK = "scoter_mark_"
+_NOT_JSON = re.compile(r"(?<=[:\[,])\s*-?(?:nan|inf)(?:inity)?(?=\s*[,}\]])", re.IGNORECASE)
 _ALIKE = frozenset({"coalesce", "ifnull", "nullif", "greatest", "least"})
 Columns = tuple[tuple[str, str], ...]
 
@@ -109,7 +111,9 @@ class Binder:
     def serialise(self, query: exp.Expr) -> dict[str, Any]:
         """Return DuckDB's unoptimised logical plan as JSON; ``{"error": true, …}`` where it has none."""
         row = self._cursor().execute("SELECT json_serialize_plan(?::VARCHAR)", [to_duckdb(query)]).fetchone()
-        found: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+        # DuckDB writes NaN and infinity as bare words, which JSON does not have; no type depends on them.
+        text = _NOT_JSON.sub("null", row[0]) if row else '{"error": true}'
+        found: dict[str, Any] = json.loads(text)
         return found
 
 

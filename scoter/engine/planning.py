@@ -120,11 +120,7 @@ def finish(
         plan = replace(plan, rows=rows)
     else:
         query = querying.rewrite(bound, context, parts.scans, given, only_planned=only_planned)
-    sql = (
-        wire_query(query.sql, bound.result.types)
-        if prepared.target is None
-        else _ordered(query.sql, prepared)
-    )
+    sql = wire_query(query.sql, bound.result) if prepared.target is None else _ordered(query.sql, prepared)
     return replace(plan, sql=sql, scans=query.scans, calls=query.calls, virtual=query.virtual)
 
 

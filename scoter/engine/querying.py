@@ -111,7 +111,7 @@ def rewrite(
         tree = pin_now(tree, bound.resolved.pins.instant, context.timezone)
     tree = score_once(tree, lambda node: _names_of(bound.resolved.source(node)))
     tree, calls = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
-    predicates = table_predicates(tree, lambda node: _names_of(bound.resolved.source(node)))
+    predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
     used = _columns_used(tree)
     facts: list[ScanFacts] = []
     virtual: dict[str, Source] = {}
@@ -181,7 +181,11 @@ def _virtual(name: str, table: VirtualTable) -> str:
     return f"(SELECT {columns} FROM {name})"
 
 
-def _names_of(source: Source | None) -> frozenset[str] | None:
+def _names_of(source: Source | None) -> list[str] | None:
+    return None if source is None else [name for name, _ in source.columns]
+
+
+def _name_set(source: Source | None) -> frozenset[str] | None:
     return None if source is None else frozenset(name for name, _ in source.columns)
 
 

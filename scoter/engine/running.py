@@ -237,7 +237,7 @@ def _properties(plan: Plan, entry: Entry) -> dict[str, str]:
     """Return what the snapshot's summary says of the statement and the models that made its rows."""
     properties = {"scoter.query-id": entry.query_id}
     if plan.calls:
-        pins = list(dict.fromkeys(call.pin for call in plan.calls))
+        pins = plan.pins.models
         properties |= {
             "scoter.model": ",".join(str(pin.name) for pin in pins),
             "scoter.model-version": ",".join(str(pin.version) for pin in pins),

@@ -171,6 +171,8 @@ def _memory(told: _Told) -> ScoterError:
 
 def _conversion(told: _Told) -> ScoterError:
     moment = re.match(r"(date|time|timestamp|interval) ", told.rest) is not None
+    if "unimplemented type for cast" in told.rest:
+        return TypeMismatch(_clean(told.text), span=told.span)
     too_large = not moment and ("out of range" in told.rest or "could not cast value" in told.rest)
     kind = NumericOutOfRange if too_large else InvalidText
     return kind(_clean(told.text), span=told.span)

@@ -5,13 +5,14 @@ This module must not know sockets or protocols; docs/sql.md, "Types", is its tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pyarrow as pa
 from sqlglot import exp
 
 from scoter.engine.binding import Binding, data_type
 from scoter.engine.types import quote, wire_type
+from scoter.errors import InternalError
 
 _T = exp.DType
 _SIMPLE: dict[exp.DType, str] = {
@@ -63,41 +64,34 @@ def wire_schema(binding: Binding) -> pa.Schema:
     )
 
 
-def wire_query(sql: str, types: Sequence[exp.DataType]) -> str:
-    """Return ``sql`` with those columns cast whose type does not travel as it is."""
+def wire_query(sql: str, binding: Binding) -> str:
+    """Return ``sql`` with those columns cast whose type does not travel as it is; names are kept."""
+    types = binding.types
     targets = [wire_text(kind) for kind in types]
     own = [kind.sql(dialect="duckdb") for kind in types]
     if targets == own:
         return sql
     names = [f"c{i}" for i in range(len(types))]
     parts = []
-    for name, kind, target, mine in zip(names, types, targets, own, strict=True):
+    for name, kind, target, mine, shown in zip(names, types, targets, own, binding.names, strict=True):
         if target == mine:
-            parts.append(name)
+            part = name
         elif kind.this == _T.USERDEFINED and str(kind.args.get("kind", "")).upper().startswith("UNION"):
-            parts.append(f"CAST(to_json({name}) AS VARCHAR)")
+            part = f"CAST(to_json({name}) AS VARCHAR)"
         else:
-            parts.append(f"CAST({name} AS {target})")
-    return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"
-
-
-def cast_query(sql: str, own: Sequence[exp.DataType], columns: Sequence[tuple[str, str]]) -> str:
-    """Return ``sql`` with its columns cast to ``columns`` (name, DuckDB type), matched by position."""
-    names = [f"c{i}" for i in range(len(columns))]
-    parts = [
-        f"{name} AS {quote(column)}"
-        if data_type(target) == mine
-        else f"CAST({name} AS {target}) AS {quote(column)}"
-        for name, mine, (column, target) in zip(names, own, columns, strict=True)
-    ]
+            part = f"CAST({name} AS {target})"
+        parts.append(f"{part} AS {quote(shown)}")
     return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"
 
 
 def batches(reader: pa.RecordBatchReader, schema: pa.Schema, most_bytes: int) -> Iterator[pa.RecordBatch]:
     """Yield the reader's batches under ``schema``, each of at most about ``most_bytes`` bytes.
 
-    Slices share memory with the reader's batches.
+    Slices share memory with the reader's batches. Raises InternalError when a rewritten query gives
+    another number of columns than was bound.
     """
+    if len(reader.schema) != len(schema):
+        raise InternalError(f"{len(schema)} columns were bound, {len(reader.schema)} come")
     same = reader.schema.types == schema.types
     for batch in reader:
         columns = (

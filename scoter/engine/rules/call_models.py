@@ -21,6 +21,8 @@ from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments, clos
 from scoter.udfs.functions import Function
 from scoter.udfs.signature import Input, Signature
 
+ROWS = "scoter_rows"
+
 _NUMBERS = frozenset(
     {
         exp.DType.TINYINT,
@@ -106,8 +108,21 @@ def argument_types(
     found: dict[int, tuple[str, ...]] = {}
     for call in calls:
         number = numbers[id(call)]
-        found[_number(call)] = tuple(types[f"{number}_{j}"] for j in range(len(call.arguments)))
+        keys_of = [f"{number}_{j}" for j in range(len(call.arguments))]
+        if all(key in types for key in keys_of):
+            found[_number(call)] = tuple(types[key] for key in keys_of)
+        else:
+            found[_number(call)] = _constant_types(binder, call, resolved, parameters)
     return found
+
+
+def _constant_types(
+    binder: Binder, call: Predict, resolved: Resolved, parameters: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return the types of arguments that DuckDB folded away while binding, which only constants are."""
+    query = _without_calls(exp.Select(expressions=[a.copy() for a in call.arguments]), resolved, {})
+    typed = substitute(query, lambda _, name: typed_null(parameters.get(name, '"NULL"')))
+    return binder.columns(typed, call).texts
 
 
 def without_calls(tree: exp.Expr, resolved: Resolved) -> exp.Expr:
@@ -170,7 +185,10 @@ def expand_stars(tree: exp.Expr) -> None:
         if not relations:
             raise WrongArguments("* needs a FROM", span=span_of(call))
         call.set("arguments", [exp.column(relation.alias_or_name) for relation in relations])
-        call.meta["rows"] = True
+        joins = select.args.get("joins") or []
+        natural = any(str(join.args.get("method", "")).upper() == "NATURAL" for join in joins)
+        merged = [column.name.casefold() for join in joins for column in join.args.get("using") or []]
+        call.meta[ROWS] = ("*",) if natural else tuple(merged)
 
 
 def call_models(
@@ -220,7 +238,7 @@ def _bound(
 ) -> list[_Value]:
     kinds = [data_type(text) for text in types]
     rows = [kind.this == exp.DType.STRUCT for kind in kinds]
-    if rows and all(rows) and (len(rows) == 1 or call.meta.get("rows")):
+    if rows and all(rows) and (len(rows) == 1 or ROWS in call.meta):
         return _by_name(call, version, signature, kinds, span)
     if any(rows):
         raise WrongArguments(
@@ -258,6 +276,10 @@ def _by_name(
     bound = []
     for wanted in signature.inputs:
         found = offered.get(_plain(wanted.name), [])
+        if len(found) > 1 and _is_merged(call, found):
+            # The column that USING or NATURAL made of several: it has no table.
+            column = exp.column(exp.Identifier(this=found[0].name, quoted=True))
+            found = [_Value(column, found[0].type, found[0].name)]
         exact = [value for value in found if value.name == wanted.name]
         if len(found) > 1 and len(exact) != 1:
             raise WrongArguments(
@@ -274,6 +296,12 @@ def _by_name(
             )
         bound.append(exact[0] if exact else found[0])
     return bound
+
+
+def _is_merged(call: Predict, found: Sequence[_Value]) -> bool:
+    merged = call.meta.get(ROWS, ())
+    names = {(value.name or "").casefold() for value in found}
+    return len(names) == 1 and ("*" in merged or names <= set(merged))
 
 
 def _field(row: exp.Expr, name: str) -> exp.Expr:

@@ -2,24 +2,25 @@
 
 DuckDB evaluates a consistent function once for the filter and again for the rows that pass. So the call
 moves below the filter and becomes volatile, which keeps DuckDB from copying it: with one relation in
-FROM into a subquery around that relation (one projection in DuckDB's plan), with several into a LATERAL
-one. A prediction in a subquery or CTE on which an enclosing query filters is made volatile likewise.
+FROM into a subquery around that relation, with joined tables into one around the join, else into a
+LATERAL one. A prediction in a subquery or CTE on which an enclosing query filters is made volatile likewise.
 This module must not know how a call becomes a function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from sqlglot import exp
 
 from scoter.engine.dialect import Scoter
 from scoter.engine.functions import VOLATILE
 from scoter.engine.gate import function_name
+from scoter.engine.rules.score_joined import below_filter
 from scoter.engine.statements import Predict
 
 VOLATILE_CALL = "scoter_volatile"
-ColumnsOf = Callable[[exp.Table], Iterable[str] | None]
+ColumnsOf = Callable[[exp.Table], list[str] | None]
 
 
 def score_once(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
@@ -29,7 +30,7 @@ def score_once(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     """
     for number, select in enumerate(list(tree.find_all(exp.Select))):
         _spell_out_aliases(select, columns_of)
-        _lift(select, number)
+        _lift(select, number, columns_of)
     _keep_below_filters(tree)
     return tree
 
@@ -65,7 +66,7 @@ def _spell_out_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
             column.replace(exp.Paren(this=predictions[name].copy()))
 
 
-def _lift(select: exp.Select, number: int) -> None:
+def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
     where = select.args.get("where")
     relations = _relations(select)
     if where is None or not relations:
@@ -80,24 +81,29 @@ def _lift(select: exp.Select, number: int) -> None:
     if not repeated:
         return
     columns = {text: f"scoter_score_{number}_{i}" for i, text in enumerate(repeated)}
-    scores = []
+    scores: dict[str, exp.Expr] = {}
     for text in repeated:
         call = filtered[text].copy()
         call.meta[VOLATILE_CALL] = True
-        scores.append(exp.alias_(call, columns[text], quoted=True))
+        scores[columns[text]] = call
     for call in everywhere:
         name = columns.get(_text(call))
         if name is not None:
             call.replace(exp.column(exp.to_identifier(name, quoted=True)))
-    _hide(select, list(columns.values()))
     if len(relations) == 1 and relations[0].alias_or_name and not select.args.get("laterals"):
-        _wrap(select, relations[0], scores)
-    else:
+        _hide(select, list(columns.values()))
+        _wrap(select, relations[0], _aliased(scores))
+    elif not below_filter(select, scores, columns_of, f"scoter_once_{number}"):
+        _hide(select, list(columns.values()))
         lateral = exp.Lateral(
-            this=exp.Subquery(this=exp.Select(expressions=scores)),
+            this=exp.Subquery(this=exp.Select(expressions=_aliased(scores))),
             alias=exp.TableAlias(this=exp.to_identifier(f"scoter_once_{number}")),
         )
         select.append("joins", exp.Join(this=lateral, kind="CROSS"))
+
+
+def _aliased(scores: dict[str, exp.Expr]) -> list[exp.Expr]:
+    return [exp.alias_(score, name, quoted=True) for name, score in scores.items()]
 
 
 def _wrap(select: exp.Select, relation: exp.Expr, scores: list[exp.Expr]) -> None:

@@ -1,0 +1,158 @@
+"""Put the FROM and the plain filters of a joined SELECT into a subquery that also gives its predictions.
+
+    SELECT a.x, P FROM a JOIN b ON … WHERE y = 1 AND P > 0.5
+    SELECT c0 AS x, p FROM (SELECT a.x AS c0, P AS p FROM a JOIN b ON … WHERE y = 1) WHERE p > 0.5
+
+DuckDB then has one projection above the join, where a LATERAL subquery would cost it a second join.
+This module must not know what a prediction is, and leaves every SELECT alone whose names it is not sure of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+
+def below_filter(
+    select: exp.Select,
+    scores: dict[str, exp.Expr],
+    columns_of: Callable[[exp.Table], list[str] | None],
+    name: str,
+) -> bool:
+    """Rewrite ``select`` in place and return True, or return False with nothing changed.
+
+    ``scores`` are the predictions by the column name that has taken their place in ``select``.
+    """
+    names = _Names.of(select, columns_of)
+    if names is None or not _is_plain(select):
+        return False
+    projections = [part for part in select.expressions if not _is_star(part)]
+    aliases = {part.alias.casefold() for part in projections if isinstance(part, exp.Alias)}
+    outside = [c for c in _columns(select) if c.name not in scores and not isinstance(c.this, exp.Star)]
+    found = [names.find(column, aliases) for column in outside]
+    unnamed = (
+        p for p in projections if not isinstance(p, exp.Alias | exp.Column) and list(p.find_all(exp.Column))
+    )
+    if any(place is _UNSURE for place in found) or any(True for _ in unnamed):
+        return False
+
+    where: exp.Expr = select.args["where"].this
+    conjuncts = list(where.flatten()) if isinstance(where, exp.And) else [where]
+    above = [c for c in conjuncts if any(column.name in scores for column in c.find_all(exp.Column))]
+    below = [c.copy() for c in conjuncts if c not in above]
+    select.set("expressions", _spelled_out(select.expressions, names))
+    inner = exp.Select(expressions=[])
+    for part, moved in (("from_", select.args["from_"]), ("joins", select.args.get("joins"))):
+        inner.set(part, moved)
+    select.set("joins", None)
+    select.set("from_", None)
+    select.set("where", exp.Where(this=exp.and_(*above, copy=False)))
+    given: dict[str, str] = {}
+    for column in _columns(select):
+        place = names.find(column, aliases) if column.name not in scores else None
+        if not isinstance(place, exp.Column):
+            continue
+        text = place.sql(dialect="duckdb")
+        if text not in given:
+            given[text] = f"scoter_c{len(given)}"
+            inner.append("expressions", exp.alias_(place, given[text], quoted=True))
+        new: exp.Expr = exp.column(exp.to_identifier(given[text], quoted=True))
+        if column.parent is select and column.arg_key == "expressions":
+            new = exp.alias_(new, column.name, quoted=True)
+        column.replace(new)
+    for column_name, score in scores.items():
+        inner.append("expressions", exp.alias_(score, column_name, quoted=True))
+    if below:
+        inner.set("where", exp.Where(this=exp.and_(*below, copy=False)))
+    alias = exp.TableAlias(this=exp.to_identifier(name))
+    select.set("from_", exp.From(this=exp.Subquery(this=inner, alias=alias)))
+    return True
+
+
+_UNSURE = exp.Null()
+
+
+class _Names:
+    """The columns of a FROM's tables, by alias."""
+
+    def __init__(self, tables: dict[str, tuple[str, list[str]]]) -> None:
+        self.tables = tables
+
+    @classmethod
+    def of(cls, select: exp.Select, columns_of: Callable[[exp.Table], list[str] | None]) -> _Names | None:
+        tables: dict[str, tuple[str, list[str]]] = {}
+        joins = select.args.get("joins") or []
+        for relation in [select.args["from_"].this, *(join.this for join in joins)]:
+            known = columns_of(relation) if isinstance(relation, exp.Table) else None
+            alias = relation.alias_or_name
+            if known is None or alias.casefold() in tables or relation.args.get("joins"):
+                return None
+            tables[alias.casefold()] = (alias, known)
+        if any(join.args.get("using") or join.args.get("method") for join in joins):
+            return None
+        return cls(tables)
+
+    def find(self, column: exp.Column, aliases: set[str]) -> exp.Column | exp.Null | None:
+        """Return the column of the FROM that is meant, None for an alias of the SELECT, else _UNSURE."""
+        name, table = column.name.casefold(), column.table.casefold()
+        if column.db:
+            return _UNSURE
+        if table:
+            known = self.tables.get(table)
+            if known is None or name not in (c.casefold() for c in known[1]):
+                return _UNSURE
+            return column.copy()
+        owners = [alias for alias, known in self.tables.values() if name in (c.casefold() for c in known)]
+        if name in aliases:
+            return _UNSURE if owners else None
+        if len(owners) == 1:
+            return exp.column(column.this.copy(), table=exp.to_identifier(owners[0], quoted=True))
+        return _UNSURE
+
+
+def _columns(select: exp.Select) -> list[exp.Column]:
+    """Return the columns of a SELECT outside its FROM and joins."""
+    return [
+        c for c in select.find_all(exp.Column) if c.find_ancestor(exp.From, exp.Join, exp.Select) is select
+    ]
+
+
+def _is_plain(select: exp.Select) -> bool:
+    if select.args.get("laterals") or select.args.get("with_") or select.args.get("windows"):
+        return False
+    if any(True for _ in select.find_all(exp.Lambda, exp.Subquery, exp.Columns, exp.Exists)):
+        return False
+    if sum(1 for _ in select.find_all(exp.Select)) > 1:
+        return False
+    stars = [part for part in select.expressions if _is_star(part)]
+    return not any(
+        (p.this if isinstance(p, exp.Column) else p).args.get(k) for p in stars for k in _STAR_PARTS
+    )
+
+
+_STAR_PARTS = ("replace", "rename")
+
+
+def _is_star(part: exp.Expr) -> bool:
+    return isinstance(part, exp.Star) or (isinstance(part, exp.Column) and isinstance(part.this, exp.Star))
+
+
+def _spelled_out(parts: list[exp.Expr], names: _Names) -> list[exp.Expr]:
+    """Replace stars by the columns that they stand for, less those excepted."""
+    found: list[exp.Expr] = []
+    for part in parts:
+        if not _is_star(part):
+            found.append(part)
+            continue
+        star = part.this if isinstance(part, exp.Column) else part
+        hidden = {e.name.casefold() for e in star.args.get("except_") or []}
+        wanted = part.table.casefold() if isinstance(part, exp.Column) else None
+        for alias, columns in names.tables.values():
+            if wanted is None or alias.casefold() == wanted:
+                found += [
+                    exp.column(exp.to_identifier(c, quoted=True), table=exp.to_identifier(alias, quoted=True))
+                    for c in columns
+                    if c.casefold() not in hidden
+                ]
+    return found
