@@ -108,6 +108,16 @@ class Binder:
             raise translate(error, expression) from error
         return row[0] if row else None
 
+    def name_of(self, expression: exp.Expr) -> str:
+        """Return the name that DuckDB gives to an unnamed result column; nothing is bound."""
+        text = to_duckdb(exp.Select(expressions=[expression]))
+        sql = "SELECT json_deserialize_sql(json_serialize_sql(?::VARCHAR))"
+        try:
+            row = self._cursor().execute(sql, [text]).fetchone()
+        except duckdb.Error:
+            return text.removeprefix("SELECT ")
+        return str(row[0]).removeprefix("SELECT ") if row else ""
+
     def serialise(self, query: exp.Expr) -> dict[str, Any]:
         """Return DuckDB's unoptimised logical plan as JSON; ``{"error": true, …}`` where it has none."""
         row = self._cursor().execute("SELECT json_serialize_plan(?::VARCHAR)", [to_duckdb(query)]).fetchone()

@@ -37,7 +37,9 @@ class Instance:
         self.run = Run()
         self.functions: OrderedDict[str, None] = OrderedDict()
         self.connection = duckdb.connect(
-            ":memory:", config={"threads": settings.threads, "preserve_insertion_order": True}
+            ":memory:",
+            # Without async_threads=0 DuckDB 2.0.0 deadlocks when a COPY is interrupted.
+            config={"threads": settings.threads, "preserve_insertion_order": True, "async_threads": 0},
         )
         allowed = ", ".join(literal(f"{directory.rstrip('/')}/") for directory in directories)
         spill = str(Path(self._temporary.name))

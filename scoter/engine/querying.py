@@ -31,7 +31,7 @@ from scoter.engine.rules.call_models import (
     call_models,
     expand_stars,
     function_of,
-    name_calls,
+    name_results,
     without_calls,
 )
 from scoter.engine.rules.pin_now import pin_now, uses_now
@@ -75,7 +75,7 @@ def bind(
 ) -> Bound:
     """Return ``query`` with its types; ``known`` are parameter types that the statement's target gives."""
     names = number_parameters(query)
-    name_calls(query)
+    name_results(query, binder.name_of)
     expand_stars(query)
     types = dict(known or {}) | _from_calls(query, resolved)
     empties = read_tables(query.copy(), resolved, lambda _, s: str(empty_relation(s.columns).this))

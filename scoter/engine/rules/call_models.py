@@ -5,7 +5,7 @@ This module must not know how a model runs, nor how types are found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -158,17 +158,35 @@ def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int
     return copied
 
 
-def name_calls(tree: exp.Expr) -> None:
-    """Name unnamed result columns that hold a call by their text, as DuckDB names an expression, in place."""
-    for call in list(tree.find_all(Predict)):
-        part: exp.Expr = call
-        while part.parent is not None and not isinstance(part.parent, exp.Select | exp.Alias):
+def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
+    """Name unnamed result columns that will be rewritten as DuckDB names what was written, in place."""
+    parts: dict[int, exp.Expr] = {}
+    for node in tree.find_all(Predict, exp.Table):
+        part: exp.Expr = node
+        while part.parent is not None:
+            is_projection = isinstance(part.parent, exp.Select) and part.arg_key == "expressions"
+            if is_projection and not isinstance(part, exp.Alias):
+                parts[id(part)] = part
             part = part.parent
-        if isinstance(part.parent, exp.Select) and part.arg_key == "expressions":
-            text = part.sql(dialect=Scoter)
-            for verb in ("PREDICT_PROBA(", "PREDICT("):
-                text = text.replace(verb, verb.lower())
-            part.replace(exp.alias_(part.copy(), text, quoted=True))
+    # Outer parts first: their names are of what was written inside them.
+    named = [(part, name_of(_readable(part))) for part in parts.values()]
+    for part, name in sorted(named, key=lambda pair: pair[0].depth, reverse=True):
+        part.replace(exp.alias_(part.copy(), name, quoted=True))
+
+
+def _readable(part: exp.Expr) -> exp.Expr:
+    """Return a copy in which calls are plain functions, for their text only."""
+    holder = exp.Paren(this=part.copy())
+    for call in reversed(list(holder.find_all(Predict))):
+        verb = "predict_proba" if call.kind == "proba" else "predict"
+        label = call.class_label
+        more = [exp.PropertyEQ(this=exp.to_identifier("class"), expression=label.copy())] if label else []
+        given = [argument.copy() for argument in call.arguments]
+        call.replace(exp.Anonymous(this=verb, expressions=[call.model.copy(), *given, *more]))
+    for table in holder.find_all(exp.Table):
+        table.set("version", None)
+    found: exp.Expr = holder.this
+    return found
 
 
 def expand_stars(tree: exp.Expr) -> None:

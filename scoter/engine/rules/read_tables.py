@@ -29,7 +29,7 @@ def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Tabl
         bare = (
             f"{node.db}.{name}" if (id(node.find_ancestor(exp.Select)), name.casefold()) in shared else name
         )
-        places[(node.db.casefold(), name.casefold())] = bare
+        places[(source.name.schema.casefold(), name.casefold())] = bare
         alias = node.args.get("alias")
         new = exp.Table(
             this=exp.Var(this=relation(node, source)),
