@@ -20,7 +20,7 @@ from scoter.cli.console import printable
 
 ROWS = 40  # rows of a result that are shown
 _CELL = 60  # columns of the terminal that one value may take
-_LEAST = 8  # columns that a value keeps where the terminal is narrow
+_LEAST = 10  # columns that a text or a name keeps where the terminal is narrow
 _EDGE = 3  # what a column costs besides its values: two spaces and a line
 _NULL = "NULL"
 
@@ -51,21 +51,26 @@ def show(console: Console, grid: Grid, *, keep_lines: bool = False) -> int:
 
     With ``keep_lines`` line breaks in values stay, as plans need them; else each row is one line.
     """
-    widths = _widths(grid, keep_lines=keep_lines, limited=console.is_terminal)
-    kept = _fitting(widths, console.width)
+    wanted = _widths(grid, keep_lines=keep_lines, limited=console.is_terminal)
+    least = _least(grid, wanted, keep_lines=keep_lines)
+    kept = fitting(least, console.width)
+    hidden = len(wanted) - len(kept)
+    room = console.width - 1 - _EDGE * len(kept) - (_EDGE + 1) * bool(hidden)
+    widths = shared([wanted[i] for i in kept], [least[i] for i in kept], room)
     table = Table(box=box.ROUNDED, border_style="dim", header_style="bold", show_lines=False)
-    hidden = len(grid.names) - len(kept)
-    for place, position in enumerate(kept):
-        if hidden and place == (len(kept) + 1) // 2:
-            table.add_column("…", style="dim")
+    gap = (len(kept) + 1) // 2
+    for place, (position, width) in enumerate(zip(kept, widths, strict=True)):
+        if hidden and place == gap:
+            table.add_column("…", style="dim", width=1)
         table.add_column(
             Text(printable(grid.names[position])),
             justify="right" if grid.right[position] else "left",
             no_wrap=not keep_lines,
-            overflow="ellipsis",
-            max_width=widths[position],
+            overflow="fold" if keep_lines else "ellipsis",
+            width=width,
         )
-    gap = (len(kept) + 1) // 2
+    if hidden and gap == len(kept):
+        table.add_column("…", style="dim", width=1)
     for row in zip(*grid.columns, strict=True):
         cells = [_cell(row[position], keep_lines=keep_lines) for position in kept]
         if hidden:
@@ -94,26 +99,51 @@ def _widths(grid: Grid, *, keep_lines: bool, limited: bool) -> list[int]:
     return widths
 
 
-def _fitting(widths: list[int], room: int) -> list[int]:
+def _least(grid: Grid, wanted: list[int], *, keep_lines: bool) -> list[int]:
+    """Return the widths below which columns say nothing: a number cut short would be another number."""
+    least = []
+    for width, name, right, values in zip(wanted, grid.names, grid.right, grid.columns, strict=True):
+        if right:
+            digits = max((cell_len(value or _NULL) for value in values), default=1)
+            least.append(max(digits, min(cell_len(printable(name)), _LEAST)))
+        else:
+            least.append(min(width, 2 * _LEAST if keep_lines else _LEAST))
+    return least
+
+
+def shared(wanted: list[int], least: list[int], room: int) -> list[int]:
+    """Return widths that fit ``room`` together: the widest columns give way first, none below its least.
+
+    >>> shared([10, 30, 50], [5, 5, 5], 60)
+    [10, 25, 25]
+    """
+    level = max(wanted, default=1)
+    while level > 1:
+        widths = [max(low, min(width, level)) for width, low in zip(wanted, least, strict=True)]
+        if sum(widths) <= room:
+            return widths
+        level -= 1
+    return least
+
+
+def fitting(least: list[int], room: int) -> list[int]:
     """Return the positions of the columns that fit: all where possible, else first and last ones.
 
-    >>> _fitting([10, 10, 10, 10], 40)
-    [0, 1, 3]
+    >>> fitting([10, 10, 10, 10], 40)
+    [0, 3]
     """
-    least = [min(width, _LEAST) + _EDGE for width in widths]
-    if sum(least) + 1 <= room:
-        return list(range(len(widths)))
-    left, right = 0, len(widths) - 1
+    if sum(least) + _EDGE * len(least) + 1 <= room:
+        return list(range(len(least)))
+    left, right = 0, len(least) - 1
     used = 1 + 1 + _EDGE  # the border and the column of dots
     kept: list[int] = []
     take_left = True
     while left <= right:
         position = left if take_left else right
-        cost = min(widths[position], 2 * _LEAST) + _EDGE
-        if used + cost > room and kept:
+        used += least[position] + _EDGE
+        if used > room and kept:
             break
         kept.append(position)
-        used += cost
         left, right = (left + 1, right) if take_left else (left, right - 1)
         take_left = not take_left
     return sorted(kept)

@@ -5,6 +5,7 @@ This module must not know what the story is about.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,18 +47,24 @@ class Stage:
         self._console.print()
         self._console.print(Text(f"{self._step}  {title}", style="bold cyan"))
         if remark:
-            self._console.print(Text(f"   {remark}", style="dim"), soft_wrap=True)
+            self.say(remark, style="dim")
 
     def say(self, text: str, *, style: str = "") -> None:
         """Print a line of the story."""
-        self._console.print(Text(f"   {text}", style=style), soft_wrap=True)
+        for line in textwrap.wrap(text, self._console.width - 3):
+            self._console.print(Text(f"   {line}", style=style), soft_wrap=True)
 
     def code(self, text: str, language: str = "sql") -> None:
         """Print a piece of code as it will run."""
         self._console.print()
         if self._console.is_terminal:
             shown = Syntax(
-                text.strip("\n"), language, theme="ansi_dark", background_color="default", padding=(0, 3)
+                text.strip("\n"),
+                language,
+                theme="ansi_dark",
+                background_color="default",
+                padding=(0, 3),
+                word_wrap=True,
             )
             self._console.print(shown)
             return

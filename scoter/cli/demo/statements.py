@@ -32,15 +32,17 @@ ALIASES = (
 )
 
 VERSIONS = """
-SELECT version, is_default, aliases, bytes, left(sha256, 12) AS sha256, source
+SELECT version, is_default, aliases, bytes, left(sha256, 8) AS sha256,
+       split_part(source, '/', 3) AS file
 FROM system.models
 ORDER BY version
 """
 
 DEPARTURES = """
 CREATE TABLE departures PARTITIONED BY (month) AS
-SELECT f.month, f.day, f.carrier, f.flight, f.origin, f.dest, f.hour, f.distance, f.dep_delay,
-       w.temp, w.wind_speed, w.precip, w.visib, f.arr_delay
+SELECT f.month, f.day, f.carrier, f.flight, f.origin, f.dest, f.hour,
+       f.distance, f.dep_delay, f.arr_delay,
+       w.temp, w.wind_speed, w.precip, w.visib
 FROM flights f
 JOIN weather w ON w.origin = f.origin AND w.time_hour = f.time_hour
 """
@@ -57,7 +59,8 @@ SELECT a.name AS airline,
        round(avg((d.arr_delay >= 15)::INTEGER), 3) AS was_late,
        round(avg(PREDICT_PROBA('late@1', d, class => 1)), 3) AS v1_says,
        round(avg(PREDICT_PROBA('late@2', d, class => 1)), 3) AS v2_says,
-       count(*) FILTER (WHERE PREDICT('late@1', d) <> PREDICT('late@2', d)) AS disagree
+       sum((PREDICT('late@1', d) <> PREDICT('late@2', d))::INTEGER)
+           AS differ
 FROM departures d
 JOIN airlines a ON a.carrier = d.carrier
 WHERE d.month >= 11 AND d.arr_delay IS NOT NULL
@@ -68,15 +71,16 @@ LIMIT 6
 
 CREATE_SCORES = """
 CREATE TABLE scores (
-  month INTEGER, day INTEGER, carrier VARCHAR, flight INTEGER, origin VARCHAR, dest VARCHAR,
-  late BIGINT, probability DOUBLE
+  month INTEGER, day INTEGER, carrier VARCHAR, flight INTEGER,
+  origin VARCHAR, dest VARCHAR, late BIGINT, probability DOUBLE
 ) PARTITIONED BY (month)
 """
 
 SCORE = """
 INSERT INTO scores
 SELECT month, day, carrier, flight, origin, dest,
-       PREDICT('late@champion', d), PREDICT_PROBA('late@champion', d, class => 1)
+       PREDICT('late@champion', d),
+       PREDICT_PROBA('late@champion', d, class => 1)
 FROM departures d
 """
 
@@ -84,7 +88,7 @@ SNAPSHOTS = """
 SELECT snapshot_id, operation,
        summary['scoter.model'] AS model,
        summary['scoter.model-version'] AS version,
-       left(summary['scoter.model-sha256'], 12) AS sha256,
+       left(summary['scoter.model-sha256'], 8) AS sha256,
        summary['total-records'] AS rows
 FROM "scores$snapshots"
 """
@@ -92,30 +96,42 @@ FROM "scores$snapshots"
 LONG_INSERT = """
 INSERT INTO scores
 SELECT month, day, carrier, flight, origin, dest,
-       PREDICT('late@champion', d), PREDICT_PROBA('late@champion', d, class => 1)
+       PREDICT('late@champion', d),
+       PREDICT_PROBA('late@champion', d, class => 1)
 FROM departures d, range(1000) AS again
 """
 
 STATE = """
 SELECT count(*) AS rows, sum(late) AS late,
-       (SELECT max_by(snapshot_id, committed_at) FROM "scores$snapshots") AS snapshot_id
+       (SELECT max_by(snapshot_id, committed_at) FROM "scores$snapshots")
+           AS snapshot_id
 FROM scores
 """
 
 CHAMPION = """
 SELECT count(*) AS flights,
-       count(*) FILTER (WHERE arr_delay >= 15) AS were_late,
+       count(*) FILTER (arr_delay >= 15) AS were_late,
        sum(PREDICT('late@champion', d)) AS called_late,
-       round(avg((PREDICT('late@champion', d) = (arr_delay >= 15)::INTEGER)::INTEGER), 4) AS accuracy
+       count(*) FILTER ((PREDICT('late@champion', d) = 1) = (arr_delay >= 15))
+           AS called_right
 FROM departures d
 WHERE month >= 11 AND arr_delay IS NOT NULL
 """
 
 FLIP = "ALTER MODEL late SET ALIAS champion = 2"
 
+LOAD = """
+for table in {tables}; do
+  scoter import $table {files} --lake {lake}
+done
+"""
+
 PYICEBERG = """
 from pyiceberg.catalog.sql import SqlCatalog
 
-catalog = SqlCatalog("lake", uri="sqlite:///{lake}/metastore.db", warehouse="file://{lake}/warehouse")
-scores = catalog.load_table("main.scores").scan(row_filter="month == 12").to_arrow()
+lake = "{lake}"
+catalog = SqlCatalog("lake", uri=f"sqlite:///{{lake}}/metastore.db",
+                     warehouse=f"file://{{lake}}/warehouse")
+table = catalog.load_table("main.scores")
+december = table.scan(row_filter="month == 12").to_arrow()
 """

@@ -96,18 +96,17 @@ def _load(setting: _Setting) -> None:
         "Load five tables",
         "every flight that left New York in 2013; this process opens the same lake beside the server",
     )
+    files = table_file(Path(), "$table")
+    stage.code(st.LOAD.format(tables=" ".join(TABLES), files=files, lake=setting.lake), "bash")
     started = time.monotonic()
     rows = 0
-    lines = []
     engine = open_lake(setting.lake)
     try:
         for table in TABLES:
             file = table_file(setting.root, table)
-            lines.append(f"scoter import {table} {file.relative_to(setting.root)} --lake {setting.lake}")
             rows += load_files(engine, table, [file]).written.rows
     finally:
         engine.close()
-    stage.code("\n".join(lines), "bash")
     stage.timed(f"{rows:,} rows in {len(TABLES)} commits", time.monotonic() - started)
 
 
@@ -194,7 +193,7 @@ def _crash(setting: _Setting) -> None:
     stage.say(f"the client is told: {failed[0].message}", style="red")
     size = sum(path.stat().st_size for path in written) / 1_000_000
     files = f"{len(written)} file{'' if len(written) == 1 else 's'}"
-    stage.timed(f"{files} with {size:.1f} MB were written and not committed; killed after", elapsed)
+    stage.timed(f"{files} with {size:.1f} MB written, nothing committed", elapsed)
 
 
 def _restart(setting: _Setting) -> RemoteSession:
@@ -257,7 +256,7 @@ def _addresses(setting: _Setting) -> None:
     stage.step("Connect your own tools", "`make serve` keeps a server with this data at port 31337")
     place = "127.0.0.1:31337"
     stage.say(f"shell  scoter sql grpc://{place}")
-    stage.say(f'ADBC   adbc_driver_flightsql.dbapi.connect("grpc://{place}", autocommit=True)')
+    stage.say(f'ADBC   adbc_driver_flightsql.dbapi.connect("grpc://{place}")')
     stage.say(f"JDBC   jdbc:arrow-flight-sql://{place}/?useEncryption=false")
 
 

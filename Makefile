@@ -1,0 +1,79 @@
+# Everything a checkout can do. Needs Python 3.11 or newer and make; `make install` gets the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+LAKE ?= lake
+PORT ?= 31337
+ROUNDS ?= 20
+TABLES := flights weather planes airports airlines
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test check format bench soak proto
+
+help:
+	@echo 'make demo      the whole story on a year of real flights, in about two minutes'
+	@echo 'make serve     a server on ./$(LAKE) with the demo data (LAKE=DIR, PORT=N)'
+	@echo 'make test      all tests'
+	@echo 'make check     format, lint, types, import layers'
+	@echo 'make install   the .venv with everything for development'
+	@echo 'make format    format the code'
+	@echo 'make bench     the benchmarks; results in benchmarks/results'
+	@echo 'make soak      the tests of faults and races, ROUNDS=$(ROUNDS) times'
+	@echo 'make proto     generate the Flight SQL messages from their .proto files'
+
+install: $(STAMP)
+
+# The stamp says that the .venv fits these files; delete it to install again.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/scoter demo
+
+# What was loaded by half is removed, so that the next run begins anew.
+$(LAKE)/metastore.db: | $(STAMP)
+	@if [ -n "$$(ls -A $(LAKE) 2> /dev/null)" ]; then echo '$(LAKE) holds other things than a lake'; exit 1; fi
+	@trap 'status=$$?; [ $$status = 0 ] || rm -rf $(LAKE); exit $$status' EXIT; trap 'exit 130' INT TERM; \
+	set -e; \
+	mkdir -p $(LAKE); \
+	printf '[models]\nallowed_prefixes = ["examples/models"]\n' > $(LAKE)/scoter.toml; \
+	for table in $(TABLES); do \
+		$(BIN)/scoter import $$table examples/flights/$$table.parquet --lake $(LAKE); \
+	done; \
+	$(BIN)/scoter model add late examples/models/late_v1.onnx --alias champion --lake $(LAKE) > /dev/null; \
+	$(BIN)/scoter model add late examples/models/late_v2.onnx --alias challenger --lake $(LAKE) > /dev/null
+
+serve: $(STAMP) $(LAKE)/metastore.db
+	@exec $(BIN)/scoter serve $(LAKE) --port $(PORT)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest -q
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/wire.py
+	$(BIN)/python benchmarks/predict.py
+	$(BIN)/python benchmarks/tpch.py
+
+soak: $(STAMP)
+	@for round in $$(seq $(ROUNDS)); do \
+		echo "round $$round of $(ROUNDS)"; \
+		$(BIN)/python -m pytest -q -k 'kill or race or process or concurrent or locked or crash' || exit 1; \
+	done
+
+proto: $(STAMP)
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. scoter/server/flightsql/*.proto
