@@ -165,7 +165,7 @@ def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
         part: exp.Expr = node
         while part.parent is not None:
             is_projection = isinstance(part.parent, exp.Select) and part.arg_key == "expressions"
-            if is_projection and not isinstance(part, exp.Alias):
+            if is_projection and not isinstance(part, exp.Alias | exp.Star | exp.Column):
                 parts[id(part)] = part
             part = part.parent
     # Outer parts first: their names are of what was written inside them.
