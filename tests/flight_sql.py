@@ -22,6 +22,7 @@ from pyarrow import flight
 
 from scoter import settings
 from scoter.server.flightsql import messages_pb2 as m
+from scoter.server.flightsql.sealed_pb2 import Ticket
 from scoter.server.serve import Running
 
 URL = "type.googleapis.com/arrow.flight.protocol.sql."
@@ -45,7 +46,7 @@ def wait_for(condition: Any, seconds: float = 5.0) -> bool:
     while time.monotonic() < end:
         if condition():
             return True
-        time.sleep(0.02)
+        time.sleep(0.001)
     return False
 
 
@@ -158,6 +159,16 @@ class Client:
         writer, reader = self.flight.do_exchange(flight.FlightDescriptor.for_command(command))
         with writer:
             return reader.read_all()
+
+    def query_id(self, info: flight.FlightInfo) -> str:
+        """Return the query id in a FlightInfo's ticket; clients can not read it, the server's tests can."""
+        wrapped = Packed()
+        wrapped.ParseFromString(info.endpoints[0].ticket.ticket)
+        handle = m.TicketStatementQuery()
+        handle.ParseFromString(wrapped.value)
+        ticket = Ticket()
+        ticket.ParseFromString(handle.statement_handle[16:])
+        return ticket.query_id
 
     def refusal(self, call: Any, *arguments: Any) -> Exception:
         """Return the error of a call that must fail."""

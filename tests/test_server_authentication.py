@@ -19,6 +19,10 @@ def principals(tmp_path):
     metastore.close()
 
 
+def ignore(*_, **__):
+    """Stand where a log would be written, in tests that do not look at it."""
+
+
 def basic(name, password, *, padded=True):
     encoded = base64.b64encode(f"{name}:{password}".encode()).decode()
     return {"authorization": [f"Basic {encoded if padded else encoded.rstrip('=')}"]}
@@ -33,7 +37,7 @@ def cookie(caller):
 
 
 def test_without_users_everybody_is_local_and_keeps_a_session(principals):
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     for headers in ({}, basic("x", "y"), {"authorization": ["Bearer nonsense"]}):
         first = door.identify(headers)
         assert first.principal == LOCAL
@@ -45,16 +49,16 @@ def test_without_users_everybody_is_local_and_keeps_a_session(principals):
 
 
 def test_without_users_an_old_token_still_names_its_session(principals):
-    first = Authentication(principals, Tokens(KEY, 1)).identify({})
+    first = Authentication(principals, Tokens(KEY, 1), ignore).identify({})
     time.sleep(1.1)
-    again = Authentication(principals, Tokens(KEY, 1)).identify(sent_back(first))
+    again = Authentication(principals, Tokens(KEY, 1), ignore).identify(sent_back(first))
     assert again.session == first.session
     assert again.answer is not None
 
 
 def test_with_users_a_login_is_demanded(principals):
     principals.add("ann", Role.READER, "right horse")
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     for headers in (
         {},
         {"authorization": ["Bearer nonsense"]},
@@ -74,25 +78,25 @@ def test_with_users_a_login_is_demanded(principals):
 
 def test_colons_and_letters_of_any_script_may_stand_in_a_password(principals):
     principals.add("ann", Role.READER, "pä:ss:wörd")
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     assert door.identify(basic("ann", "pä:ss:wörd")).principal.name == "ann"
 
 
 def test_a_token_of_before_the_first_user_is_worth_nothing(principals):
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     anonymous = door.identify({})
     principals.add("ann", Role.ADMIN, "right horse")
-    later = Authentication(principals, Tokens(KEY, 60))
+    later = Authentication(principals, Tokens(KEY, 60), ignore)
     with pytest.raises(AuthenticationFailed):
         later.identify(sent_back(anonymous))
     # … also when a user of that name is added.
     principals.add("local", Role.READER, "right horse")
     with pytest.raises(AuthenticationFailed):
-        Authentication(principals, Tokens(KEY, 60)).identify(sent_back(anonymous))
+        Authentication(principals, Tokens(KEY, 60), ignore).identify(sent_back(anonymous))
 
 
 def test_a_running_server_notices_the_first_user(principals):
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     assert door.identify({}).principal == LOCAL
     principals.add("ann", Role.ADMIN, "right horse")
     time.sleep(1.1)
@@ -104,7 +108,7 @@ def test_a_running_server_notices_the_first_user(principals):
 def test_a_changed_user_must_log_in_again(principals, change):
     principals.add("bob", Role.READER, "another")
     principals.add("ann", Role.ADMIN, "right horse")
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     token = sent_back(door.identify(basic("ann", "right horse")))
     assert door.identify(token).principal.name == "ann"
     arguments = {"set_password": ["new"], "set_role": [Role.READER], "remove": []}[change]
@@ -113,12 +117,12 @@ def test_a_changed_user_must_log_in_again(principals, change):
     with pytest.raises(AuthenticationFailed):
         door.identify(token)
     with pytest.raises(AuthenticationFailed):
-        Authentication(principals, Tokens(KEY, 60)).identify(token)
+        Authentication(principals, Tokens(KEY, 60), ignore).identify(token)
 
 
 def test_a_remembered_login_ends_when_the_password_changes(principals):
     principals.add("ann", Role.ADMIN, "right horse")
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     door.identify(basic("ann", "right horse"))
     started = time.perf_counter()
     for _ in range(20):
@@ -133,7 +137,7 @@ def test_a_remembered_login_ends_when_the_password_changes(principals):
 
 def test_expired_tokens_are_refused_and_old_ones_replaced(principals):
     principals.add("ann", Role.ADMIN, "right horse")
-    door = Authentication(principals, Tokens(KEY, 3))
+    door = Authentication(principals, Tokens(KEY, 3), ignore)
     first = door.identify(basic("ann", "right horse"))
     assert door.identify(sent_back(first)).answer is None
     time.sleep(1.8)
@@ -148,7 +152,7 @@ def test_expired_tokens_are_refused_and_old_ones_replaced(principals):
 
 
 def test_of_several_tokens_the_newest_state_counts(principals):
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     first = door.identify({})
     state = State("lake", "sales", "UTC", 0.0, "")
     changed = door.token_headers(first, 3, state)
@@ -159,5 +163,20 @@ def test_of_several_tokens_the_newest_state_counts(principals):
 
 
 def test_fetching_needs_no_new_token(principals):
-    door = Authentication(principals, Tokens(KEY, 60))
+    door = Authentication(principals, Tokens(KEY, 60), ignore)
     assert door.identify({}, mint=False).answer is None
+
+
+def test_logins_are_logged_without_passwords(principals):
+    principals.add("ann", Role.ADMIN, "right horse")
+    lines = []
+    door = Authentication(principals, Tokens(KEY, 60), lambda event, **facts: lines.append((event, facts)))
+    door.identify(basic("ann", "right horse"))
+    for name in ("ann", "eve"):
+        with pytest.raises(AuthenticationFailed):
+            door.identify(basic(name, "secret"))
+    assert lines == [
+        ("login", {"principal": "ann"}),
+        ("login refused", {"principal": "ann"}),
+        ("login refused", {"principal": "eve"}),
+    ]

@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -60,9 +60,10 @@ class NoHandshake(flight.ServerAuthHandler):  # type: ignore[misc]  # pyarrow ha
 class Authentication:
     """Tells callers apart by Basic credentials and by the tokens that we mint."""
 
-    def __init__(self, principals: Principals, tokens: Tokens) -> None:
+    def __init__(self, principals: Principals, tokens: Tokens, log: Callable[..., None]) -> None:
         self._principals = principals
         self._tokens = tokens
+        self._log = log
         self._exist: _Remembered[bool] = _Remembered(_FRESH)
         self._known: _Remembered[Principal] = _Remembered(_FRESH)
         self._logins: _Remembered[Principal] = _Remembered(_LOGIN)
@@ -148,7 +149,12 @@ class Authentication:
         proven = self._logins.get(key)
         if proven is not None and self._current(proven.name, proven.generation) is not None:
             return proven
-        proven = self._principals.verify(name, password)
+        try:
+            proven = self._principals.verify(name, password)
+        except AuthenticationFailed:
+            self._log("login refused", principal=name[:128])
+            raise
+        self._log("login", principal=proven.name)
         self._logins.put(key, proven)
         return proven
 

@@ -24,11 +24,12 @@ class FlightContext(Protocol):
 class Call:
     """One call from its first header to its last byte."""
 
-    __slots__ = ("cancel", "cancelled", "context", "ending", "query_id")
+    __slots__ = ("cancel", "cancelled", "context", "ending", "query_id", "shut_down")
 
     def __init__(self, query_id: str) -> None:
         self.query_id = query_id
         self.cancelled = False
+        self.shut_down = False
         self.context: FlightContext | None = None
         self.cancel: Callable[[], None] | None = None
         self.ending: Callable[[], None] | None = None
@@ -60,7 +61,10 @@ class Calls:
                 call.context = context
 
     def watch(self, call: Call, cancel: Callable[[], None]) -> None:
-        """Have ``cancel`` called, from another thread, once the call's client is gone."""
+        """Have ``cancel`` called, from another thread, once the call's client is gone.
+
+        It is called again and again until the call ends.
+        """
         with self._lock:
             if call not in self._open:
                 return
@@ -103,9 +107,11 @@ class Calls:
         return bool(ending)
 
     def cancel_all(self) -> None:
-        """End the work of every call that can be ended."""
+        """End the work of every call that can be ended, because the server stops."""
         with self._lock:
             ending = [(call, call.cancel) for call in self._watched]
+            for call, _ in ending:
+                call.shut_down = True
         for call, cancel in ending:
             self._end(call, cancel)
 
@@ -123,10 +129,12 @@ class Calls:
                 # Most calls end within one pause and cost no look at all.
             time.sleep(_POLL)
             with self._lock:
+                # A cancel is repeated until the call ends: DuckDB forgets an interrupt that comes in the
+                # moment before its work begins.
                 gone = [
                     (call, call.cancel)
                     for call in self._watched
-                    if not call.cancelled and call.context is not None and call.context.is_cancelled()
+                    if call.cancelled or (call.context is not None and call.context.is_cancelled())
                 ]
             for call, cancel in gone:
                 self._end(call, cancel)

@@ -16,6 +16,7 @@ from pyarrow import flight
 from scoter.catalog.principals import Principal
 from scoter.engine.context import Context
 from scoter.engine.journal import new_query_id
+from scoter.errors import Cancelled, ShuttingDown
 from scoter.server.authentication import Authentication, Caller, Headers
 from scoter.server.calls import Call, Calls
 from scoter.server.failures import Failures
@@ -94,11 +95,18 @@ class Here:
         try:
             yield from rows
         except Exception as error:  # noqa: BLE001  # pyarrow would send the traceback of any other
-            raise self._reception.failures.to_flight(error, query_id) from None
+            raise self.failure(error, query_id) from None
 
-    def failure(self, error: BaseException) -> flight.FlightError:
+    def failure(self, error: BaseException, query_id: str | None = None) -> flight.FlightError:
         """Return the error to raise in place of ``error``."""
-        return self._reception.failures.to_flight(error, self.call.query_id)
+        if self.call.shut_down and isinstance(error, Cancelled):
+            # Another server, or this one in a moment, will run it: the client is to know that.
+            error = ShuttingDown(
+                "the server shut down before the statement ended",
+                hint="run it again in a moment",
+                query_id=error.query_id,
+            )
+        return self._reception.failures.to_flight(error, query_id or self.call.query_id)
 
 
 def answering(handler: H) -> H:

@@ -51,7 +51,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         self._statements = Statements(engine, Seals(key, Hold()), self.calls, limits.ticket_lifetime)
         self._actions = Actions(self._statements, self.calls, engine.lake)
         reception = Reception(
-            Authentication(engine.principals, Tokens(key, limits.token_lifetime)),
+            Authentication(engine.principals, Tokens(key, limits.token_lifetime), engine.journal.event),
             Sessions(limits.max_sessions, limits.session_idle),
             self.calls,
             Failures(engine.journal.failure),

@@ -6,6 +6,7 @@ This module must not know headers, how sessions are kept, or gRPC.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -60,8 +61,8 @@ class Statements:
     def bind(self, handle: bytes, principal: Principal, rows: pa.RecordBatch) -> bytes:
         """Return the handle of the same prepared statement with bound rows in it."""
         prepared = self._seals.open_prepared(handle, principal.name)
-        prepared.expires = self._expiry()
-        prepared.parameters.CopyFrom(self._seals.load(_to_bytes([rows], rows.schema), prepared.expires))
+        values = self._seals.load(_to_bytes([rows], rows.schema), self._expiry())
+        prepared.parameters.CopyFrom(values)
         return self._seals.seal_prepared(prepared)
 
     def prepared(self, handle: bytes, principal: Principal) -> Statement:
@@ -175,7 +176,7 @@ class Statements:
 
     def _watched(self, call: Call) -> Cancellation:
         """Return what ends the statement of a call; the call's client going away does."""
-        cancellation = Cancellation()
+        cancellation = _Insistent()
         self._calls.watch(call, cancellation.cancel)
         return cancellation
 
@@ -189,6 +190,25 @@ class Statements:
 
     def _expiry(self) -> int:
         return int(time.time()) + self._lifetime
+
+
+class _Insistent(Cancellation):
+    """A cancellation that passes every request on, not only the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._attached: list[Callable[[], None]] = []
+
+    def attach(self, target: Callable[[], None]) -> None:
+        self._attached.append(target)
+        super().attach(target)
+
+    def cancel(self) -> None:
+        if not self.requested:
+            super().cancel()
+            return
+        for target in list(self._attached):
+            target()
 
 
 def one_batch(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
