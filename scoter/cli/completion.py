@@ -191,8 +191,8 @@ class SqlCompleter(Completer):
         tables = [quoted(name) for schema, name in self.names.tables if schema.casefold() == folded]
         if tables:
             return tables
-        alias = re.search(rf"\b([\w$]+)\s+(?:as\s+)?{re.escape(qualifier)}\b", text, re.IGNORECASE)
-        wanted = {folded, alias[1].casefold()} if alias else {folded}
+        before = rf"\b([\w$]+)\s+(?:as\s+)?{re.escape(qualifier)}\b"
+        wanted = {folded, *(found[1].casefold() for found in re.finditer(before, text, re.IGNORECASE))}
         return [
             quoted(column)
             for (_, name), columns in self.names.tables.items()

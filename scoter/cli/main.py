@@ -5,7 +5,6 @@ This module must not know how a subcommand does its work; it loads that only whe
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -248,10 +247,6 @@ def main() -> None:
     except ScoterError as error:
         show_error(error)
         sys.exit(1)
-    except BrokenPipeError:
-        # Who read our output has enough; nothing is wrong. Python flushes once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception:  # noqa: BLE001  # a defect: the user gets a message, the traceback goes to a file
         _defect()
         sys.exit(1)

@@ -21,6 +21,7 @@ from scoter import errors
 from scoter.catalog.principals import Principal, Role
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
+from scoter.engine.result import Result
 from scoter.engine.service import Engine
 from scoter.errors import (
     AuthenticationFailed,
@@ -71,13 +72,16 @@ class LocalSession:
         self.engine = engine
         self.context = context or engine.context(LOCAL)
         self._running = Cancellation()
+        self._result: Result | None = None
 
     def run(self, sql: str, parameters: pa.RecordBatch | None = None) -> Answer:
         """Run a statement; raises ScoterError, also while the batches are read."""
+        self._finish()
         self._running = cancellation = Cancellation()
         plan = self.engine.plan(sql, self.context)
         result = self.engine.run(plan, self.context, parameters, cancellation=cancellation)
         self.context = result.context
+        self._result = result
         return Answer(result.schema, iter(result), max(0, result.rows_affected) if plan.is_update else None)
 
     def cancel(self) -> None:
@@ -86,7 +90,14 @@ class LocalSession:
 
     def close(self) -> None:
         """Close the lake."""
+        self._finish()
         self.engine.close()
+
+    def _finish(self) -> None:
+        # What was not read to its end still holds a place in the engine.
+        if self._result is not None:
+            self._result.close()
+            self._result = None
 
 
 class RemoteSession:

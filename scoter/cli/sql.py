@@ -5,6 +5,7 @@ This module must not know how one statement is run or shown.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,9 @@ def run_sql(request: Request) -> None:
                 return
             for name, pieces in scripts:
                 _run(session, sink, name, pieces, timing=bool(request.timing))
+    except BrokenPipeError:
+        # Who reads our output has enough; nothing is wrong. Python flushes once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         session.close()
 
