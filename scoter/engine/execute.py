@@ -23,6 +23,7 @@ from scoter.errors import Cancelled, InternalError, OutOfMemory, ScoterError, St
 
 VECTOR = 2048
 _ROWS_MOST = 60 * VECTOR
+_INSISTENCE = 0.05
 
 
 class Running:
@@ -42,9 +43,7 @@ class Running:
         self.instance: Instance = instances.take(context.timezone)
         self._timer: threading.Timer | None = None
         if timeout > 0:
-            self._timer = threading.Timer(timeout, self._time_out)
-            self._timer.daemon = True
-            self._timer.start()
+            self._start_timer(timeout)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -66,11 +65,18 @@ class Running:
                 self._cancelled = True
                 self.instance.interrupt()
 
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._time_out)
+        self._timer.daemon = True
+        self._timer.start()
+
     def _time_out(self) -> None:
         with self._lock:
             if not self._finished:
                 self._timed_out = True
                 self.instance.interrupt()
+                # DuckDB loses an interrupt that comes just before it starts to execute.
+                self._start_timer(_INSISTENCE)
 
     def check(self) -> None:
         """Raise Cancelled or StatementTimeout if the statement was ended from outside."""
@@ -102,8 +108,8 @@ class Running:
             if self._finished:
                 return
             self._finished = True
-        if self._timer is not None:
-            self._timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
         try:
             for name in self._registered:
                 self.connection.unregister(name)

@@ -34,6 +34,7 @@ class Instance:
     def __init__(self, settings: Query, directories: tuple[str, ...], sessions: Sessions) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="scoter-")
         self._sessions = sessions
+        self.directories = directories
         self.run = Run()
         self.functions: OrderedDict[str, None] = OrderedDict()
         self.connection = duckdb.connect(
@@ -102,7 +103,7 @@ class Instances:
         self._directories = directories
         self._sessions = sessions
         self._lock = threading.Lock()
-        self._idle: list[tuple[tuple[str, ...], Instance]] = []
+        self._idle: list[Instance] = []
         self._running: set[Instance] = set()
         self._waiting: deque[threading.Event] = deque()
         self._taken = 0
@@ -124,10 +125,10 @@ class Instances:
                     found = self._idle.pop() if self._idle else None
                 if found is None:
                     instance = self._make(directories)
-                elif found[0] == directories:
-                    instance = found[1]
+                elif found.directories == directories:
+                    instance = found
                 else:
-                    found[1].close()
+                    found.close()
             instance.run.begin()
             instance.prepare(self.memory, self._settings.threads, timezone)
         except BaseException:
@@ -143,7 +144,7 @@ class Instances:
             self._running.discard(instance)
             keep = not (broken or instance.worn or self._closed)
             if keep:
-                self._idle.append((self._directories(), instance))
+                self._idle.append(instance)
         if not keep:
             instance.close()
         if not fresh:
@@ -169,7 +170,7 @@ class Instances:
             idle, self._idle = self._idle, []
             for event in self._waiting:
                 event.set()
-        for _, instance in idle:
+        for instance in idle:
             instance.close()
 
     def _make(self, directories: tuple[str, ...]) -> Instance:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from scoter.errors import ModelFailed, NotNullViolation, NumericOutOfRange
+from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.signature import Input, Signature
 from scoter.udfs.tensors import STRING, Element, arrow_type, element_of
 

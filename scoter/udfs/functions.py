@@ -14,12 +14,12 @@ from hashlib import sha256 as digest
 from typing import Any
 
 import duckdb
-import onnxruntime
 import pyarrow as pa
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from scoter.errors import Cancelled, ModelFailed, ScoterError
 from scoter.udfs import batches
+from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import Loaded, Sessions, reason
 from scoter.udfs.signature import Signature
 from scoter.udfs.tensors import arrow_type

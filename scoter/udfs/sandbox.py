@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx.onnx_ml_pb2 import ModelProto
 
 from scoter.errors import InvalidModel
 from scoter.udfs import labels, preparation, samples, structure
+from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import open_session, reason
 from scoter.udfs.tensors import Element, element_of
 

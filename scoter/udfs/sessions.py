@@ -10,12 +10,12 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import onnxruntime
 from onnx.onnx_ml_pb2 import ModelProto
 
 from scoter.errors import ModelFailed
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.preparation import prepare
+from scoter.udfs.runtime import onnxruntime
 
 _FATAL_ONLY = 4
 
