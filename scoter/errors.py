@@ -4,7 +4,7 @@ This module must not know which part raises an error, nor how it is sent to a cl
 
     ScoterError
     ├── StatementError      the statement itself can not be accepted
-    │   ├── SyntaxError_, TooLarge, TooComplex, NotSupported
+    │   ├── InvalidSyntax, TooLarge, TooComplex, NotSupported
     │   ├── UndefinedTable, UndefinedSchema, UndefinedCatalog, UndefinedColumn,
     │   │   UndefinedFunction, UndefinedModel, UndefinedVersion, UndefinedSetting, UndefinedSnapshot
     │   ├── DuplicateTable, DuplicateSchema, DuplicateModel, DuplicateColumn, SchemaNotEmpty
@@ -84,7 +84,7 @@ class StatementError(ScoterError):
     """The statement itself can not be accepted."""
 
 
-class SyntaxError_(StatementError):
+class InvalidSyntax(StatementError):
     """The text is not SQL, or not exactly one statement."""
 
     sqlstate = "42601"

@@ -112,7 +112,7 @@ class TamedMetastore(MetastoreCatalog):
     ) -> FileIO:
         return load_file_io(without_code(self.properties), location)
 
-    def _create_staged_table(  # noqa: PLR0917  # pyiceberg's signature
+    def _create_staged_table(  # pyiceberg's signature
         self,
         identifier: str | Identifier,
         schema: Any,

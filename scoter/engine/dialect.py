@@ -21,9 +21,9 @@ from scoter.engine.statements import MlPredict, Predict, Statement, span_of
 from scoter.errors import (
     ConfigurationError,
     InternalError,
+    InvalidSyntax,
     NotSupported,
     Span,
-    SyntaxError_,
     TooComplex,
     TooLarge,
 )
@@ -73,7 +73,7 @@ def parse(sql: str, max_bytes: int) -> exp.Expr:
     """Return the syntax tree of the one statement in ``sql``.
 
     A trailing semicolon and comments are accepted. Raises TooLarge above ``max_bytes`` bytes of UTF-8,
-    TooComplex for deep nesting, NotSupported for a statement that we do not offer, else SyntaxError_.
+    TooComplex for deep nesting, NotSupported for a statement that we do not offer, else InvalidSyntax.
     """
     size = len(sql.encode("utf-8", "surrogatepass"))
     if size > max_bytes:
@@ -118,7 +118,7 @@ def _tokens(sql: str, dialect: Scoter) -> list[Token]:
     try:
         tokens = dialect.tokenize(sql)
     except TokenError as error:
-        raise SyntaxError_("the text ends inside a string, a quoted name or a comment") from error
+        raise InvalidSyntax("the text ends inside a string, a quoted name or a comment") from error
     _no_glued_numbers(tokens, sql)
     # Comments must neither steer the parser nor reach the generated text.
     for token in tokens:
@@ -128,12 +128,12 @@ def _tokens(sql: str, dialect: Scoter) -> list[Token]:
     while tokens and tokens[0].token_type == TokenType.SEMICOLON:
         tokens.pop(0)
     if not tokens:
-        raise SyntaxError_("the statement is empty")
+        raise InvalidSyntax("the statement is empty")
     for token in tokens:
         if token.token_type == TokenType.PIPE_GT:
             raise NotSupported("the operator |>", hint="write SELECT … FROM …", span=place(token))
         if token.token_type == TokenType.SEMICOLON:
-            raise SyntaxError_(
+            raise InvalidSyntax(
                 "several statements in one call", hint="send them one by one", span=place(token)
             )
     return tokens
@@ -144,12 +144,12 @@ def _no_glued_numbers(tokens: list[Token], sql: str) -> None:
     for before, token in pairwise(tokens):
         number = before.token_type == TokenType.NUMBER and before.end + 1 == token.start
         if number and token.token_type == TokenType.VAR:
-            raise SyntaxError_(
+            raise InvalidSyntax(
                 f'"{before.text}{token.text}" is not a number', hint=_PLAIN_NUMBERS, span=place(before)
             )
     for token in tokens:
         if token.token_type == TokenType.HEX_STRING and sql[token.start] == "0":
-            raise SyntaxError_("a hexadecimal number", hint=_PLAIN_NUMBERS, span=place(token))
+            raise InvalidSyntax("a hexadecimal number", hint=_PLAIN_NUMBERS, span=place(token))
 
 
 def _measure(tokens: list[Token]) -> None:
@@ -187,7 +187,7 @@ def _too_deep() -> TooComplex:
     return TooComplex("the statement is nested too deeply", hint="split it with WITH or IN lists")
 
 
-def _syntax_error(error: ParseError) -> SyntaxError_:
+def _syntax_error(error: ParseError) -> InvalidSyntax:
     facts = error.errors[0] if error.errors else {}
     message = str(facts.get("description") or "the text is not SQL").strip().rstrip(".")
     if "missing for <class" in message or "Required keyword" in message:
@@ -197,4 +197,4 @@ def _syntax_error(error: ParseError) -> SyntaxError_:
         message = f'{message}, at "{found[:40]}"'
     line, column = facts.get("line"), facts.get("col")
     span = Span(line, max(1, column - len(found) + 1)) if line and column else None
-    return SyntaxError_(message[:1].lower() + message[1:], span=span)
+    return InvalidSyntax(message[:1].lower() + message[1:], span=span)

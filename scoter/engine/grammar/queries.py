@@ -17,7 +17,7 @@ from scoter.engine.grammar.sessions import SessionGrammar
 from scoter.engine.grammar.tables import TableGrammar
 from scoter.engine.grammar.terms import place
 from scoter.engine.statements import Explain, MlPredict, Statement
-from scoter.errors import SyntaxError_
+from scoter.errors import InvalidSyntax
 
 _QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "PIVOT", "UNPIVOT", "TABLE", "PIVOT_WIDER"})
 _REFUSED = {
@@ -81,7 +81,7 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
             reason = _REFUSED.get(word)
             if reason:
                 self.refuse(f"{word} is not offered", hint=reason, token=start)
-            raise SyntaxError_(f'a statement cannot start with "{start.text[:40]}"', span=place(start))
+            raise InvalidSyntax(f'a statement cannot start with "{start.text[:40]}"', span=place(start))
         return read(self).update_positions(start)
 
     def _selected(self, found: exp.Expr) -> exp.Expr:

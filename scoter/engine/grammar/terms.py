@@ -12,7 +12,7 @@ from sqlglot.parsers.duckdb import DuckDBParser
 from sqlglot.tokenizer_core import Token, TokenType
 
 from scoter.engine.statements import ModelReference, Option, SchemaName
-from scoter.errors import NotSupported, Span, SyntaxError_
+from scoter.errors import InvalidSyntax, NotSupported, Span
 
 
 def place(token: Token | None) -> Span | None:
@@ -31,7 +31,7 @@ class Terms(DuckDBParser):
 
     def fail(self, message: str, *, hint: str | None = None) -> NoReturn:
         """Raise a syntax error at the current token."""
-        raise SyntaxError_(message, hint=hint, span=place(self._here()))
+        raise InvalidSyntax(message, hint=hint, span=place(self._here()))
 
     def unexpected(self, wanted: str) -> NoReturn:
         """Raise a syntax error that names what was expected and what stands there."""
@@ -166,7 +166,7 @@ class Terms(DuckDBParser):
         start = self._here()
         found = self._parse_statement()
         if not isinstance(found, exp.Query):
-            raise SyntaxError_("expected a query", span=place(start))
+            raise InvalidSyntax("expected a query", span=place(start))
         return found
 
     def _option(self) -> Option:
