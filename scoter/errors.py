@@ -29,6 +29,7 @@ This module must not know which part raises an error, nor how it is sent to a cl
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -449,8 +450,6 @@ def closest(name: str, candidates: list[str]) -> str | None:
     >>> closest("flihgts", ["flights", "weather"])
     'did you mean "flights"?'
     """
-    import difflib
-
     folded = {c.casefold(): c for c in candidates}
     found = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
     return f'did you mean "{folded[found[0]]}"?' if found else None

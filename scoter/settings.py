@@ -110,9 +110,10 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the strongest first: flags, environment, scoter.toml."""
         toml = TomlConfigSettingsSource(settings_cls, _toml_path(init_settings()))
         return init_settings, env_settings, toml
 
@@ -140,7 +141,7 @@ def load(directory: Path | str, **flags: Any) -> Settings:
     unknown = [name for name in os.environ if name.startswith("SCOTER_") and not _known(name)]
     if unknown:
         raise ConfigurationError(
-            f"unknown setting in the environment: {sorted(unknown)[0]}",
+            f"unknown setting in the environment: {min(unknown)}",
             hint="docs/operations.md lists the settings",
         )
     try:

@@ -19,7 +19,7 @@ from scoter.cli.console import printable
 from scoter.cli.sessions import from_text
 from scoter.cli.splitting import is_complete, split
 from scoter.cli.tables import fitting, shared
-from scoter.errors import InternalError, Span, SyntaxError_, UndefinedTable
+from scoter.errors import InternalError, InvalidSyntax, Span, UndefinedTable
 
 TYPES = """
 SELECT 1 AS i, 9007199254740993 AS big, 0.1::FLOAT AS f, 0.1 AS d, 'nan'::DOUBLE AS nan,
@@ -146,7 +146,7 @@ def test_splitting_keeps_texts_names_and_comments() -> None:
     assert split("  -- nothing\n;;") == []
     assert not is_complete("select ';")
     assert is_complete("select 1; -- done")
-    with pytest.raises(SyntaxError_, match="ends inside"):
+    with pytest.raises(InvalidSyntax, match="ends inside"):
         split("select 'a")
 
 

@@ -18,9 +18,9 @@ from scoter.engine.functions import (
 from scoter.engine.gate import check, function_name
 from scoter.errors import (
     InternalError,
+    InvalidSyntax,
     NotSupported,
     Span,
-    SyntaxError_,
     TooComplex,
     TooLarge,
     UndefinedFunction,
@@ -166,8 +166,8 @@ def test_settings_of_the_engine_never_reach_it():
 @pytest.mark.parametrize(
     ("sql", "kind"),
     [
-        ("SELECT 1; SELECT 2", SyntaxError_),
-        ("SELECT 1; DROP TABLE t", SyntaxError_),
+        ("SELECT 1; SELECT 2", InvalidSyntax),
+        ("SELECT 1; DROP TABLE t", InvalidSyntax),
         ("SELECT " + "(" * 3000 + "1" + ")" * 3000, TooComplex),
         ("SELECT '" + "x" * 2_000_000 + "'", TooLarge),
     ],

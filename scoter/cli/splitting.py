@@ -11,7 +11,7 @@ from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from scoter.engine.dialect import Scoter
-from scoter.errors import SyntaxError_
+from scoter.errors import InvalidSyntax
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Piece:
 def split(script: str) -> list[Piece]:
     """Return the statements of a script; what holds only comments is left out.
 
-    Raises SyntaxError_ where the text ends inside a string, a quoted name or a comment.
+    Raises InvalidSyntax where the text ends inside a string, a quoted name or a comment.
     """
     tokens = _tokens(script)
     if tokens is None:
-        raise SyntaxError_("the text ends inside a string, a quoted name or a comment")
+        raise InvalidSyntax("the text ends inside a string, a quoted name or a comment")
     pieces = []
     start = 0
     first: Token | None = None

@@ -30,10 +30,10 @@ from scoter.engine.writing.append import QUERY_ID, Written, append
 from scoter.engine.writing.definition import schema_of
 from scoter.errors import (
     DuplicateColumn,
+    InvalidSyntax,
     InvalidValue,
     PermissionDenied,
     ScoterError,
-    SyntaxError_,
     TypeMismatch,
     UndefinedColumn,
     closest,
@@ -88,7 +88,7 @@ def ingest(
 def columns_of(engine: Engine, table: str, context: Context) -> dict[str, pa.DataType]:
     """Return the Arrow types of an existing table's columns by name; none when the table is missing.
 
-    Raises SyntaxError_, UndefinedSchema.
+    Raises InvalidSyntax, UndefinedSchema.
     """
     name = table_name(_parsed(table), context, engine.lake)
     location = engine.lake.pointers([name]).get(name)
@@ -244,4 +244,4 @@ def _parsed(table: str) -> exp.Table:
     try:
         return exp.to_table(table, dialect=Scoter)
     except (SqlglotError, ValueError) as error:
-        raise SyntaxError_(f"{table!r} is not the name of a table") from error
+        raise InvalidSyntax(f"{table!r} is not the name of a table") from error

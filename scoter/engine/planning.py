@@ -28,8 +28,8 @@ from scoter.engine.wire import wire_query, wire_schema
 from scoter.engine.writing.definition import partition_spec, schema_of
 from scoter.errors import (
     DuplicateColumn,
+    InvalidSyntax,
     NotSupported,
-    SyntaxError_,
     TypeMismatch,
     UndefinedColumn,
     WrongParameterCount,
@@ -204,7 +204,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, parts: Parts) -> P
         if len(set(chosen)) < len(chosen):
             raise DuplicateColumn("the query gives a column twice", span=span_of(tree))
     if len(given) != len(chosen):
-        raise SyntaxError_(
+        raise InvalidSyntax(
             f"INSERT has {len(chosen)} columns, the query gives {len(given)}",
             hint="name the columns: INSERT INTO t (a, b) …",
             span=span_of(tree.this),
