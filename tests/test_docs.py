@@ -399,3 +399,20 @@ def test_events_of_the_log_are_listed() -> None:
 def test_roles_are_listed() -> None:
     listed = [cells[0].strip("`") for _, cells in table_of(DOCS / "operations.md", "Users and roles")]
     assert listed == [role.value for role in Role]
+
+
+def test_tags_and_branches_are_read(tmp_path: Path) -> None:
+    with in_process(tmp_path) as engine:
+        session = InProcess(engine)
+        session.query("CREATE TABLE t AS SELECT 1 AS a")
+        session.query("INSERT INTO t VALUES (2)")
+        table = engine.lake.load(TableName("lake", "main", "t"))
+        first = table.snapshots()[0].snapshot_id
+        table.manage_snapshots().create_tag(first, "one").create_branch(first, "side").commit()
+        for version, rows in (
+            ("'one'", [(1,)]),
+            ("'side'", [(1,)]),
+            ("'main'", [(1,), (2,)]),
+            (first, [(1,)]),
+        ):
+            assert session.rows(f"SELECT a FROM t FOR VERSION AS OF {version} ORDER BY a") == rows, version
