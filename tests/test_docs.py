@@ -284,6 +284,8 @@ def test_the_modules_that_architecture_names() -> None:
     drawn = [" ".join(line.split()) for line in stages.splitlines() if "→" in line or "↘" in line]
     (shown_,) = [b.text for b in blocks(DOCS / "architecture.md")]
     assert [" ".join(line.split()) for line in shown_.splitlines()] == drawn
+    rules = {p.stem for p in (ROOT / "scoter" / "engine" / "rules").glob("[a-z]*.py")}
+    assert set(re.findall(r"`scoter\.engine\.rules\.(\w+)`", text)) == rules
     packages = {p.parent.name for p in (ROOT / "scoter").glob("*/__init__.py")}
     listed = {cells[0].strip("`") for _, cells in table_of(DOCS / "architecture.md", "The rooms")}
     assert listed == {f"scoter.{name}" for name in packages | {"errors", "settings"}}
