@@ -7,17 +7,18 @@ import importlib.util
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import flight_sql
+import java
 import pyarrow.parquet as pq
 import pytest
 from documents import ROOT, Block, blocks, differs, headings, shown, statements, tables
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pyiceberg.types import IcebergType, ListType, MapType, StructType
-from sessions import InProcess
+from sessions import InProcess, OverTheWire
 from sessions import opened as in_process
 from slt import Refused
 
@@ -263,15 +264,78 @@ def test_every_condition_has_its_section() -> None:
     assert set(listed) == conditions()
 
 
-def test_every_example_of_an_error(tmp_path: Path, model_files: Path) -> None:
+def errors_document() -> list[Block]:
+    """Return the blocks of errors.md; each example has the code and the condition of its section."""
     found = blocks(DOCS / "errors.md")
     for block in found:
         if "error" in block.options:
             assert block.heading.startswith(block.options["error"] + " "), block.where
             block.options["error"] = block.heading.replace(" ", "] ")
+    return found
+
+
+def test_every_example_of_an_error(tmp_path: Path, model_files: Path) -> None:
     with opened(tmp_path, model_files) as lake:
         lake.session.query(f"CREATE MODEL late FROM '{model_files}/late_v1.onnx'")
-        run_all(lake, found)
+        run_all(lake, errors_document())
+
+
+@pytest.mark.parametrize("driver", ["adbc", pytest.param("jdbc", marks=pytest.mark.java)])
+def test_errors_reach_clients_whole(driver: str, tmp_path: Path, model_files: Path) -> None:
+    with opened(tmp_path, model_files) as lake:
+        lake.session.query(f"CREATE MODEL late FROM '{model_files}/late_v1.onnx'")
+        wrong = []
+        with drivers[driver](lake.here(ADDRESS)) as run:
+            for block in (b for b in errors_document() if b.language == "sql"):
+                for sql in statements(block.text):
+                    told = run(lake.here(sql))
+                    wanted = block.options.get("error")
+                    if (wanted is None) is not (told is None) or (told and f"[{wanted}: " not in told):
+                        wrong.append(f"{block.where}: {wanted} expected\n{sql}\n{told}")
+                    if told and (str(tmp_path) in told or "Traceback" in told or "Query id " not in told):
+                        wrong.append(f"{block.where}: {told}")
+        assert not wrong, "\n\n".join(wrong)
+
+
+@contextlib.contextmanager
+def over_adbc(address: str) -> Iterator[Callable[[str], str | None]]:
+    """Give a function that runs a statement and returns its error's text, None where there is none."""
+    session = OverTheWire(address)
+
+    def run(sql: str) -> str | None:
+        try:
+            session.query(sql)
+        except Refused as refused:
+            return str(refused)
+        return None
+
+    try:
+        yield run
+    finally:
+        session.close()
+
+
+@contextlib.contextmanager
+def over_jdbc(address: str) -> Iterator[Callable[[str], str | None]]:
+    """Give the same with the JDBC driver."""
+    with java.connection(address) as connection:
+        refused = java.jvm().JClass("java.sql.SQLException")
+
+        def run(sql: str) -> str | None:
+            statement = connection.createStatement()
+            try:
+                if statement.execute(sql):
+                    java.rows(statement.getResultSet())
+            except refused as error:
+                return str(error.getMessage())
+            finally:
+                statement.close()
+            return None
+
+        yield run
+
+
+drivers = {"adbc": over_adbc, "jdbc": over_jdbc}
 
 
 def test_the_modules_that_architecture_names() -> None:
