@@ -9,7 +9,7 @@ Records, separated by empty lines; a line that starts with `#` is a comment:
     query TT holds                  each line behind `----` stands somewhere in the rows
     let name                        the one value of the query stands for ${name} from here on
     connection name                 what follows runs in the session of that name; the first is `default`
-    onlyif / skipif place           the next record runs there only / not there; place is process or adbc
+    onlyif / skipif place           the next record runs there only / not there; place is process, adbc or duckdb
 
 Values of a row are separated by two or more spaces. This module must not know how a session reaches the
 engine.
@@ -104,8 +104,12 @@ def records(text: str) -> Iterator[Record]:
         places = {}
 
 
-def run(path: Path, place: str, connect: Callable[[], Session], known: dict[str, str]) -> int:
+def run(
+    path: Path, place: str, connect: Callable[[], Session], known: dict[str, str], *, errors: bool = True
+) -> int:
     """Run a file against fresh sessions; return how many records ran.
+
+    Without ``errors``, statements that must fail are left out.
 
     Raises AssertionError with every record that did not answer as expected.
     """
@@ -115,7 +119,7 @@ def run(path: Path, place: str, connect: Callable[[], Session], known: dict[str,
     count = 0
     failures = []
     for record in records(path.read_text("utf-8")):
-        if not record.runs_in(place):
+        if not record.runs_in(place) or (record.words[:2] == ("statement", "error") and not errors):
             continue
         if record.words[0] == "connection":
             name = record.words[1]
