@@ -16,6 +16,7 @@ import pyarrow as pa
 from slt import Refused
 
 from scoter.catalog.principals import Principal, Role
+from scoter.engine.journal import new_query_id
 from scoter.engine.service import Engine
 from scoter.errors import ScoterError
 from scoter.settings import load
@@ -61,12 +62,13 @@ class InProcess:
 
     def _run(self, sql: str, parameters: pa.RecordBatch | None) -> tuple[pa.Table, int]:
         try:
-            plan = self.engine.plan(sql, self.context)
-            result = self.engine.run(plan, self.context, parameters)
+            query_id = new_query_id()
+            plan = self.engine.plan(sql, self.context, query_id=query_id)
+            result = self.engine.run(plan, self.context, parameters, query_id=query_id)
             table = result.read_all()
         except ScoterError as error:
             raise Refused(error.text()) from error
-        assert table.schema.equals(plan.schema), "the plan announces another schema"
+        assert table.schema.equals(result.schema)
         self.context = result.context
         return table, result.rows_affected
 
