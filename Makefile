@@ -68,6 +68,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/wire.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/tpch.py
+	$(BIN)/python benchmarks/table.py
 
 soak: $(STAMP)
 	@for round in $$(seq $(ROUNDS)); do \

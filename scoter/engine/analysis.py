@@ -51,7 +51,7 @@ def analyse(resolved: Resolved) -> Analysis:
     return Analysis(
         kind=kind_of(tree),
         needs=needs,
-        action=action_of(inner),
+        action="EXPLAIN" if isinstance(tree, st.Explain) else action_of(inner),
         reads=tuple(dict.fromkeys(s.name for s in resolved.sources)),
         models=tuple(dict.fromkeys(v.model for v in resolved.models)),
     )

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import duckdb
@@ -25,6 +25,7 @@ from scoter.engine.types import literal, quote
 from scoter.errors import UnknownParameterType
 
 _MARK = "scoter_mark_"
+_UNKNOWN = '"NULL"'
 _NOT_JSON = re.compile(r"(?<=[:\[,])\s*-?(?:nan|inf)(?:inity)?(?=\s*[,}\]])", re.IGNORECASE)
 _ALIKE = frozenset({"coalesce", "ifnull", "nullif", "greatest", "least"})
 Columns = tuple[tuple[str, str], ...]
@@ -136,7 +137,9 @@ def empty_relation(columns: Columns) -> exp.Expr:
 
 
 def typed_null(kind: str) -> exp.Expr:
-    """Return ``CAST(NULL AS kind)``."""
+    """Return ``CAST(NULL AS kind)``, a bare NULL where the kind is not known."""
+    if kind == _UNKNOWN:
+        return exp.Null()
     return exp.Cast(this=exp.Null(), to=data_type(kind).copy())
 
 
@@ -232,15 +235,18 @@ def infer_parameters(
     open takes the type of the operand beside it. Raises UnknownParameterType with a place and a hint.
     """
     types = dict(known)
-    missing = [name for name in names if name not in types]
-    if not missing:
-        return types
-    plan = binder.serialise(substitute(query, lambda node, name: _typed(node, types.get(name))))
-    if not plan.get("error"):
-        types |= {k: v for k, v in parameter_types(plan).items() if k not in types}
-    missing = [name for name in names if name not in types]
-    if missing:
-        types |= _from_siblings(binder, query, types)
+    for node in parameters_of(query):
+        if isinstance(node.parent, exp.Cast):
+            types.setdefault(parameter_name(node), node.parent.to.sql(dialect="duckdb"))
+    before = -1
+    # What one round finds lets DuckDB bind more in the next.
+    while len(types) > before and any(name not in types for name in names):
+        before = len(types)
+        plan = binder.serialise(substitute(query, partial(_typed, types)))
+        if not plan.get("error"):
+            types |= {k: v for k, v in parameter_types(plan).items() if k not in types}
+        if any(name not in types for name in names):
+            types |= _from_siblings(binder, query, types)
     for node in parameters_of(query):
         if parameter_name(node) not in types:
             raise UnknownParameterType(
@@ -251,38 +257,49 @@ def infer_parameters(
     return types
 
 
-def _typed(node: exp.Expr, kind: str | None) -> exp.Expr:
-    return node if kind is None else typed_null(kind)
+def _typed(types: Mapping[str, str], node: exp.Expr, name: str) -> exp.Expr:
+    return typed_null(types[name]) if name in types else node
 
 
-def _from_siblings(binder: Binder, query: exp.Expr, types: Mapping[str, str]) -> dict[str, str]:
+def _from_siblings(binder: Binder, query: exp.Expr, types: dict[str, str]) -> dict[str, str]:
     """Type parameters by the operand beside them, as `id + ?` takes the type of id."""
     found: dict[str, str] = {}
-    probe = query.copy()
-    asked: dict[str, str] = {}
-    for number, node in enumerate(list(parameters_of(probe))):
+    for place, node in enumerate(parameters_of(query)):
         name = parameter_name(node)
         if name in types or name in found:
             continue
-        parent = node.parent
-        while isinstance(parent, exp.Paren | exp.Neg):
-            parent = parent.parent
+        parent = _around(node)
         if isinstance(parent, exp.Interval):
             found[name] = "BIGINT"
             continue
-        sibling = _sibling(parent, node)
-        if sibling is not None and not list(parameters_of(sibling)):
-            asked[str(number)] = name
-            sibling.replace(marked(sibling.copy(), str(number)))
-    if asked:
-        plan = binder.serialise(
-            substitute(probe, lambda _, name: typed_null(types.get(name) or found.get(name) or '"NULL"'))
-        )
-        if not plan.get("error"):
-            for key, kind in marker_types(plan).items():
-                if kind not in {'"NULL"', "UNKNOWN"} and key in asked:
-                    found.setdefault(asked[key], kind)
+        if parent is None or _sibling(parent, node) is None:
+            continue
+        probe = query.copy()
+        here = list(parameters_of(probe))[place]
+        around = _around(here)
+        sibling = _sibling(around, here)
+        if around is None or sibling is None:
+            continue
+        # DuckDB folds an operation on NULL away while it binds; the CASE keeps the sibling in the plan.
+        seen = exp.If(this=exp.Is(this=marked(sibling.copy(), "0"), expression=exp.Null()), true=exp.Null())
+        around.replace(exp.Case(ifs=[seen], default=around.copy()))
+        plan = binder.serialise(substitute(probe, partial(_known_null, types | found)))
+        kind = marker_types(plan).get("0", _UNKNOWN)
+        if kind not in {_UNKNOWN, "UNKNOWN"}:
+            found[name] = kind
     return found
+
+
+def _known_null(known: Mapping[str, str], _node: exp.Expr, name: str) -> exp.Expr:
+    return typed_null(known.get(name, _UNKNOWN))
+
+
+def _around(node: exp.Expr) -> exp.Expr | None:
+    """Return what a parameter is an operand of, past parentheses and signs."""
+    parent = node.parent
+    while isinstance(parent, exp.Paren | exp.Neg):
+        parent = parent.parent
+    return parent
 
 
 def _sibling(parent: exp.Expr | None, node: exp.Expr) -> exp.Expr | None:
@@ -311,8 +328,8 @@ def _sibling(parent: exp.Expr | None, node: exp.Expr) -> exp.Expr | None:
 
 
 def parameters_of(tree: exp.Expr) -> Iterator[exp.Expr]:
-    """Yield every parameter node in the order of the text."""
-    yield from tree.find_all(exp.Placeholder, bfs=False)
+    """Yield every parameter node in the order of the text, which is not that of the tree."""
+    yield from sorted(tree.find_all(exp.Placeholder, bfs=False), key=lambda node: node.meta.get("start", 0))
 
 
 def parameter_name(node: exp.Expr) -> str:

@@ -51,7 +51,8 @@ class Running:
         return self.instance.connection
 
     def prepare(self, calls: tuple[ModelCall, ...], tables: dict[str, pa.Table]) -> None:
-        """Make model functions and Arrow tables known under their names."""
+        """Make model functions and Arrow tables known under their names; raises Cancelled."""
+        self.check()
         for call in calls:
             self.instance.register(call.function, volatile=call.volatile)
         for name, table in tables.items():

@@ -5,6 +5,7 @@ This module must not know what a statement does; it writes what it is told, and 
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from scoter.errors import InternalError, ScoterError
+from scoter.errors import DataError, InternalError, ScoterError
 
 
 class Journal:
@@ -95,7 +96,7 @@ class Entry:
         self.facts["error"] = {
             "sqlstate": shown.sqlstate,
             "condition": shown.condition,
-            "message": shown.message,
+            "message": _masked(shown),
         }
         return shown
 
@@ -108,6 +109,14 @@ class Entry:
         self.facts.setdefault("outcome", "ok")
         total = round((time.perf_counter() - self._started) * 1000, 3)
         self._journal.statement({**self.facts, "times_ms": {**self.times, "total": total}})
+
+
+def _masked(error: ScoterError) -> str:
+    """Return an error's message without the values of the statement or its data."""
+    text = re.sub(r"'[^']*'", "'?'", error.message)
+    if isinstance(error, DataError):
+        text = re.sub(r'"[^"]*"|\b\d[\d.]*', "?", text)
+    return text
 
 
 def new_query_id() -> str:

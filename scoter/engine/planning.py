@@ -93,7 +93,7 @@ def finish(
 
     Raises WrongParameterCount, InvalidValue for values that do not fit.
     """
-    given = _aligned(prepared, values)
+    given = aligned(prepared, values)
     pins = _pins(prepared, prepared.resolved.pins)
     plan = Plan(
         kind=prepared.analysis.kind,
@@ -138,7 +138,8 @@ def _described(inner: Prepared | None) -> tuple[tuple[str, str], ...]:
     return tuple((n, k) for n, k in zip(result.names, result.texts, strict=True))
 
 
-def _aligned(prepared: Prepared, values: pa.RecordBatch | None) -> pa.RecordBatch | None:
+def aligned(prepared: Prepared, values: pa.RecordBatch | None) -> pa.RecordBatch | None:
+    """Return bound values in the parameters' order and types; raises WrongParameterCount, InvalidValue."""
     wanted = len(prepared.parameters.names)
     if values is None:
         return None
@@ -303,4 +304,6 @@ def _ordered(sql: str, prepared: Prepared) -> str:
         f"{'NULL' if position is None else names[position]} AS {quote(f'o{i}')}"
         for i, position in enumerate(prepared.order)
     ]
+    # A list of aliases hides surplus columns; the star shows them to the write, which counts.
+    parts.append(f"q.* EXCLUDE ({', '.join(names)})")
     return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"

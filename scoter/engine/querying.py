@@ -125,10 +125,11 @@ def rewrite(
             raise InternalError(f"{source.name} has no metadata")
         scan = scans.build(
             source.metadata,
-            source.snapshot_id if source.travelled else None,
+            source.snapshot_id,
             predicates.get(id(node)),
             used,
             name=str(source.name),
+            schema=source.schema,
         )
         facts.append(
             ScanFacts(

@@ -392,7 +392,7 @@ def _travel(
         if metadata.snapshot_by_id(snapshot_id) is None:
             names = [*metadata.refs]
             raise UndefinedSnapshot(
-                f"{node.name} has no snapshot, branch or tag {value.name}",
+                f"{node.name} has no snapshot, branch or tag '{value.name}'",
                 hint=closest(value.name, names) or f'"{node.name}$snapshots" lists the snapshots',
                 span=span_of(node),
             )

@@ -139,6 +139,11 @@ class Runner:
                 return append(
                     running.connection, sql, table, properties=_properties(plan, entry), create=create
                 )
+        except DuplicateTable:
+            # Another writer made it meanwhile.
+            if target.if_not_exists:
+                return Written(0, None, 0, 0)
+            raise
         except Exception as error:
             raise running.failure(error) from error
         finally:

@@ -74,17 +74,20 @@ class Scans:
         columns: frozenset[str] | None = None,
         *,
         name: str = "the table",
+        schema: Schema | None = None,
     ) -> Scan:
         """Return the scan of a snapshot under its own schema, or of the current one under the current.
 
         ``predicate`` must hold for every row that matters, with columns not qualified; files that can
         not satisfy it are left out. ``columns`` are the names that the statement uses: DuckDB's
-        planner is told the bounds of these only. ``name`` stands in messages.
+        planner is told the bounds of these only. ``name`` stands in messages. ``schema`` is the one to read
+        under where it is another than said, as a branch is read under the table's current schema.
 
         Raises UndefinedSnapshot, NotSupported (delete files, other formats than Parquet, names that
         differ by case only), CorruptData (files that do not fit their metadata).
         """
-        schema = schema_at(metadata, snapshot_id)
+        if schema is None:
+            schema = schema_at(metadata, snapshot_id)
         used = None if columns is None else frozenset(column.casefold() for column in columns)
         key = (
             metadata.table_uuid,

@@ -25,10 +25,10 @@ from scoter.engine.binding import Binder
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.instances import Instances
-from scoter.engine.journal import Entry, Journal
+from scoter.engine.journal import Entry, Journal, new_query_id
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Pins, Plan
-from scoter.engine.planning import Prepared
+from scoter.engine.planning import Prepared, aligned
 from scoter.engine.result import Result
 from scoter.engine.running import Runner, normalised
 from scoter.engine.scan import Scans
@@ -107,6 +107,8 @@ class Engine:
         self._runner = Runner(self._parts, self.instances)
         self._parsed: _Recent[_Parsed] = _Recent(_KEPT)
         self._prepared: _Recent[_Kept] = _Recent(_KEPT)
+        # What planning took, for the line that running writes under the same query id.
+        self._stages: _Recent[dict[str, float]] = _Recent(_KEPT)
 
     def close(self) -> None:
         """Close the lake; running statements are interrupted."""
@@ -137,13 +139,15 @@ class Engine:
         """
         entry = Entry(self.journal, query_id, context.principal.name, context.query_tag)
         try:
-            return self._plan(sql, context, pins, parameters, entry)
+            plan = self._plan(sql, context, pins, parameters, entry)
         except Exception as error:
             shown = entry.failed(error)
             entry.write()
             if shown is error:
                 raise
             raise shown from error
+        self._stages.put(entry.query_id, entry.times)
+        return plan
 
     def run(
         self,
@@ -159,6 +163,7 @@ class Engine:
         Raises ScoterError.
         """
         entry = Entry(self.journal, query_id, context.principal.name, context.query_tag)
+        entry.times |= self._stages.get(entry.query_id) or {}
         try:
             authorised = plan
             if (plan.parameters.names and plan.sql == "" and plan.command is None) or parameters is not None:
@@ -174,8 +179,9 @@ class Engine:
 
     def execute(self, sql: str, context: Context, parameters: pa.RecordBatch | None = None) -> Result:
         """Plan and run a statement."""
-        plan = self.plan(sql, context)
-        return self.run(plan, context, parameters)
+        query_id = new_query_id()
+        plan = self.plan(sql, context, query_id=query_id)
+        return self.run(plan, context, parameters, query_id=query_id)
 
     def _text(self, sql: str) -> str:
         parsed = self._parsed.get(sql)
@@ -226,6 +232,7 @@ class Engine:
         prepared = kept.prepared
         authorise(prepared.analysis, context.principal)
         if kept.plan is not None:
+            aligned(prepared, values)
             return kept.plan
         if pins is not None and pins.instant is not None:
             prepared = replace(

@@ -21,12 +21,16 @@ def parameter_schema(names: tuple[str, ...], types: dict[str, str]) -> pa.Schema
 
 
 def align(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return ``batch`` with its columns cast to ``schema``, matched by position.
+    """Return ``batch`` with its columns cast to ``schema``, matched by name if it has just those, else by position.
 
     Raises InvalidValue where a value does not fit its parameter's type.
     """
     columns = []
-    for column, field in zip(batch.columns, schema, strict=True):
+    given = batch.columns
+    names = batch.schema.names
+    if len(set(names)) == len(names) and set(names) == set(schema.names):
+        given = [batch.column(name) for name in schema.names]
+    for column, field in zip(given, schema, strict=True):
         try:
             columns.append(_cast(column, field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
@@ -86,8 +90,9 @@ def _bare(value: Any, kind: pa.DataType) -> exp.Expr:
     if pa.types.is_floating(kind):
         # repr gives the shortest text that reads back as the same double.
         return exp.Literal.string(repr(float(value)))
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        return exp.Literal.string(str(value))
+    if pa.types.is_interval(kind):
+        text = f"{value.months} months {value.days} days {value.nanoseconds // 1000} microseconds"
+        return exp.Literal.string(text)
     return exp.Literal.string(str(value))
 
 

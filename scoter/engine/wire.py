@@ -81,6 +81,8 @@ def wire_query(sql: str, binding: Binding) -> str:
         else:
             part = f"CAST({name} AS {target})"
         parts.append(f"{part} AS {quote(shown)}")
+    # A list of aliases hides surplus columns; the star shows them to whoever counts.
+    parts.append(f"q.* EXCLUDE ({', '.join(names)})")
     return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"
 
 

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from scoter.engine.dialect import Scoter
-from scoter.engine.functions import VOLATILE
+from scoter.engine.functions import AGGREGATES, VOLATILE
 from scoter.engine.gate import function_name
 from scoter.engine.rules.score_joined import below_filter
 from scoter.engine.statements import Predict
 
 VOLATILE_CALL = "scoter_volatile"
+_BINDING = (exp.Lambda, exp.Comprehension)  # their variables hide columns
 ColumnsOf = Callable[[exp.Table], list[str] | None]
 
 
@@ -69,14 +70,16 @@ def _spell_out_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
 def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
     where = select.args.get("where")
     relations = _relations(select)
-    if where is None or not relations:
+    if where is None or not relations or not _is_sure(select, relations):
         return
     filtered = {_text(call): call for call in _calls(where, select)}
     everywhere = list(_calls(select, select))
     repeated = [
         text
         for text, call in filtered.items()
-        if sum(_text(other) == text for other in everywhere) > 1 and not _is_volatile(call)
+        if sum(_text(other) == text for other in everywhere) > 1
+        and not _is_volatile(call)
+        and all(_may_be_column(other, select) for other in everywhere if _text(other) == text)
     ]
     if not repeated:
         return
@@ -102,6 +105,54 @@ def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
         select.append("joins", exp.Join(this=lateral, kind="CROSS"))
 
 
+def _is_sure(select: exp.Select, relations: list[exp.Expr]) -> bool:
+    """Say whether a column added to the FROM is seen only where it is named.
+
+    COLUMNS(*), a star inside an expression and a whole row would see it; SEMI and ANTI joins hide sides.
+    """
+    rows = {relation.alias_or_name.casefold() for relation in relations}
+    for node in select.walk():
+        if isinstance(node, exp.Columns):
+            return False
+        if isinstance(node, exp.Star) and not _is_listed(node, select):
+            return False
+        if isinstance(node, exp.Column) and not node.table and node.name.casefold() in rows:
+            inside = node.find_ancestor(Predict, exp.Select)
+            if not isinstance(inside, Predict):
+                return False
+        if isinstance(node, exp.Join) and str(node.args.get("kind") or "").upper() in {"SEMI", "ANTI"}:
+            return False
+    return True
+
+
+def _is_listed(star: exp.Star, select: exp.Select) -> bool:
+    holder = star.parent if isinstance(star.parent, exp.Column) else star
+    if holder.parent is not None and function_name(holder.parent) == "count":
+        return True
+    return holder.arg_key == "expressions" and isinstance(holder.parent, exp.Select)
+
+
+def _may_be_column(call: Predict, select: exp.Select) -> bool:
+    """Say whether a column can stand for a call: where rows are grouped, only in WHERE, in an aggregate's
+    arguments, or as a whole grouping expression."""
+    if not select.args.get("group") and not select.args.get("having"):
+        return True
+    if call.find_ancestor(exp.Where, exp.Select) is not select:
+        return True
+    node = call.parent
+    while node is not None and node is not select:
+        if function_name(node) in AGGREGATES:
+            return True
+        node = node.parent
+    group = select.args.get("group")
+    if group is None:
+        return False
+    whole = call.parent is group or call.parent is select
+    whole = whole or (isinstance(call.parent, exp.Alias) and call.parent.parent is select)
+    named = any(isinstance(part, Predict) and _text(part) == _text(call) for part in group.expressions)
+    return whole and (named or bool(group.args.get("all")))
+
+
 def _aliased(scores: dict[str, exp.Expr]) -> list[exp.Expr]:
     return [exp.alias_(score, name, quoted=True) for name, score in scores.items()]
 
@@ -125,7 +176,7 @@ def _calls(root: exp.Expr, select: exp.Select) -> list[Predict]:
         call
         for call in root.find_all(Predict)
         if call.find_ancestor(exp.Select) is select
-        and call.find_ancestor(exp.From, exp.Join, exp.Lateral, exp.With, Predict) is None
+        and call.find_ancestor(exp.From, exp.Join, exp.Lateral, exp.With, Predict, *_BINDING) is None
     ]
 
 
@@ -152,6 +203,8 @@ def _keep_below_filters(tree: exp.Expr) -> None:
         select = call.find_ancestor(exp.Select)
         projection = call.find_ancestor(exp.Alias)
         if select is None or projection is None or projection.parent is not select or _is_volatile(call):
+            continue
+        if select.args.get("group"):
             continue
         inside = select.find_ancestor(exp.Select, exp.CTE) is not None
         name = projection.alias.casefold()

@@ -198,6 +198,8 @@ def _copy_sql(select: str, schema: Schema, division: Partitioning, path: str) ->
     ]
     kept = [f"{checked(field, quote(field.name))} AS {quote(field.name)}" for field in schema.fields]
     kept += [f"{column.sql} AS {quote(column.name)}" for column in division.computed]
+    # A list of aliases would hide surplus columns: the star makes them an error of the COPY's FIELD_IDS.
+    cast.append(f"given.* EXCLUDE ({', '.join(given)})")
     rows = f"SELECT {', '.join(cast)} FROM ({select}\n) AS given({', '.join(given)})"
     options = [
         "FORMAT parquet",
