@@ -36,7 +36,16 @@ def named(path: Path) -> str:
 def values(model_files: Path) -> dict[str, str]:
     """Return what files may say in place of values that are not known beforehand."""
     pair = (model_files / "pair.onnx").read_bytes()
-    return {"models": str(model_files), "pair_sha": hashlib.sha256(pair).hexdigest()}
+    return {
+        "models": str(model_files),
+        "pair_sha": hashlib.sha256(pair).hexdigest(),
+        "many": ", ".join(map(str, range(5000))),
+        "sum": " + ".join(["1"] * 500),
+        "deep": "(" * 3000 + "1" + ")" * 3000,
+        "huge": "x" * 2_000_000,
+        "columns": ", ".join(f"{i} AS c{i}" for i in range(300)),
+        "rows": ", ".join(f"({i}, {i})" for i in range(2000)),
+    }
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
