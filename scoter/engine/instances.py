@@ -150,12 +150,18 @@ class Instances:
         if not fresh:
             self._leave()
 
-    def interrupt_all(self) -> None:
-        """Interrupt every running statement."""
-        with self._lock:
-            running = list(self._running)
-        for instance in running:
-            instance.interrupt()
+    def end_all(self, seconds: float) -> None:
+        """Interrupt every running statement, again and again, until all have ended or the time is over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with self._lock:
+                running = list(self._running)
+            for instance in running:
+                instance.interrupt()
+            if not running or time.monotonic() > deadline:
+                return
+            # DuckDB loses an interrupt that comes just before it starts to execute.
+            time.sleep(0.02)
 
     @property
     def running(self) -> int:

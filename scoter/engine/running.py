@@ -137,7 +137,12 @@ class Runner:
             running.prepare(plan.calls, tables)
             with entry.stage("write"):
                 return append(
-                    running.connection, sql, table, properties=_properties(plan, entry), create=create
+                    running.connection,
+                    sql,
+                    table,
+                    properties=_properties(plan, entry),
+                    create=create,
+                    before_commit=running.check,
                 )
         except DuplicateTable:
             # Another writer made it meanwhile.

@@ -38,6 +38,7 @@ from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.sessions import Sessions
 
 _KEPT = 1024
+_PATIENCE = 5.0  # seconds that interrupted statements get to end when the engine closes
 V = TypeVar("V")
 
 
@@ -113,7 +114,7 @@ class Engine:
     def close(self) -> None:
         """Close the lake; running statements are interrupted."""
         self.instances.close()
-        self.instances.interrupt_all()
+        self.instances.end_all(_PATIENCE)
         self._binder.close()
         self.lake.close()
         self.metastore.close()

@@ -114,7 +114,7 @@ def _is_sure(select: exp.Select, relations: list[exp.Expr]) -> bool:
     for node in select.walk():
         if isinstance(node, exp.Columns):
             return False
-        if isinstance(node, exp.Star) and not _is_listed(node, select):
+        if isinstance(node, exp.Star) and not _is_listed(node):
             return False
         if isinstance(node, exp.Column) and not node.table and node.name.casefold() in rows:
             inside = node.find_ancestor(Predict, exp.Select)
@@ -125,7 +125,7 @@ def _is_sure(select: exp.Select, relations: list[exp.Expr]) -> bool:
     return True
 
 
-def _is_listed(star: exp.Star, select: exp.Select) -> bool:
+def _is_listed(star: exp.Star) -> bool:
     holder = star.parent if isinstance(star.parent, exp.Column) else star
     if holder.parent is not None and function_name(holder.parent) == "count":
         return True
@@ -133,8 +133,10 @@ def _is_listed(star: exp.Star, select: exp.Select) -> bool:
 
 
 def _may_be_column(call: Predict, select: exp.Select) -> bool:
-    """Say whether a column can stand for a call: where rows are grouped, only in WHERE, in an aggregate's
-    arguments, or as a whole grouping expression."""
+    """Say whether a column can stand for a call.
+
+    Where rows are grouped, only in WHERE, in an aggregate's arguments, or as a whole grouping expression.
+    """
     if not select.args.get("group") and not select.args.get("having"):
         return True
     if call.find_ancestor(exp.Where, exp.Select) is not select:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from scoter.engine.writing.checks import check_required, checked, doubtful, refu
 from scoter.engine.writing.commit import commit_append, commit_create
 from scoter.engine.writing.datafiles import Leaf, WrittenFile, data_file, field_ids, leaves
 from scoter.engine.writing.partitioning import Partitioning, partitioning, register_buckets
-from scoter.errors import NotSupported, OutcomeUnknown, UndefinedSnapshot, closest
+from scoter.errors import InternalError, NotSupported, OutcomeUnknown, UndefinedSnapshot, closest
 
 QUERY_ID = "scoter.query-id"
 """Key of the snapshot summary under which the statement that made it is found."""
@@ -88,6 +88,7 @@ def append(
     create: CreateTableTransaction | None = None,
     parameters: object = None,
     branch: str = MAIN_BRANCH,
+    before_commit: Callable[[], None] | None = None,
 ) -> Written:
     """Write the rows of ``select`` into Parquet files of ``table`` and commit them once.
 
@@ -96,7 +97,8 @@ def append(
 
     ``select`` yields the table's columns in order. ``properties`` go into the snapshot's summary.
     With ``create`` the table and its rows appear together, also when there are no rows, and ``table``
-    is only used for its catalog; without it zero rows make no commit.
+    is only used for its catalog; without it zero rows make no commit. ``before_commit`` is called once
+    the files are written; what it raises ends the write with nothing committed.
 
     Raises NotNullViolation, InvalidValue, NumericOutOfRange for rows that do not fit; WriteConflict,
     DuplicateTable, UndefinedSchema, UndefinedSnapshot, OutcomeUnknown as `commit_append` and
@@ -117,6 +119,8 @@ def append(
         added = [
             data_file(file, columns, division.record(file.keys), metadata.default_spec_id) for file in files
         ]
+        if before_commit is not None:
+            before_commit()
         summary = {QUERY_ID: str(uuid.uuid4()), **properties}
         if create is not None:
             snapshot_id: int | None = commit_create(create, table, added, summary, branch)
@@ -171,6 +175,9 @@ def _copy(
         register_buckets(connection)
     if place.local:
         Path(place.path).mkdir(parents=True)
+    if parameters is None and len(connection.sql(select).columns) != len(schema.fields):
+        # The list of aliases below would hide surplus columns.
+        raise InternalError("the rows to write have another number of columns than the table")
     sql = _copy_sql(select, schema, division, place.path)
     try:
         rows = connection.execute(sql, parameters).fetchall()
@@ -198,8 +205,6 @@ def _copy_sql(select: str, schema: Schema, division: Partitioning, path: str) ->
     ]
     kept = [f"{checked(field, quote(field.name))} AS {quote(field.name)}" for field in schema.fields]
     kept += [f"{column.sql} AS {quote(column.name)}" for column in division.computed]
-    # A list of aliases would hide surplus columns: the star makes them an error of the COPY's FIELD_IDS.
-    cast.append(f"given.* EXCLUDE ({', '.join(given)})")
     rows = f"SELECT {', '.join(cast)} FROM ({select}\n) AS given({', '.join(given)})"
     options = [
         "FORMAT parquet",
