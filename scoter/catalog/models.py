@@ -399,7 +399,8 @@ def _no_such_model(connection: sa.Connection, model: ModelName) -> UndefinedMode
     query = sa.select(_MODELS.c.schema_name, _MODELS.c.name).where(_MODELS.c.dropped == sa.false())
     known = [ModelName(row.schema_name, row.name) for row in connection.execute(query)]
     same_schema = [name.name for name in known if folded(name.schema) == folded(model.schema)]
-    hint = closest(model.name, same_schema) or closest(str(model), [str(name) for name in known])
+    elsewhere = [name for name in known if folded(name.name) == folded(model.name)]
+    hint = closest(model.name, same_schema) or (f'did you mean "{elsewhere[0]}"?' if elsewhere else None)
     return UndefinedModel(f"model {model} does not exist", hint=hint)
 
 
@@ -409,5 +410,6 @@ def _no_such_version(connection: sa.Connection, row: Any, model: ModelName, ref:
     known = ", ".join([*(str(version.version) for version in versions), *aliases])
     if _number(ref) is not None:
         return UndefinedVersion(f"model {model} has no version {ref[:20]}", hint=f"there are: {known}")
-    hint = closest(ref, aliases) or f"there are: {known}"
+    near = closest(ref, aliases)
+    hint = f"{near} There are: {known}" if near else f"there are: {known}"
     return UndefinedVersion(f'model {model} has no alias "{ref[:128]}"', hint=hint)

@@ -266,12 +266,30 @@ def _rows(query: exp.Expr) -> list[list[exp.Expr]]:
 
 
 def _cast_values(query: exp.Expr, types: list[str]) -> None:
-    """Cast each value of VALUES to its column's type, so that the rows do not have to agree on another."""
-    for row in _rows(query):
-        for part, kind in zip(row, types, strict=False):
+    """Cast the values of VALUES to their columns' types, so that the rows do not have to agree on another.
+
+    A column of plain literals of one kind agrees by itself, and thousands of rows stay small.
+    """
+    rows = _rows(query)
+    for row in rows:
+        for part in row:
             if isinstance(part, exp.Var):
                 raise NotSupported(f"{part.name} is not offered as a value", span=span_of(part))
+    width = min((len(row) for row in rows), default=0)
+    for position, kind in enumerate(types[:width]):
+        if len({_literal_kind(row[position]) for row in rows} - {"null"}) <= 1 and all(
+            _literal_kind(row[position]) != "other" for row in rows
+        ):
+            continue
+        for row in rows:
+            part = row[position]
             part.replace(exp.Cast(this=part.copy(), to=data_type(kind).copy()))
+
+
+def _literal_kind(part: exp.Expr) -> str:
+    if isinstance(part, exp.Literal):
+        return "string" if part.is_string else "number"
+    return "null" if isinstance(part, exp.Null) else "other"
 
 
 def _create_as(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:

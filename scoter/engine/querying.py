@@ -42,7 +42,7 @@ from scoter.engine.statements import Predict
 from scoter.engine.types import quote
 from scoter.engine.values import literal_of, parameter_schema
 from scoter.engine.virtual import VirtualTable
-from scoter.errors import InternalError
+from scoter.errors import InternalError, UndefinedColumn, closest
 
 ROWS = "scoter_rows"
 
@@ -83,7 +83,13 @@ def bind(
     if names:
         types = infer_parameters(binder, bare, names, types)
     arguments = argument_types(binder, empties, resolved, types)
-    result = binder.columns(substitute(bare, lambda _, name: typed_null(types[name])), query)
+    try:
+        result = binder.columns(substitute(bare, lambda _, name: typed_null(types[name])), query)
+    except UndefinedColumn as error:
+        quoted = error.message.split('"')
+        columns = [name for source in resolved.sources for name, _ in source.columns]
+        error.hint = error.hint or (closest(quoted[1], columns) if len(quoted) > 2 else None)
+        raise
     return Bound(query, resolved, types, arguments, result, parameter_schema(names, types), uses_now(query))
 
 

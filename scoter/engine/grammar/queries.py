@@ -63,6 +63,17 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
         "ML_PREDICT": lambda self: self.table_call(),
     }
 
+    def _parse_cube_or_rollup(self, with_prefix: bool = False) -> exp.Cube | exp.Rollup | None:
+        """Read CUBE or ROLLUP of whole expressions; DuckDB has no suffix form."""
+        kind: type[exp.Cube | exp.Rollup] = exp.Cube
+        if not self._match(TokenType.CUBE):
+            if not self._match(TokenType.ROLLUP):
+                return None
+            kind = exp.Rollup
+        return self.expression(
+            kind(expressions=[] if with_prefix else self._parse_wrapped_csv(self._parse_disjunction))
+        )
+
     def _parse_statement(self) -> exp.Expr | None:
         start = self._here()
         if start is None:
