@@ -174,3 +174,51 @@ def test_a_result_that_is_never_read(session: InProcess) -> None:
     result.close()
     assert len(statements(session, before)) == 1
     assert session.engine.instances.running == 0
+
+
+SCORED = [
+    ("SELECT PREDICT('m', a, b) FROM t", 100),
+    ("SELECT id FROM t WHERE PREDICT('m', a, b) > 40", 100),
+    ("SELECT PREDICT('m', a, b) AS s FROM t WHERE PREDICT('m', a, b) > 40", 100),
+    ("SELECT PREDICT('m', a, b) AS s FROM t WHERE s > 40 ORDER BY s DESC LIMIT 3", 100),
+    ("SELECT *, PREDICT('m', t) AS s FROM t WHERE s > 40", 100),
+    ("SELECT *, PREDICT('m', *) AS s FROM t WHERE PREDICT('m', *) > 40", 100),
+    ("SELECT g, max(PREDICT('m', a, b)) FROM t WHERE PREDICT('m', a, b) > 40 GROUP BY g", 100),
+    ("SELECT id, PREDICT('m', a, b) AS s FROM t WHERE g = 'x' AND s > 40", 50),
+    ("WITH q AS (SELECT id, PREDICT('m', a, b) AS s FROM t) SELECT * FROM q WHERE s > 40", 100),
+    (
+        "WITH q AS (SELECT id, PREDICT('m', a, b) AS s FROM t) SELECT max(s), count(*) FROM q WHERE s > 40 AND s < 90",
+        100,
+    ),
+    ("SELECT * FROM (SELECT *, PREDICT('m', a, b) AS s FROM t) AS q WHERE s > 40 ORDER BY s", 100),
+    ("SELECT s, count(*) FROM (SELECT PREDICT('m', a, b) > 40 AS s FROM t) AS q WHERE s GROUP BY s", 100),
+    (
+        "SELECT t.id, PREDICT('m', a, u.d) AS s FROM t JOIN u ON t.id = u.id WHERE PREDICT('m', a, u.d) > 40",
+        10,
+    ),
+    (
+        "SELECT *, PREDICT('m', a, u.d) AS s FROM t LEFT JOIN u ON t.id = u.id WHERE PREDICT('m', a, u.d) > 40",
+        100,
+    ),
+    (
+        "SELECT t.id, PREDICT('m', a, b) AS s FROM t JOIN u ON t.id = u.id AND u.d < 5 WHERE g = 'x' AND s > 0",
+        5,
+    ),
+    ("SELECT id, rank() OVER (ORDER BY PREDICT('m', a, b)) FROM t WHERE PREDICT('m', a, b) > 40", 100),
+    ("CREATE TABLE made AS SELECT id, PREDICT('m', a, b) AS s FROM t WHERE PREDICT('m', a, b) > 40", 100),
+    ("SELECT id FROM t WHERE g = 'nowhere' AND PREDICT('m', a, b) > 40", None),
+    ("SELECT count(*) FROM t", None),
+    ("EXPLAIN SELECT PREDICT('m', a, b) FROM t", None),
+]
+
+
+def test_a_prediction_is_made_once_a_row(session: InProcess, model_files) -> None:
+    session.update(f"CREATE MODEL m FROM '{model_files}/pair.onnx'")
+    session.update(
+        "CREATE TABLE t AS SELECT i AS id, i % 10 AS a, i % 7 AS b, CASE i % 2 WHEN 0 THEN 'x' ELSE 'y' END AS g "
+        "FROM range(100) AS r(i)"
+    )
+    session.update("CREATE TABLE u AS SELECT i AS id, i AS d FROM range(10) AS r(i)")
+    for sql, rows in SCORED:
+        session.query(sql)
+        assert last(session).get("rows_scored") == rows, sql
