@@ -202,7 +202,7 @@ SCORED = [
     ),
     (
         "SELECT t.id, PREDICT('m', a, b) AS s FROM t JOIN u ON t.id = u.id AND u.d < 5 WHERE g = 'x' AND s > 0",
-        5,
+        3,
     ),
     ("SELECT id, rank() OVER (ORDER BY PREDICT('m', a, b)) FROM t WHERE PREDICT('m', a, b) > 40", 100),
     ("CREATE TABLE made AS SELECT id, PREDICT('m', a, b) AS s FROM t WHERE PREDICT('m', a, b) > 40", 100),

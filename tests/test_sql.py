@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -12,7 +17,9 @@ import slt
 from flight_sql import served
 from sessions import InProcess, OverTheWire, opened
 
+ROOT = Path(__file__).parent.parent
 FILES = sorted(Path(__file__).with_name("sql").glob("*.slt"))
+FILES_BY_NAME = {path.stem: path for path in FILES}
 
 # Files that ask for nothing of Scoter's own.
 DUCKDB_ALONE = (
@@ -70,6 +77,26 @@ def test_over_adbc(path: Path, tmp_path: Path, model_files: Path) -> None:
                 session.close()
 
 
+def test_over_adbc_with_a_server_of_its_own(tmp_path: Path, model_files: Path) -> None:
+    """The same through `scoter serve`, one file for all."""
+    environment = {**os.environ, "SCOTER_MODELS__ALLOWED_PREFIXES": json.dumps([str(model_files)])}
+    command = [sys.executable, "-m", "scoter.cli", "serve", str(tmp_path / "lake"), "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            ready, address = process.stdout.readline().rsplit(" ", 1)
+            assert ready == "scoter ready"
+            session = OverTheWire(address.strip())
+            try:
+                assert slt.run(FILES_BY_NAME["predict"], "adbc", lambda: session, values(model_files)) > 0
+            finally:
+                session.close()
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
 class Bare:
     """A session of DuckDB alone."""
 
@@ -102,8 +129,7 @@ def test_as_duckdb_answers(name: str) -> None:
             "SET TimeZone = 'UTC'; SET lambda_syntax = 'ENABLE_SINGLE_ARROW'; "
             "ATTACH ':memory:' AS lake; USE lake.main"
         )
-        path = Path(__file__).with_name("sql") / f"{name}.slt"
-        assert slt.run(path, "duckdb", lambda: Bare(connection), {}, errors=False) > 0
+        assert slt.run(FILES_BY_NAME[name], "duckdb", lambda: Bare(connection), {}, errors=False) > 0
 
 
 def test_a_wrong_expectation_fails(tmp_path: Path) -> None:
