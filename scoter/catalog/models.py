@@ -410,6 +410,5 @@ def _no_such_version(connection: sa.Connection, row: Any, model: ModelName, ref:
     known = ", ".join([*(str(version.version) for version in versions), *aliases])
     if _number(ref) is not None:
         return UndefinedVersion(f"model {model} has no version {ref[:20]}", hint=f"there are: {known}")
-    near = closest(ref, aliases)
-    hint = f"{near} There are: {known}" if near else f"there are: {known}"
+    hint = closest(ref, aliases) or f"there are: {known}"
     return UndefinedVersion(f'model {model} has no alias "{ref[:128]}"', hint=hint)

@@ -52,12 +52,14 @@ class Binder:
             "SET autoinstall_known_extensions=false",
             "SET autoload_known_extensions=false",
             "SET python_enable_replacements=false",
+            "SET allowed_configs=['TimeZone']",
             "SET lock_configuration=true",
         ):
             self._instance.execute(setting)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._cursors: list[duckdb.DuckDBPyConnection] = []
+        self._clock: duckdb.DuckDBPyConnection | None = None
 
     def close(self) -> None:
         """Close the instance."""
@@ -88,25 +90,22 @@ class Binder:
         texts = tuple(str(kind) for kind in relation.types)
         return Binding(tuple(relation.columns), tuple(data_type(text) for text in texts), texts)
 
-    def constant(self, expression: exp.Expr, kind: str, timezone: str) -> Any:
-        """Return the value of a constant expression cast to ``kind`` in the session's time zone."""
-        inner = to_duckdb(expression)
-        if kind == "TIMESTAMPTZ":
-            # A text or a TIMESTAMP without zone means the session's wall clock.
-            sql = (
-                f"SELECT epoch_us(CASE WHEN typeof({inner}) = 'TIMESTAMP WITH TIME ZONE' "
-                f"THEN CAST({inner} AS TIMESTAMPTZ) "
-                f"ELSE timezone({literal(timezone)}, CAST({inner} AS TIMESTAMP)) END)"
-            )
-            text = expression.name if isinstance(expression, exp.Literal) else ""
-            if text and (text.endswith("Z") or "+" in text[10:] or "-" in text[10:]):
-                sql = f"SELECT epoch_us(CAST({inner} AS TIMESTAMPTZ))"
-        else:
-            sql = f"SELECT CAST({inner} AS {kind})"
-        try:
-            row = self._cursor().execute(sql).fetchone()
-        except duckdb.Error as error:
-            raise translate(error, expression) from error
+    def instant(self, expression: exp.Expr, timezone: str) -> int | None:
+        """Return a constant point in time as microseconds since 1970 in UTC.
+
+        What has no zone of its own is read in ``timezone``. Raises what DuckDB says of the expression.
+        """
+        with self._lock:
+            if self._clock is None:
+                self._clock = self._instance.cursor()
+                self._cursors.append(self._clock)
+            try:
+                self._clock.execute(f"SET TimeZone={literal(timezone)}")
+                row = self._clock.execute(
+                    f"SELECT epoch_us(CAST({to_duckdb(expression)} AS TIMESTAMPTZ))"
+                ).fetchone()
+            except duckdb.Error as error:
+                raise translate(error, expression) from error
         return row[0] if row else None
 
     def name_of(self, expression: exp.Expr) -> str:

@@ -35,7 +35,7 @@ def prepare(
 ) -> Prepared:
     """Return a statement whose names, types and rights are settled; nothing has been opened or run."""
     with entry.stage("resolve"):
-        resolved = resolve(tree, context, parts.lake, parts.models, parts.binder.constant, pins)
+        resolved = resolve(tree, context, parts.lake, parts.models, parts.binder.instant, pins)
     analysis = analyse(resolved)
     entry.facts["action"] = analysis.action
     authorise(analysis, context.principal)

@@ -40,7 +40,7 @@ from scoter.engine.rules.score_once import score_once
 from scoter.engine.scan import Scans
 from scoter.engine.statements import Predict
 from scoter.engine.types import quote
-from scoter.engine.values import literal_of, parameter_schema
+from scoter.engine.values import literal_at, parameter_schema
 from scoter.engine.virtual import VirtualTable
 from scoter.errors import InternalError, UndefinedColumn, closest
 
@@ -109,7 +109,7 @@ def rewrite(
     tree = bound.tree.copy()
     if values is not None:
         row = {
-            field.name: _cast(literal_of(column[0].as_py(), field.type), bound.parameters[field.name])
+            field.name: _cast(literal_at(column, 0), bound.parameters[field.name])
             for field, column in zip(values.schema, values.columns, strict=True)
         }
         tree = substitute(tree, lambda _, name: row[name].copy())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
 
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
@@ -18,6 +18,7 @@ from scoter.catalog.models import Models, ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.context import Context
 from scoter.engine.plan import ModelPin, Pins, TablePin
+from scoter.engine.rules.pin_now import pin_now, uses_now
 from scoter.engine.statements import CreateTable, DropTable, Explain, MlPredict, Predict, span_of
 from scoter.engine.types import duckdb_type
 from scoter.engine.virtual import SNAPSHOTS, VIRTUAL_SCHEMAS, VirtualTable, virtual_table
@@ -31,6 +32,7 @@ from scoter.errors import (
     closest,
 )
 
+InstantOf = Callable[[exp.Expr, str], "int | None"]
 _METADATA_TABLES = {"snapshots": SNAPSHOTS}
 SOURCE = "scoter_source"
 MODEL = "scoter_model"
@@ -69,6 +71,7 @@ class Resolved:
     target: TableName | None = None
     target_location: str | None = None
     asked: tuple[TableName, ...] = ()
+    relative: bool = False
 
     def source(self, table: exp.Expr) -> Source | None:
         """Return what a table node stands for; None for a CTE or a table function."""
@@ -97,7 +100,7 @@ def resolve(
     context: Context,
     lake: Lake,
     models: Models,
-    constant: Callable[[exp.Expr, str, str], Any],
+    instant_of: InstantOf,
     pins: Pins | None = None,
 ) -> Resolved:
     """Return ``tree`` with every table and model looked up, all table pointers from one SELECT.
@@ -110,6 +113,12 @@ def resolve(
         raise NotSupported(
             "ML_PREDICT is not offered yet", hint="SELECT *, PREDICT('m', t) FROM t", span=span_of(table_call)
         )
+    now = (pins.instant if pins else None) or datetime.now(UTC)
+    relative = any(uses_now(version) for version in tree.find_all(exp.Version))
+
+    def at(value: exp.Expr) -> int | None:
+        return instant_of(pin_now(exp.Paren(this=value.copy()), now, context.timezone), context.timezone)
+
     nodes = list(_tables(tree))
     readings = [_readings(node, context, lake) for node in nodes]
     target = _insert_target(tree, context, lake)
@@ -121,7 +130,7 @@ def resolve(
     for node, ways in zip(nodes, readings, strict=True):
         reading = _choose(node, ways, pointers, lake)
         node.meta[SOURCE] = len(sources)
-        sources.append(_source(node, reading, pointers, lake, context, constant))
+        sources.append(_source(node, reading, pointers, lake, at))
     versions: list[ModelVersion] = []
     written: list[str] = []
     for call in tree.find_all(Predict):
@@ -143,12 +152,13 @@ def resolve(
                     ModelPin(v.model, v.version, v.sha256, w) for v, w in zip(versions, written, strict=True)
                 )
             ),
-            pins.instant if pins else None,
+            now if relative else (pins.instant if pins else None),
         ),
         tuple(written),
         target,
         pointers[target] if target is not None else None,
         asked,
+        relative,
     )
 
 
@@ -336,8 +346,7 @@ def _source(
     reading: _Reading,
     pointers: dict[TableName, str],
     lake: Lake,
-    context: Context,
-    constant: Callable[[exp.Expr, str, str], Any],
+    at: Callable[[exp.Expr], int | None],
 ) -> Source:
     name = reading.name
     travelled = node.args.get("version") or node.args.get("when")
@@ -353,7 +362,7 @@ def _source(
         return Source(name, location, metadata, None, False, None, _METADATA_TABLES[reading.suffix])
     if not travelled:
         return Source(name, location, metadata, metadata.current_snapshot_id, False, metadata.schema())
-    snapshot_id, branch = _travel(node, travelled, metadata, context, constant)
+    snapshot_id, branch = _travel(node, travelled, metadata, at)
     schema = metadata.schema() if branch else _schema_of(metadata, snapshot_id)
     return Source(name, location, metadata, snapshot_id, not branch, schema)
 
@@ -368,11 +377,7 @@ def _schema_of(metadata: TableMetadata, snapshot_id: int) -> Schema:
 
 
 def _travel(
-    node: exp.Table,
-    clause: exp.Expr,
-    metadata: TableMetadata,
-    context: Context,
-    constant: Callable[[exp.Expr, str, str], Any],
+    node: exp.Table, clause: exp.Expr, metadata: TableMetadata, at: Callable[[exp.Expr], int | None]
 ) -> tuple[int, bool]:
     """Return the snapshot that a time travel clause means, and whether it named a branch."""
     kind = str(clause.this if isinstance(clause, exp.Version) else clause.args["kind"]).upper()
@@ -399,10 +404,10 @@ def _travel(
         return snapshot_id, False
     if kind not in {"TIMESTAMP", "SYSTEM_TIME"}:
         raise NotSupported(f"{kind} is not a version", hint="write VERSION or TIMESTAMP", span=span_of(node))
-    millis = constant(value, "TIMESTAMPTZ", context.timezone)
+    micros = at(value)
     found: int | None = None
     for entry in metadata.snapshot_log:
-        if millis is not None and entry.timestamp_ms * 1000 <= millis:
+        if micros is not None and entry.timestamp_ms * 1000 <= micros:
             found = entry.snapshot_id
     if found is None:
         raise UndefinedSnapshot(f"{node.name} has no snapshot at that time", span=span_of(node))

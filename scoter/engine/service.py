@@ -229,7 +229,8 @@ class Engine:
             resolved = prepared.resolved
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
             kept = _Kept(prepared, pointers, revision if resolved.models else None)
-            self._prepared.put(key, kept)
+            if not resolved.relative:
+                self._prepared.put(key, kept)
         prepared = kept.prepared
         authorise(prepared.analysis, context.principal)
         if kept.plan is not None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from scoter.engine.binding import data_type
-from scoter.engine.types import wire_type
+from scoter.engine.types import quote, wire_type
 from scoter.errors import InvalidValue
 
 
@@ -53,7 +54,30 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
             return column.cast(pa.timestamp(column.type.unit, tz="UTC")).cast(kind)
         if column.type.tz is not None and kind.tz is None:
             return column.cast(pa.timestamp(column.type.unit, tz="UTC")).cast(kind)
+    if pa.types.is_decimal(kind):
+        return _decimal(column, kind)
     return column.cast(kind)
+
+
+def _decimal(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Cast to a decimal as SQL does: integers of any width that fit, surplus digits rounded."""
+    if pa.types.is_integer(column.type):
+        column = column.cast(pa.decimal256(76, kind.scale))
+    elif pa.types.is_decimal(column.type) and column.type.scale > kind.scale:
+        column = pc.round(column, kind.scale)
+    return column.cast(kind)
+
+
+def literal_at(column: pa.Array, row: int) -> exp.Expr:
+    """Return a constant expression for one value of a column, cast to its DuckDB type."""
+    kind = column.type
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        # As text: Python has no years beyond 9999.
+        column = column.slice(row, 1).cast(pa.string())
+        text = column[0].as_py()
+        value = exp.Null() if text is None else exp.Literal.string(text)
+        return exp.Cast(this=value, to=data_type(sql_type(kind)).copy())
+    return literal_of(column[row].as_py(), kind)
 
 
 def literal_of(value: Any, kind: pa.DataType) -> exp.Expr:
@@ -103,7 +127,7 @@ def sql_type(kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind):
         return "TIMESTAMPTZ" if kind.tz else ("TIMESTAMP_NS" if kind.unit == "ns" else "TIMESTAMP")
     if pa.types.is_struct(kind):
-        return "STRUCT(" + ", ".join(f'"{f.name}" {sql_type(f.type)}' for f in kind) + ")"
+        return "STRUCT(" + ", ".join(f"{quote(f.name)} {sql_type(f.type)}" for f in kind) + ")"
     if pa.types.is_map(kind):
         return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
     if pa.types.is_list(kind):

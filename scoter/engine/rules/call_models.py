@@ -161,7 +161,7 @@ def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int
 def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
     """Name unnamed result columns that will be rewritten as DuckDB names what was written, in place."""
     parts: dict[int, exp.Expr] = {}
-    for node in tree.find_all(Predict, exp.Table):
+    for node in tree.find_all(Predict, exp.Table, exp.Placeholder):
         part: exp.Expr = node
         while part.parent is not None:
             is_projection = isinstance(part.parent, exp.Select) and part.arg_key == "expressions"

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import duckdb
 from pyiceberg.io import FileIO
+from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import CreateTableTransaction, Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.typedef import Record
 from pyiceberg.types import FixedType
 
 from scoter.engine.types import duckdb_type, literal, quote
@@ -25,7 +27,14 @@ from scoter.engine.writing.checks import check_required, checked, doubtful, refu
 from scoter.engine.writing.commit import commit_append, commit_create
 from scoter.engine.writing.datafiles import Leaf, WrittenFile, data_file, field_ids, leaves
 from scoter.engine.writing.partitioning import Partitioning, partitioning, register_buckets
-from scoter.errors import InternalError, NotSupported, OutcomeUnknown, UndefinedSnapshot, closest
+from scoter.errors import (
+    InternalError,
+    NotSupported,
+    NumericOutOfRange,
+    OutcomeUnknown,
+    UndefinedSnapshot,
+    closest,
+)
 
 QUERY_ID = "scoter.query-id"
 """Key of the snapshot summary under which the statement that made it is found."""
@@ -119,6 +128,7 @@ def append(
         added = [
             data_file(file, columns, division.record(file.keys), metadata.default_spec_id) for file in files
         ]
+        _check_partitions(schema, metadata.spec(), [file.partition for file in added])
         if before_commit is not None:
             before_commit()
         summary = {QUERY_ID: str(uuid.uuid4()), **properties}
@@ -195,6 +205,19 @@ def _copy(
         else:
             place.io.delete(place.uri_of(filename))
     return written
+
+
+def _check_partitions(schema: Schema, spec: PartitionSpec, records: Sequence[Record]) -> None:
+    """Refuse partition values that pyiceberg can not name in the summary, as years beyond 9999."""
+    for place, field in enumerate(spec.fields):
+        kind = schema.find_type(field.source_id)
+        for record in records:
+            try:
+                field.transform.to_human_string(kind, record[place])
+            except (OverflowError, ValueError) as error:
+                raise NumericOutOfRange(
+                    f'a value of partition field "{field.name}" is out of range'
+                ) from error
 
 
 def _copy_sql(select: str, schema: Schema, division: Partitioning, path: str) -> str:
