@@ -102,7 +102,7 @@ class Rules:
         """Return a statement with its names and types settled, before any rule."""
         tree = pipeline.parse(sql, self.parts)
         context, parts = self.session.context, self.parts
-        resolved = resolve(tree, context, parts.lake, parts.models, parts.binder.constant, None)
+        resolved = resolve(tree, context, parts.lake, parts.models, parts.binder.instant, None)
         return querying.bind(tree, resolved, parts.binder)
 
     def score_once(self, bound: Bound) -> exp.Expr:
@@ -188,7 +188,7 @@ def test_pin_now(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> N
 def test_read_tables(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
     tree = pipeline.parse(case.sql, rules.parts)
     parts = rules.parts
-    resolved = resolve(tree, rules.session.context, parts.lake, parts.models, parts.binder.constant, None)
+    resolved = resolve(tree, rules.session.context, parts.lake, parts.models, parts.binder.instant, None)
 
     def relation(_: exp.Table, source: Source) -> str:
         name = source.name

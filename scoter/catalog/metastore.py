@@ -6,6 +6,7 @@ locks and closes the database and says how its tables look.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -201,8 +202,11 @@ def _prepare_file(database: str | None) -> None:
     path = Path(database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Password hashes and the signing key are in this file: nobody else may read it.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        # Password hashes and the signing key are in this file: nobody else may read it. An existing file is
+        # not touched: closing it would drop the locks that SQLite holds on it in this process, and another
+        # process could then delete the write-ahead log, and with it commits, under our hands.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         raise ConfigurationError(
             f"the lake's directory can not be used: {error.strerror}",

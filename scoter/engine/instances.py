@@ -54,6 +54,7 @@ class Instance:
             "SET allow_community_extensions=false",
             "SET python_enable_replacements=false",
             "SET parquet_metadata_cache=true",
+            "SET enable_progress_bar=false",
             "SET enable_external_access=false",
             f"SET allowed_configs={_SETTABLE}",
             "SET lock_configuration=true",

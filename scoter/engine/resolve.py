@@ -131,13 +131,12 @@ def resolve(
         reading = _choose(node, ways, pointers, lake)
         node.meta[SOURCE] = len(sources)
         sources.append(_source(node, reading, pointers, lake, at))
-    versions: list[ModelVersion] = []
-    written: list[str] = []
-    for call in tree.find_all(Predict):
-        text = _model_text(call)
-        call.meta[MODEL] = len(versions)
-        versions.append(resolve_model(text, context, models, call, pins))
-        written.append(text)
+    calls = list(tree.find_all(Predict))
+    for number, call in enumerate(calls):
+        call.meta[MODEL] = number
+    written = [_model_text(call) for call in calls]
+    found = _versions(calls, written, context, models, pins)
+    versions = [found[text] for text in written]
     used = {s.name: s.metadata_location for s in sources if s.metadata_location}
     if target is not None:
         used[target] = pointers[target]
@@ -160,6 +159,25 @@ def resolve(
         asked,
         relative,
     )
+
+
+def _versions(
+    calls: Sequence[Predict],
+    written: Sequence[str],
+    context: Context,
+    models: Models,
+    pins: Pins | None,
+) -> dict[str, ModelVersion]:
+    """Return the version of every reference, all as of one moment: none is between two changes."""
+    while calls:
+        revision = models.revision()
+        found: dict[str, ModelVersion] = {}
+        for call, text in zip(calls, written, strict=True):
+            if text not in found:
+                found[text] = resolve_model(text, context, models, call, pins)
+        if models.revision() == revision:
+            return found
+    return {}
 
 
 def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
