@@ -107,7 +107,6 @@ FROM t SELECT id, P AS s WHERE P > 10
 SELECT id, P::INTEGER % 7, round(P, 1), abs(P - 50), P::VARCHAR FROM t WHERE P > 10
 SELECT id, -P, P * -1 + 2, NOT (P > 10), P > 10 AND Q < 5 FROM t
 SELECT greatest(P, Q), least(P, Q, 5), if(P > Q, P, Q) FROM t WHERE P IS NOT NULL AND Q IS NOT NULL
-PIVOT (SELECT g, P > 50 AS high FROM t) ON high USING count(*) GROUP BY g
 SELECT name, value FROM (UNPIVOT (SELECT id, P AS p, Q AS q FROM t WHERE id < 5) ON p, q)
 SELECT id FROM t WHERE P > 10 AND id IN (SELECT id FROM u WHERE d > P / 100)
 SELECT id FROM t WHERE id = (SELECT min(id) FROM t WHERE P > 20) OR P < 0

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import psutil
 import pyarrow as pa
 import pytest
 from sessions import InProcess, opened
@@ -30,6 +31,7 @@ from scoter.engine.rules.call_models import call_models
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_once import VOLATILE_CALL, score_once
+from scoter.engine.rules.unfold import unfold
 from scoter.engine.statements import Predict
 
 RULES = Path(__file__).parent.parent / "scoter" / "engine" / "rules"
@@ -182,6 +184,22 @@ def test_pin_now(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> N
     finally:
         bare.execute("ROLLBACK")
     assert found == expected
+
+
+@of("unfold")
+def test_unfold(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
+    tree = unfold(pipeline.parse(case.sql, rules.parts))
+    assert text(tree) == reread(case.becomes, rules.parts)
+    written, original = bare.sql(to_duckdb(tree)), bare.sql(case.sql)
+    assert written.types == original.types
+    assert sorted_rows(written.to_arrow_table()) == sorted_rows(original.to_arrow_table())
+
+
+@pytest.mark.parametrize("sql", ["SELECT len(range(300000000))", "SELECT length(lpad('a', 1000000000, 'b'))"])
+def test_planning_computes_no_large_constant(sql: str, rules: Rules) -> None:
+    before = psutil.Process().memory_info().rss
+    rules.session.engine.plan(sql, rules.session.context)
+    assert psutil.Process().memory_info().rss - before < 256 * 1024 * 1024
 
 
 @of("read_tables")

@@ -37,6 +37,7 @@ from scoter.engine.rules.call_models import (
 from scoter.engine.rules.pin_now import pin_now, uses_now
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_once import score_once
+from scoter.engine.rules.unfold import unfold
 from scoter.engine.scan import Scans
 from scoter.engine.statements import Predict
 from scoter.engine.types import quote
@@ -79,6 +80,7 @@ def bind(
     expand_stars(query)
     types = dict(known or {}) | _from_calls(query, resolved)
     empties = read_tables(query.copy(), resolved, lambda _, s: str(empty_relation(s.columns).this))
+    empties = unfold(empties)
     bare = without_calls(empties, resolved)
     if names:
         types = infer_parameters(binder, bare, names, types)

@@ -17,6 +17,8 @@ from scoter.catalog.lake import Lake
 from scoter.catalog.models import Models, ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.context import Context
+from scoter.engine.functions import NOW
+from scoter.engine.gate import function_name
 from scoter.engine.plan import ModelPin, Pins, TablePin
 from scoter.engine.rules.pin_now import pin_now, uses_now
 from scoter.engine.statements import CreateTable, DropTable, Explain, MlPredict, Predict, span_of
@@ -26,12 +28,14 @@ from scoter.errors import (
     AmbiguousName,
     NotSupported,
     ScoterError,
+    UndefinedCatalog,
     UndefinedSchema,
     UndefinedSnapshot,
     UndefinedVersion,
     closest,
 )
 
+_IN_VERSIONS = NOW | {"date_trunc", "make_timestamp", "make_timestamptz", "to_timestamp", "epoch_ms"}
 InstantOf = Callable[[exp.Expr, str], "int | None"]
 _METADATA_TABLES = {"snapshots": SNAPSHOTS}
 SOURCE = "scoter_source"
@@ -186,10 +190,15 @@ def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
     Raises UndefinedSchema for a schema that does not exist.
     """
     written = node.catalog or context.catalog
-    name = TableName(_catalog(written, lake) or written, node.db or context.schema, node.name)
+    catalog = _catalog(written, lake)
+    if catalog is None:
+        raise UndefinedCatalog(
+            f'catalog "{written}" does not exist', hint=closest(written, lake.catalogs()), span=span_of(node)
+        )
+    name = TableName(catalog, node.db or context.schema, node.name)
     if name.schema in VIRTUAL_SCHEMAS:
         raise NotSupported(f"schema {name.schema} can not be written", span=span_of(node))
-    if name.catalog not in lake.catalogs() or not lake.has_schema(name.catalog, name.schema):
+    if not lake.has_schema(name.catalog, name.schema):
         raise UndefinedSchema(
             f'schema "{name.schema}" does not exist',
             hint=closest(name.schema, lake.schemas(context.catalog)) or "CREATE SCHEMA makes one",
@@ -394,16 +403,24 @@ def _schema_of(metadata: TableMetadata, snapshot_id: int) -> Schema:
     return metadata.schema()
 
 
+def _check_constant(value: exp.Expr | None, node: exp.Table) -> None:
+    """Raise NotSupported unless a version is made of constants, the current time and functions of dates."""
+    if value is None or any(True for _ in value.find_all(exp.Column, exp.Placeholder, exp.Subquery)):
+        raise NotSupported(
+            "a version is a constant", hint="write the snapshot id or time", span=span_of(node)
+        )
+    for call in value.find_all(exp.Anonymous):
+        if function_name(call) not in _IN_VERSIONS:
+            raise NotSupported(f"{call.name} can not stand in a version", span=span_of(node))
+
+
 def _travel(
     node: exp.Table, clause: exp.Expr, metadata: TableMetadata, at: Callable[[exp.Expr], int | None]
 ) -> tuple[int, bool]:
     """Return the snapshot that a time travel clause means, and whether it named a branch."""
     kind = str(clause.this if isinstance(clause, exp.Version) else clause.args["kind"]).upper()
     value = clause.expression
-    if value is None or list(value.find_all(exp.Column, exp.Placeholder, exp.Subquery)):
-        raise NotSupported(
-            "a version is a constant", hint="write the snapshot id or time", span=span_of(node)
-        )
+    _check_constant(value, node)
     if kind == "VERSION":
         if isinstance(value, exp.Literal) and value.is_string and value.name in metadata.refs:
             ref = metadata.refs[value.name]

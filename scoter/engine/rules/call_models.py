@@ -13,9 +13,11 @@ from sqlglot import exp
 from scoter.catalog.models import ModelVersion
 from scoter.engine.binding import Binder, data_type, marked, marker_types, substitute, typed_null
 from scoter.engine.dialect import Scoter
+from scoter.engine.gate import function_name
 from scoter.engine.plan import ModelCall, ModelPin
 from scoter.engine.resolve import MODEL, Resolved
 from scoter.engine.rules.score_once import VOLATILE_CALL
+from scoter.engine.rules.unfold import GROWING
 from scoter.engine.statements import Predict, span_of
 from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments, closest
 from scoter.udfs.functions import Function
@@ -161,7 +163,9 @@ def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int
 def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
     """Name unnamed result columns that will be rewritten as DuckDB names what was written, in place."""
     parts: dict[int, exp.Expr] = {}
-    for node in tree.find_all(Predict, exp.Table, exp.Placeholder):
+    for node in tree.find_all(Predict, exp.Table, exp.Placeholder, exp.Anonymous):
+        if isinstance(node, exp.Anonymous) and function_name(node) not in GROWING:
+            continue
         part: exp.Expr = node
         while part.parent is not None:
             is_projection = isinstance(part.parent, exp.Select) and part.arg_key == "expressions"
