@@ -21,6 +21,7 @@ from scoter import errors
 from scoter.catalog.principals import Principal, Role
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
+from scoter.engine.journal import new_query_id
 from scoter.engine.result import Result
 from scoter.engine.service import Engine
 from scoter.errors import (
@@ -78,11 +79,14 @@ class LocalSession:
         """Run a statement; raises ScoterError, also while the batches are read."""
         self._finish()
         self._running = cancellation = Cancellation()
-        plan = self.engine.plan(sql, self.context)
-        result = self.engine.run(plan, self.context, parameters, cancellation=cancellation)
+        query_id = new_query_id()
+        plan = self.engine.plan(sql, self.context, query_id=query_id)
+        result = self.engine.run(plan, self.context, parameters, query_id=query_id, cancellation=cancellation)
         self.context = result.context
         self._result = result
-        return Answer(result.schema, iter(result), max(0, result.rows_affected) if plan.is_update else None)
+        if plan.is_update:
+            return Answer(pa.schema([]), iter(()), max(0, result.rows_affected))
+        return Answer(result.schema, iter(result))
 
     def cancel(self) -> None:
         """End the statement that runs; safe from any thread."""
@@ -122,8 +126,11 @@ class RemoteSession:
                 self._cursor = cursor
             cursor.execute(sql, parameters=parameters)
             reader = cursor.fetch_record_batch()
-            affected = None if reader.schema.names else max(0, cursor.rowcount)
-            return Answer(reader.schema, self._read(reader), affected)
+            # The number of rows is known beforehand only when they have been written.
+            if cursor.rowcount >= 0 and reader.schema.names in ([], ["Count"]):
+                reader.close()
+                return Answer(pa.schema([]), iter(()), cursor.rowcount)
+            return Answer(reader.schema, self._read(reader), None if reader.schema.names else 0)
 
     def cancel(self) -> None:
         """End the statement that runs; safe from any thread."""
