@@ -4,6 +4,7 @@ import duckdb
 import pytest
 from sqlglot import exp
 
+from scoter.engine.binding import Binder
 from scoter.engine.dialect import parse, to_duckdb
 from scoter.engine.functions import (
     AGGREGATES,
@@ -266,3 +267,30 @@ def test_names_of_calls():
         "random",
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 'a' COLLATE \"nocase; CREATE MACRO upper(x) AS 'evil'; SELECT 1\"",
+        "SELECT 'a' COLLATE \"nocase, (SELECT count(*) FROM duckdb_settings())\"",
+        'SELECT \'a\' COLLATE "nocase"."x; SELECT 1"',
+        "SELECT extract(\"year; SELECT 1\" FROM DATE '2020-01-01')",
+        'SELECT CAST(1 AS "int; SELECT 1")',
+        'SELECT $"a b"',
+    ],
+)
+def test_nothing_written_raw_holds_sql(sql: str) -> None:
+    with pytest.raises((NotSupported, InvalidSyntax)):
+        check(parse(sql, 1_000_000))
+
+
+def test_duckdb_must_read_one_query() -> None:
+    binder = Binder()
+    try:
+        binder.check("SELECT 1")
+        for sql in ("SELECT 1; SELECT 2", "CREATE MACRO f(x) AS 1", "COPY (SELECT 1) TO 'x'"):
+            with pytest.raises(InternalError):
+                binder.check(sql)
+    finally:
+        binder.close()

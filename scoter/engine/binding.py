@@ -22,7 +22,7 @@ from scoter.engine.dialect import to_duckdb
 from scoter.engine.statements import span_of
 from scoter.engine.translate import translate
 from scoter.engine.types import literal, quote
-from scoter.errors import UnknownParameterType
+from scoter.errors import InternalError, UnknownParameterType
 
 _MARK = "scoter_mark_"
 _UNKNOWN = '"NULL"'
@@ -84,26 +84,40 @@ class Binder:
         Raises the translation of what DuckDB's binder says, with places from ``origin``.
         """
         try:
-            relation = self._cursor().sql(to_duckdb(query))
+            sql = to_duckdb(query)
+            self.check(sql)
+            relation = self._cursor().sql(sql)
         except duckdb.Error as error:
             raise translate(error, origin) from error
         texts = tuple(str(kind) for kind in relation.types)
         return Binding(tuple(relation.columns), tuple(data_type(text) for text in texts), texts)
+
+    def check(self, sql: str) -> None:
+        """Raise InternalError unless DuckDB, too, reads ``sql`` as exactly one query.
+
+        The wall behind the gate: DuckDB would run all of several statements and show the last.
+        """
+        try:
+            statements = self._cursor().extract_statements(sql)
+        except duckdb.Error as error:
+            raise translate(error) from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise InternalError("the rewritten statement is not one query")
 
     def instant(self, expression: exp.Expr, timezone: str) -> int | None:
         """Return a constant point in time as microseconds since 1970 in UTC.
 
         What has no zone of its own is read in ``timezone``. Raises what DuckDB says of the expression.
         """
+        sql = f"SELECT epoch_us(CAST({to_duckdb(expression)} AS TIMESTAMPTZ))"
+        self.check(sql)
         with self._lock:
             if self._clock is None:
                 self._clock = self._instance.cursor()
                 self._cursors.append(self._clock)
             try:
                 self._clock.execute(f"SET TimeZone={literal(timezone)}")
-                row = self._clock.execute(
-                    f"SELECT epoch_us(CAST({to_duckdb(expression)} AS TIMESTAMPTZ))"
-                ).fetchone()
+                row = self._clock.execute(sql).fetchone()
             except duckdb.Error as error:
                 raise translate(error, expression) from error
         return row[0] if row else None
@@ -120,7 +134,9 @@ class Binder:
 
     def serialise(self, query: exp.Expr) -> dict[str, Any]:
         """Return DuckDB's unoptimised logical plan as JSON; ``{"error": true, …}`` where it has none."""
-        row = self._cursor().execute("SELECT json_serialize_plan(?::VARCHAR)", [to_duckdb(query)]).fetchone()
+        sql = to_duckdb(query)
+        self.check(sql)
+        row = self._cursor().execute("SELECT json_serialize_plan(?::VARCHAR)", [sql]).fetchone()
         # DuckDB writes NaN and infinity as bare words, which JSON does not have; no type depends on them.
         text = _NOT_JSON.sub("null", row[0]) if row else '{"error": true}'
         found: dict[str, Any] = json.loads(text)

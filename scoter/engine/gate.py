@@ -11,6 +11,7 @@ SQL with DuckDB's own parser and compares the functions it finds with those that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from sqlglot import exp
@@ -31,6 +32,7 @@ def check(tree: exp.Expr) -> None:
         raise NotSupported(f"a statement of the kind {_words(tree)}", span=span_of(tree))
     for node in tree.walk():
         _known(node)
+        _plain(node)
         if isinstance(node, _NOT_NESTED) and node is not tree and not isinstance(node.parent, ours.Explain):
             raise NotSupported("a statement inside another one", span=span_of(node))
         look = _CLOSER.get(type(node))
@@ -62,6 +64,27 @@ def _known(node: exp.Expr) -> None:
         if key not in parts and value not in (None, False, []):
             what = key.strip("_").replace("_", " ").upper()
             raise NotSupported(f"{what} in {_words(node)} is not offered", span=_nearest(node))
+
+
+# What is written into SQL in quotes of its own, whatever it holds.
+_QUOTED = (exp.Identifier, exp.Literal, exp.ByteString)
+_WORD = re.compile(r"[A-Za-z0-9_.$ ]{0,128}", re.ASCII)
+
+
+def _plain(node: exp.Expr) -> None:
+    """Raise NotSupported for a text that would be written as it is and is no word: it could hold any SQL."""
+    if isinstance(node, _QUOTED):
+        return
+    for value in node.args.values():
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str) and not _WORD.fullmatch(text):
+                raise NotSupported(f"the name {text[:40]!r} is not offered here", span=_nearest(node))
+    if isinstance(node, exp.Placeholder) and " " in str(node.this or ""):
+        raise NotSupported("a parameter's name is one word", span=_nearest(node))
+    if isinstance(node, exp.Collate):
+        name = node.expression
+        if not _WORD.fullmatch(name.name):
+            raise NotSupported(f"the collation {name.name[:40]!r} is not offered", span=_nearest(node))
 
 
 def _function(node: exp.Anonymous) -> None:

@@ -121,6 +121,7 @@ def finish(
     else:
         query = querying.rewrite(bound, context, parts.scans, given, only_planned=only_planned)
     sql = wire_query(query.sql, bound.result) if prepared.target is None else _ordered(query.sql, prepared)
+    parts.binder.check(sql)
     return replace(plan, sql=sql, scans=query.scans, calls=query.calls, virtual=query.virtual)
 
 
