@@ -65,7 +65,7 @@ def paired(first: Callable[[], object], second: Callable[[], object], runs: int 
 @contextmanager
 def served(directory: Path, *flags: str) -> Iterator[tuple[str, int]]:
     """Serve a lake in a process of its own; yield its address and process id."""
-    command = [sys.executable, "-m", "scoter.cli.main", "serve", str(directory), "--port", "0", *flags]
+    command = [sys.executable, "-m", "scoter.cli", "serve", str(directory), "--port", "0", *flags]
     with (directory / "server.log").open("w") as log:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:

@@ -9,6 +9,7 @@ import argparse
 import re
 import subprocess
 import sys
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,12 +29,12 @@ def queries() -> list[str]:
 
 def load(directory: Path, scale: float) -> None:
     """Generate the data and import each table with the command line."""
-    raw = directory / "raw"
     generator = Path(sys.executable).parent / "tpchgen-cli"
-    subprocess.run([generator, "parquet", "-s", str(scale), "--output-dir", raw], check=True)
-    for table in TABLES:
-        command = [sys.executable, "-m", "scoter.cli.main", "import", table, raw / f"{table}.parquet"]
-        subprocess.run([*command, "--lake", directory], check=True, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory(prefix="scoter-tpch-") as raw:
+        subprocess.run([generator, "parquet", "-s", str(scale), "--output-dir", raw], check=True)
+        for table in TABLES:
+            command = [sys.executable, "-m", "scoter.cli", "import", table, f"{raw}/{table}.parquet"]
+            subprocess.run([*command, "--lake", directory], check=True, stdout=subprocess.DEVNULL)
 
 
 def views(directory: Path) -> duckdb.DuckDBPyConnection:
