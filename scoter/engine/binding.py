@@ -22,7 +22,7 @@ from scoter.engine.dialect import to_duckdb
 from scoter.engine.statements import span_of
 from scoter.engine.translate import translate
 from scoter.engine.types import literal, quote
-from scoter.errors import InternalError, UnknownParameterType
+from scoter.errors import NotSupported, UnknownParameterType
 
 _MARK = "scoter_mark_"
 _UNKNOWN = '"NULL"'
@@ -93,7 +93,7 @@ class Binder:
         return Binding(tuple(relation.columns), tuple(data_type(text) for text in texts), texts)
 
     def check(self, sql: str) -> None:
-        """Raise InternalError unless DuckDB, too, reads ``sql`` as exactly one query.
+        """Raise NotSupported unless DuckDB, too, reads ``sql`` as exactly one query.
 
         The wall behind the gate: DuckDB would run all of several statements and show the last.
         """
@@ -102,7 +102,10 @@ class Binder:
         except duckdb.Error as error:
             raise translate(error) from error
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise InternalError("the rewritten statement is not one query")
+            raise NotSupported(
+                "DuckDB does not read the statement as one query",
+                hint="PIVOT needs its values: ON column IN (…)",
+            )
 
     def instant(self, expression: exp.Expr, timezone: str) -> int | None:
         """Return a constant point in time as microseconds since 1970 in UTC.

@@ -227,7 +227,7 @@ def call_models(
         version = resolved.model(call)
         function = function_of(call, version)
         number = _number(call)
-        struct = _struct(call, version, function.signature, types[number])
+        struct = _struct(call, version, function.signature, types[number], resolved)
         once = volatile or bool(call.meta.get(VOLATILE_CALL))
         name = function.name + ("_v" if once else "")
         pin = ModelPin(version.model, version.version, version.sha256, resolved.written[number])
@@ -243,9 +243,11 @@ def _number(call: Predict) -> int:
     return int(call.meta[MODEL])
 
 
-def _struct(call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str]) -> exp.Expr:
+def _struct(
+    call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str], resolved: Resolved
+) -> exp.Expr:
     span = span_of(call)
-    values = _bound(call, version, signature, types, span)
+    values = _bound(call, version, signature, types, span, resolved)
     fields = []
     for position, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True)):
         _check_type(wanted, value, version, span)
@@ -256,12 +258,17 @@ def _struct(call: Predict, version: ModelVersion, signature: Signature, types: S
 
 
 def _bound(
-    call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str], span: Span | None
+    call: Predict,
+    version: ModelVersion,
+    signature: Signature,
+    types: Sequence[str],
+    span: Span | None,
+    resolved: Resolved,
 ) -> list[_Value]:
     kinds = [data_type(text) for text in types]
     rows = [kind.this == exp.DType.STRUCT for kind in kinds]
     if rows and all(rows) and (len(rows) == 1 or ROWS in call.meta):
-        return _by_name(call, version, signature, kinds, span)
+        return _by_name(call, version, signature, kinds, span, resolved)
     if any(rows):
         raise WrongArguments(
             f"{version.model} takes either one row or one value for each input",
@@ -283,6 +290,7 @@ def _by_name(
     signature: Signature,
     kinds: Sequence[exp.DataType],
     span: Span | None,
+    resolved: Resolved,
 ) -> list[_Value]:
     if not signature.named:
         raise WrongArguments(
@@ -293,7 +301,9 @@ def _by_name(
     offered: dict[str, list[_Value]] = {}
     for argument, kind in zip(call.arguments, kinds, strict=True):
         for field in kind.expressions:
-            value = _Value(_field(argument, field.name), field.args["kind"].sql(dialect="duckdb"), field.name)
+            value = _Value(
+                _field(argument, field.name, resolved), field.args["kind"].sql(dialect="duckdb"), field.name
+            )
             offered.setdefault(_plain(field.name), []).append(value)
     bound = []
     for wanted in signature.inputs:
@@ -326,9 +336,27 @@ def _is_merged(call: Predict, found: Sequence[_Value]) -> bool:
     return len(names) == 1 and ("*" in merged or names <= set(merged))
 
 
-def _field(row: exp.Expr, name: str) -> exp.Expr:
+def _is_hidden(row: exp.Column, resolved: Resolved) -> bool:
+    """Say whether a name means a column of the relation that has the same alias, as DuckDB reads it."""
+    name = row.name.casefold()
+    select = row.find_ancestor(exp.Select)
+    from_ = select.args.get("from_") if select is not None else None
+    if select is None or from_ is None:
+        return False
+    for relation in [from_.this, *(join.this for join in select.args.get("joins") or [])]:
+        if relation.alias_or_name.casefold() != name:
+            continue
+        source = resolved.source(relation)
+        given = [column for column, _ in source.columns] if source is not None else []
+        if isinstance(relation, exp.Subquery):
+            given = relation.this.named_selects
+        return name in (column.casefold() for column in given)
+    return False
+
+
+def _field(row: exp.Expr, name: str, resolved: Resolved) -> exp.Expr:
     """Return the expression of one field of a row: a table's column, a literal's value, or an extract."""
-    if isinstance(row, exp.Column) and not row.table:
+    if isinstance(row, exp.Column) and not row.table and not _is_hidden(row, resolved):
         return exp.column(exp.to_identifier(name, quoted=True), table=row.this.copy())
     if isinstance(row, exp.Struct):
         for part in row.expressions:
