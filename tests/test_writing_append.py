@@ -480,8 +480,51 @@ def test_large_writes_stream_into_files_of_many_row_groups(lake, table):
     largest = max(data_files(lake), key=lambda path: path.stat().st_size)
     metadata = pq.read_metadata(largest)
     assert metadata.row_group(0).num_rows == 122_880
-    assert metadata.row_group(0).column(0).compression == "ZSTD"
+    assert metadata.row_group(0).column(0).compression == "SNAPPY"
     assert lake.load(NAME).scan().count() == 5_000_001
+
+
+@pytest.mark.parametrize(
+    ("properties", "codec"),
+    [
+        ({"write.parquet.compression-codec": "zstd", "write.parquet.compression-level": "19"}, "ZSTD"),
+        ({"write.parquet.compression-codec": "GZIP"}, "GZIP"),
+        ({"write.parquet.compression-codec": "lz4"}, "LZ4"),
+        ({"write.parquet.compression-codec": "none"}, "UNCOMPRESSED"),
+        (None, "ZSTD"),
+    ],
+)
+def test_a_table_names_the_codec_of_its_files(lake, connection, table, properties, codec):
+    """A table of another engine that names none gets Iceberg's default."""
+    with table.transaction() as transaction:
+        if properties is None:
+            transaction.remove_properties("write.parquet.compression-codec")
+        else:
+            transaction.set_properties(properties)
+    append(connection, "SELECT 1, 'x'", lake.load(NAME), properties={})
+    assert pq.read_metadata(data_files(lake)[0]).row_group(0).column(0).compression == codec
+    assert rows(lake) == [{"k": 1, "g": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("codec", "brotli"), ("codec", "x'); DROP"), ("level", "23"), ("level", "¹")]
+)
+def test_a_codec_that_can_not_be_written_is_refused(lake, connection, table, key, value):
+    asked = {"write.parquet.compression-codec": "zstd", f"write.parquet.compression-{key}": value}
+    table.transaction().set_properties(asked).commit_transaction()
+    with pytest.raises(NotSupported, match=f"the table asks for the .*{key}"):
+        append(connection, "SELECT 1, 'x'", lake.load(NAME), properties={})
+    assert data_files(lake) == []
+
+
+def test_the_codec_of_new_tables_is_a_setting(tmp_path):
+    settled = settings.load(tmp_path, tables={"compression": "zstd"})
+    metastore = Metastore.open(settled.metastore_url)
+    lake = Lake(settled, metastore)
+    properties = lake.create_table(NAME, SCHEMA).metadata.properties
+    assert properties["write.parquet.compression-codec"] == "zstd"
+    lake.close()
+    metastore.close()
 
 
 def test_files_are_closed_at_their_size(lake, connection, table, monkeypatch):

@@ -65,6 +65,7 @@ class Lake:
         self._ios: dict[str, FileIO] = {}  # by catalog and scheme
         self._lent: OrderedDict[str, FileIO] = OrderedDict()  # those that a catalog's server configured
         self._settings = dict(settings.catalogs)
+        self._defaults = {"write.parquet.compression-codec": settings.tables.compression}
         self.default_catalog = settings.catalog
         self._warehouse = settings.warehouse
         if settings.catalog not in self._settings:
@@ -227,7 +228,7 @@ class Lake:
         allowed.
         """
         attached, stored = self._vacant(name)
-        checked = allow.check(properties)
+        checked = self._defaults | allow.check(properties)
         with translated(f"table {name}"):
             return attached.create_table(
                 stored.identifier, schema, self._new_location(stored), spec, properties=checked
@@ -246,7 +247,7 @@ class Lake:
         another writer made the name meanwhile; nothing was then changed.
         """
         attached, stored = self._vacant(name)
-        checked = allow.check(properties)
+        checked = self._defaults | allow.check(properties)
         with translated(f"table {name}"):
             return attached.create_table_transaction(
                 stored.identifier, schema, self._new_location(stored), spec, properties=checked

@@ -43,6 +43,15 @@ FILE_BYTES = 256 * 1024 * 1024
 """Bytes at which a file is closed and the next one begun."""
 
 ROW_GROUP = 122_880
+# Iceberg's names of the codecs and DuckDB's.
+_CODECS = {
+    "gzip": "gzip",
+    "lz4": "lz4_raw",
+    "none": "uncompressed",
+    "snappy": "snappy",
+    "uncompressed": "uncompressed",
+    "zstd": "zstd",
+}
 """Rows of a row group: DuckDB's own unit of parallel reading."""
 
 _log = logging.getLogger(__name__)
@@ -121,7 +130,7 @@ def append(
     place = _Place.under(metadata.location, table.io)
     files: list[WrittenFile] = []
     try:
-        files = _copy(connection, select, schema, division, place, parameters=parameters)
+        files = _copy(connection, select, schema, division, place, metadata.properties, parameters=parameters)
         columns = leaves(schema)
         check_required(schema, files)
         _check_times(connection, schema, files, columns, place)
@@ -178,6 +187,7 @@ def _copy(
     schema: Schema,
     division: Partitioning,
     place: _Place,
+    properties: Mapping[str, str],
     *,
     parameters: object,
 ) -> list[WrittenFile]:
@@ -188,7 +198,7 @@ def _copy(
     if parameters is None and len(connection.sql(select).columns) != len(schema.fields):
         # The list of aliases below would hide surplus columns.
         raise InternalError("the rows to write have another number of columns than the table")
-    sql = _copy_sql(select, schema, division, place.path)
+    sql = _copy_sql(select, schema, division, place.path, properties)
     try:
         rows = connection.execute(sql, parameters).fetchall()
     except duckdb.Error as error:
@@ -220,7 +230,29 @@ def _check_partitions(schema: Schema, spec: PartitionSpec, records: Sequence[Rec
                 ) from error
 
 
-def _copy_sql(select: str, schema: Schema, division: Partitioning, path: str) -> str:
+def _compression(properties: Mapping[str, str]) -> list[str]:
+    """Return COPY's options for the codec that a table asks for; Iceberg's default is zstd.
+
+    Raises NotSupported for a codec or level that can not be had.
+    """
+    codec = properties.get("write.parquet.compression-codec", "zstd").casefold()
+    if codec not in _CODECS:
+        raise NotSupported(
+            f'the table asks for the codec "{codec}", which can not be written',
+            hint=f"its property write.parquet.compression-codec may be {', '.join(sorted(_CODECS))}",
+        )
+    options = [f"COMPRESSION {_CODECS[codec]}"]
+    level = properties.get("write.parquet.compression-level", "null")
+    if codec == "zstd" and level != "null":
+        if not level.isascii() or not level.isdigit() or not 1 <= int(level) <= 22:
+            raise NotSupported(f'the table asks for the zstd level "{level}"', hint="levels are 1 to 22")
+        options.append(f"COMPRESSION_LEVEL {int(level)}")
+    return options
+
+
+def _copy_sql(
+    select: str, schema: Schema, division: Partitioning, path: str, properties: Mapping[str, str]
+) -> str:
     given = [f"c{position}" for position in range(len(schema.fields))]
     cast = [
         f"CAST({column} AS {duckdb_type(field.field_type)}) AS {quote(field.name)}"
@@ -231,7 +263,7 @@ def _copy_sql(select: str, schema: Schema, division: Partitioning, path: str) ->
     rows = f"SELECT {', '.join(cast)} FROM ({select}\n) AS given({', '.join(given)})"
     options = [
         "FORMAT parquet",
-        "COMPRESSION zstd",
+        *_compression(properties),
         f"ROW_GROUP_SIZE {ROW_GROUP}",
         f"FILE_SIZE_BYTES {FILE_BYTES}",
         f"FIELD_IDS {field_ids(schema)}",
