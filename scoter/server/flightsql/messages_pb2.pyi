@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -184,11 +187,23 @@ class FlightTicket(_message.Message):
     ticket: bytes
     def __init__(self, ticket: _Optional[bytes] = ...) -> None: ...
 
+class FlightLocation(_message.Message):
+    __slots__ = ("uri",)
+    URI_FIELD_NUMBER: _ClassVar[int]
+    uri: str
+    def __init__(self, uri: _Optional[str] = ...) -> None: ...
+
 class FlightEndpoint(_message.Message):
-    __slots__ = ("ticket",)
+    __slots__ = ("ticket", "location", "expiration_time", "app_metadata")
     TICKET_FIELD_NUMBER: _ClassVar[int]
+    LOCATION_FIELD_NUMBER: _ClassVar[int]
+    EXPIRATION_TIME_FIELD_NUMBER: _ClassVar[int]
+    APP_METADATA_FIELD_NUMBER: _ClassVar[int]
     ticket: FlightTicket
-    def __init__(self, ticket: _Optional[_Union[FlightTicket, _Mapping[str, object]]] = ...) -> None: ...
+    location: _containers.RepeatedCompositeFieldContainer[FlightLocation]
+    expiration_time: _timestamp_pb2.Timestamp
+    app_metadata: bytes
+    def __init__(self, ticket: _Optional[_Union[FlightTicket, _Mapping[str, object]]] = ..., location: _Optional[_Iterable[_Union[FlightLocation, _Mapping[str, object]]]] = ..., expiration_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping[str, object]]] = ..., app_metadata: _Optional[bytes] = ...) -> None: ...
 
 class FlightInfo(_message.Message):
     __slots__ = ("endpoint",)
@@ -207,6 +222,12 @@ class CancelFlightInfoResult(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     status: int
     def __init__(self, status: _Optional[int] = ...) -> None: ...
+
+class RenewFlightEndpointRequest(_message.Message):
+    __slots__ = ("endpoint",)
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    endpoint: FlightEndpoint
+    def __init__(self, endpoint: _Optional[_Union[FlightEndpoint, _Mapping[str, object]]] = ...) -> None: ...
 
 class SessionOptionValue(_message.Message):
     __slots__ = ("string_value", "bool_value", "int64_value", "double_value", "string_list_value")

@@ -60,13 +60,15 @@ class Ticket(_message.Message):
     def __init__(self, principal: _Optional[str] = ..., expires: _Optional[int] = ..., query_id: _Optional[str] = ..., query: _Optional[_Union[Query, _Mapping[str, object]]] = ..., finished: _Optional[_Union[Finished, _Mapping[str, object]]] = ...) -> None: ...
 
 class Prepared(_message.Message):
-    __slots__ = ("principal", "sql", "session", "parameters")
+    __slots__ = ("principal", "sql", "session", "parameters", "expires")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     SQL_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
     principal: str
     sql: str
     session: Session
     parameters: Cargo
-    def __init__(self, principal: _Optional[str] = ..., sql: _Optional[str] = ..., session: _Optional[_Union[Session, _Mapping[str, object]]] = ..., parameters: _Optional[_Union[Cargo, _Mapping[str, object]]] = ...) -> None: ...
+    expires: int
+    def __init__(self, principal: _Optional[str] = ..., sql: _Optional[str] = ..., session: _Optional[_Union[Session, _Mapping[str, object]]] = ..., parameters: _Optional[_Union[Cargo, _Mapping[str, object]]] = ..., expires: _Optional[int] = ...) -> None: ...
