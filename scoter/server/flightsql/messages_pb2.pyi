@@ -125,6 +125,39 @@ class CommandPreparedStatementUpdate(_message.Message):
     prepared_statement_handle: bytes
     def __init__(self, prepared_statement_handle: _Optional[bytes] = ...) -> None: ...
 
+class TableDefinitionOptions(_message.Message):
+    __slots__ = ("if_not_exist", "if_exists")
+    IF_NOT_EXIST_FIELD_NUMBER: _ClassVar[int]
+    IF_EXISTS_FIELD_NUMBER: _ClassVar[int]
+    if_not_exist: int
+    if_exists: int
+    def __init__(self, if_not_exist: _Optional[int] = ..., if_exists: _Optional[int] = ...) -> None: ...
+
+class CommandStatementIngest(_message.Message):
+    __slots__ = ("table_definition_options", "table", "schema", "catalog", "temporary", "transaction_id", "options")
+    class OptionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    TABLE_DEFINITION_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_FIELD_NUMBER: _ClassVar[int]
+    TEMPORARY_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    table_definition_options: TableDefinitionOptions
+    table: str
+    schema: str
+    catalog: str
+    temporary: bool
+    transaction_id: bytes
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, table_definition_options: _Optional[_Union[TableDefinitionOptions, _Mapping[str, object]]] = ..., table: _Optional[str] = ..., schema: _Optional[str] = ..., catalog: _Optional[str] = ..., temporary: _Optional[bool] = ..., transaction_id: _Optional[bytes] = ..., options: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class TicketStatementQuery(_message.Message):
     __slots__ = ("statement_handle",)
     STATEMENT_HANDLE_FIELD_NUMBER: _ClassVar[int]
