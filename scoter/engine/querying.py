@@ -199,13 +199,28 @@ def _name_set(source: Source | None) -> frozenset[str] | None:
 
 
 def _columns_used(tree: exp.Expr) -> frozenset[str] | None:
-    """Return every column name in the statement, or None where a star or a whole row may mean any."""
-    if any(True for _ in tree.find_all(exp.Star, exp.Columns)):
+    """Return every name in the statement, or None where a column may be meant without being named."""
+    if any(_means_unnamed(node) for node in tree.find_all(*_UNNAMED)):
         return None
-    columns = list(tree.find_all(exp.Column))
-    names = frozenset(column.name for column in columns)
     rows = {table.alias_or_name.casefold() for table in tree.find_all(exp.Table)}
-    return None if any(column.name.casefold() in rows for column in columns) else names
+    if any(column.name.casefold() in rows for column in tree.find_all(exp.Column)):
+        return None
+    return frozenset(identifier.name.casefold() for identifier in tree.find_all(exp.Identifier))
+
+
+# Where these stand, columns can be read that the statement does not name.
+_UNNAMED = (exp.Star, exp.Columns, exp.Pivot, exp.Join, exp.TableAlias)
+
+
+def _means_unnamed(node: exp.Expr) -> bool:
+    match node:
+        case exp.Star():
+            return not isinstance(node.parent, exp.Count)
+        case exp.Join():
+            return bool(node.args.get("method") == "NATURAL")
+        case exp.TableAlias():
+            return isinstance(node.parent, exp.Table) and bool(node.columns)
+    return True
 
 
 def _from_calls(query: exp.Expr, resolved: Resolved) -> dict[str, str]:

@@ -35,8 +35,8 @@ _OPTIONS = "hive_partitioning = false, can_have_nan = true"
 class Scan:
     """How one table is read by one statement.
 
-    ``sql`` stands in FROM and yields exactly the columns of the table's schema, in order, under
-    DuckDB's types. ``rows`` and ``bytes`` are those of the files that are read, before any filter.
+    ``sql`` stands in FROM and yields the columns of the table's schema that are asked for, in order,
+    under DuckDB's types. ``rows`` and ``bytes`` are those of the files that are read, before any filter.
     ``note`` says for EXPLAIN how files are matched with the schema.
     """
 
@@ -79,8 +79,8 @@ class Scans:
         """Return the scan of a snapshot under its own schema, or of the current one under the current.
 
         ``predicate`` must hold for every row that matters, with columns not qualified; files that can
-        not satisfy it are left out. ``columns`` are the names that the statement uses: DuckDB's
-        planner is told the bounds of these only. ``name`` stands in messages. ``schema`` is the one to read
+        not satisfy it are left out. ``columns`` are the names that the statement uses: only these are
+        read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the one to read
         under where it is another than said, as a branch is read under the table's current schema.
 
         Raises UndefinedSnapshot, NotSupported (delete files, other formats than Parquet, names that
@@ -104,7 +104,7 @@ class Scans:
             refuse_unreadable(files, name)
             kept = kept_files(files, metadata, schema, predicate)
             groups = self._groups(_Table(metadata, schema, name), files, kept) if len(kept) else []
-            found = _scan(schema, files, kept, groups, used)
+            found = _scan(schema, files, kept, groups, _wanted(schema, used))
             self._scans.put(key, found)
         return found
 
@@ -157,14 +157,18 @@ class _Table:
             )
 
 
-def _scan(
-    schema: Schema, files: DataFiles, kept: Ints, groups: list[_Group], columns: frozenset[str] | None
-) -> Scan:
+def _wanted(schema: Schema, used: frozenset[str] | None) -> frozenset[int]:
+    """Return the ids of the columns to read: the used ones, at least one, or all where any may be used."""
+    wanted = [field for field in schema.fields if used is None or field.name.casefold() in used]
+    return frozenset(field.field_id for field in wanted or schema.fields[:1])
+
+
+def _scan(schema: Schema, files: DataFiles, kept: Ints, groups: list[_Group], wanted: frozenset[int]) -> Scan:
     if groups:
-        sql = " UNION ALL ".join(_select(schema, files, group, columns) for group in groups)
+        sql = " UNION ALL ".join(_select(schema, files, group, wanted) for group in groups)
         note = _note(groups)
     else:
-        sql = _empty(schema)
+        sql = _empty(schema, wanted)
         note = "every file was pruned" if len(files) else "the table has no files"
     return Scan(
         sql=f"({sql})",
@@ -236,40 +240,38 @@ def _constants(
     }
 
 
-def _empty(schema: Schema) -> str:
-    columns = ", ".join(f"NULL::{duckdb_type(f.field_type)} AS {quote(f.name)}" for f in schema.fields)
+def _empty(schema: Schema, wanted: frozenset[int]) -> str:
+    fields = [field for field in schema.fields if field.field_id in wanted]
+    columns = ", ".join(f"NULL::{duckdb_type(f.field_type)} AS {quote(f.name)}" for f in fields)
     return f"SELECT {columns} WHERE false"
 
 
-def _select(schema: Schema, files: DataFiles, group: _Group, columns: frozenset[str] | None) -> str:
+def _select(schema: Schema, files: DataFiles, group: _Group, wanted: frozenset[int]) -> str:
+    pairs = zip(schema.fields, group.projection.sources, strict=True)
+    output = [(field, source) for field, source in pairs if field.field_id in wanted]
     items = ", ".join(
         source.expression
         if source.expression == quote(field.name)
         else f"{source.expression} AS {quote(field.name)}"
-        for field, source in _output(schema, group.projection)
+        for field, source in output
     )
     paths = ", ".join(literal(path) for path in _ordered_paths(files, group.files))
     if group.projection.by_id:
         options = f"schema = {field_map(schema)}, can_have_nan = true"
     else:
-        options = _by_name(schema, files, group, columns)
+        options = _by_name(files, group.files, output)
     return f"SELECT {items} FROM read_parquet([{paths}], {options})"
 
 
-def _output(schema: Schema, projection: Projection) -> list[tuple[NestedField, Source]]:
-    return list(zip(schema.fields, projection.sources, strict=True))
-
-
-def _by_name(schema: Schema, files: DataFiles, group: _Group, columns: frozenset[str] | None) -> str:
+def _by_name(files: DataFiles, numbers: Ints, output: list[tuple[NestedField, Source]]) -> str:
     bound, told = [], []
-    for field, source in _output(schema, group.projection):
+    for field, source in output:
         if source.column is None:
             continue
         bound.append(f"{literal(source.column)}: {literal(source.bound)}")
-        if source.expression == quote(source.column) and (
-            columns is None or field.name.casefold() in columns
-        ):
-            known = statistics(files, group.files, field, source.column)
+        # Of a single file DuckDB knows the statistics already.
+        if len(numbers) > 1 and source.expression == quote(source.column):
+            known = statistics(files, numbers, field, source.column)
             if known is not None:
                 told.append(known)
     options = _OPTIONS
