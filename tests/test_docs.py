@@ -159,6 +159,7 @@ def test_roles_of_statements(lake: Lake) -> None:
         "DROP TABLE": "DROP TABLE airlines",
         "CREATE SCHEMA": "CREATE SCHEMA x",
         "DROP SCHEMA": "DROP SCHEMA x",
+        "COMMENT ON": "COMMENT ON TABLE airlines IS 'x'",
         "CREATE MODEL": "CREATE MODEL x FROM ?",
         "ALTER MODEL": "ALTER MODEL x DROP ALIAS y",
         "DROP MODEL": "DROP MODEL x",
