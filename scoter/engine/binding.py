@@ -167,8 +167,6 @@ def data_type(text: str) -> exp.DataType:
     if text.strip('"').upper() in {"NULL", "SQLNULL"}:
         return exp.DataType(this=exp.DType.NULL)
     text = text.replace('"NULL"', "INTEGER")
-    if text.upper().startswith(("ENUM(", "UNION(")):
-        return exp.DataType(this=exp.DType.USERDEFINED, kind=text)
     return exp.DataType.build(text, dialect="duckdb", udt=True)
 
 
