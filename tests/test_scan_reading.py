@@ -419,6 +419,10 @@ def test_no_name_of_the_reader_can_be_seen(lake):
         (pa.array([1], pa.date32()), TimestampType(), naive(1970, 1, 2)),
         (pa.array([5], pa.int8()), LongType(), 5),
         (pa.array([5], pa.uint32()), LongType(), 5),
+        (pa.array([5], pa.int8()), IntegerType(), 5),
+        (pa.array([5], pa.uint16()), IntegerType(), 5),
+        (pa.array(["{}"], pa.json_()), StringType(), "{}"),
+        (pa.array([Decimal("1.50")], pa.decimal128(5, 2)), DecimalType(10, 2), Decimal("1.50")),
     ],
     ids=str,
 )
@@ -426,8 +430,10 @@ def test_values_stored_under_another_annotation(lake, tmp_path, stored, kind, va
     table = lake.create(Schema(field(1, "a", kind)))
     add_file(table, write_parquet(tmp_path / "x.parquet", pa.table({"a": stored}), {"a": 1}), 1)
     lake.connection.execute("SET TimeZone = 'America/New_York'")
-    read = lake.query(f"SELECT a FROM {lake.scan(table).sql} AS t")[0]["a"]
-    assert read == value
+    read = lake.query(
+        f"SELECT a, typeof(a) = typeof(NULL::{duckdb_type(kind)}) AS fits FROM {lake.scan(table).sql} AS t"
+    )[0]
+    assert read == {"a": value, "fits": True}
     lake.connection.execute("SET TimeZone = 'UTC'")
 
 

@@ -264,6 +264,8 @@ def _select(schema: Schema, files: DataFiles, group: _Group, wanted: frozenset[i
 
 
 def _by_name(files: DataFiles, numbers: Ints, output: list[tuple[NestedField, Source]]) -> str:
+    if len(numbers) == 1 and all(source.natural for _, source in output):
+        return _OPTIONS
     bound, told = [], []
     for field, source in output:
         if source.column is None:

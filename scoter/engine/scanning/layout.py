@@ -28,13 +28,14 @@ class Column:
     """One physical column: ``kind`` is a primitive's kind, or ``struct``, ``list`` or ``map``.
 
     ``field_id`` is None where the file carries none. A list's child is its element; a map's two
-    children are key and value.
+    children are key and value. ``exact`` says that DuckDB reads a primitive as just this kind.
     """
 
     field_id: int | None
     name: str
     kind: str
     children: tuple[Column, ...] = ()
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,9 @@ def _column(field: pa.Field, leaves: Iterator[pq.ColumnSchema]) -> Column:
         return Column(field_id, field.name, "map", pair)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return Column(field_id, field.name, "list", (_column(kind.value_field, leaves),))
-    return Column(field_id, field.name, _kind(next(leaves)))
+    leaf = next(leaves)
+    logical = json.loads(leaf.logical_type.to_json())
+    return Column(field_id, field.name, _kind(leaf, logical), exact=_exact(leaf, logical))
 
 
 _PLAIN = {
@@ -145,8 +148,18 @@ _PLAIN = {
 _ANNOTATED = {"String": "string", "Enum": "string", "JSON": "string", "Date": "date", "UUID": "uuid"}
 
 
-def _kind(leaf: pq.ColumnSchema) -> str:
-    logical: dict[str, Any] = json.loads(leaf.logical_type.to_json())
+def _exact(leaf: pq.ColumnSchema, logical: dict[str, Any]) -> bool:
+    match logical["Type"]:
+        case "Int":
+            return bool(logical["isSigned"]) and logical["bitWidth"] in {32, 64}
+        case "Timestamp":
+            return bool(logical["timeUnit"] == "microseconds")
+        case "None" | "Undefined" | "Null":
+            return leaf.physical_type in {"BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE"}
+    return logical["Type"] in {"String", "Date", "Decimal"}
+
+
+def _kind(leaf: pq.ColumnSchema, logical: dict[str, Any]) -> str:
     name = str(logical["Type"])
     match name:
         case "Int":

@@ -10,6 +10,7 @@ import decimal
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import Any
 
 from pyiceberg.schema import Schema
@@ -64,6 +65,18 @@ _CONVERTED: dict[tuple[type[IcebergType], str], tuple[str, str]] = {
     (TimestamptzType, "timestamp"): ("TIMESTAMP", "({} AT TIME ZONE 'UTC')"),
     (TimestampType, "timestamptz"): ("TIMESTAMPTZ", "({} AT TIME ZONE 'UTC')"),
 }
+# What DuckDB reads as the table's type without being told.
+_NATURAL: dict[type[IcebergType], str] = {
+    BooleanType: "boolean",
+    IntegerType: "int",
+    LongType: "long",
+    FloatType: "float",
+    DoubleType: "double",
+    DateType: "date",
+    TimestampType: "timestamp",
+    TimestamptzType: "timestamptz",
+    StringType: "string",
+}
 # Partition tuples hold these as a count since 1970-01-01.
 _COUNTED: dict[type[IcebergType], str] = {
     DateType: "(DATE '1970-01-01' + {})",
@@ -80,13 +93,15 @@ class Source:
 
     ``column`` is the physical name to bind with type ``bound``, None for a constant; ``expression``
     is the SQL over it. ``by_id`` says that names inside the column differ from the schema's, so that
-    only a read by field id is right.
+    only a read by field id is right. ``natural`` says that DuckDB gives the column type ``bound`` by
+    itself; sources that differ in that alone are equal.
     """
 
     expression: str
     column: str | None = None
     bound: str = ""
     by_id: bool = False
+    natural: bool = attribute(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -184,7 +199,9 @@ def _present(field: NestedField, column: Column) -> Source:
         bound, template = converted
         return Source(template.format(quote(column.name)), column.name, bound)
     by_id = not _named_alike(kind, column, field.name)
-    return Source(quote(column.name), column.name, duckdb_type(kind), by_id)
+    natural = _NATURAL.get(type(kind), str(kind) if isinstance(kind, DecimalType) else "") == column.kind
+    natural = natural and column.exact
+    return Source(quote(column.name), column.name, duckdb_type(kind), by_id, natural)
 
 
 def _named_alike(kind: IcebergType, column: Column, path: str) -> bool:
