@@ -33,6 +33,7 @@ from scoter.errors import InvalidDefinition, UndefinedColumn, closest
 COMMENT = "comment"
 _MOST = 32_768  # characters, as of a table's property
 _ATTEMPTS = 8
+_LAST = -1  # the schema that the same commit adds
 _Change = tuple[tuple[TableRequirement, ...], tuple[TableUpdate, ...]]
 
 
@@ -70,16 +71,17 @@ def comment_on_column(lake: Lake, name: TableName, path: Sequence[str], text: st
         if field.doc == text:
             return None
         fields = [_with_doc(one, field.field_id, text) for one in schema.fields]
-        same_schema = AssertCurrentSchemaId(current_schema_id=schema.schema_id)
+        same_schema = AssertCurrentSchemaId.model_validate({"current-schema-id": schema.schema_id})
         new = Schema(
             *fields,
             schema_id=max(known.schema_id for known in table.metadata.schemas) + 1,
             identifier_field_ids=schema.identifier_field_ids,
         )
         known = next((s for s in table.metadata.schemas if s == new), None)
-        if known is not None:
-            return (same_schema,), (SetCurrentSchemaUpdate(schema_id=known.schema_id),)
-        return (same_schema,), (AddSchemaUpdate(schema=new), SetCurrentSchemaUpdate(schema_id=-1))
+        current = SetCurrentSchemaUpdate.model_validate(
+            {"schema-id": _LAST if known is None else known.schema_id}
+        )
+        return (same_schema,), ((AddSchemaUpdate(schema=new), current) if known is None else (current,))
 
     _commit(lake, name, change)
 
