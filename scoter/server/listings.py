@@ -5,7 +5,7 @@ This module must not know of sessions, tickets or who asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pyarrow as pa
 
@@ -40,7 +40,7 @@ def schema_of(command: Command) -> pa.Schema:
             raise NotSupported(f"{command.DESCRIPTOR.name} can not be used there")
 
 
-def rows_of(command: Command, lake: Lake) -> Iterator[pa.RecordBatch]:
+def rows_of(command: Command, lake: Lake) -> Generator[pa.RecordBatch]:
     """Yield the rows that answer a metadata command."""
     match command:
         case m.CommandGetSqlInfo():
