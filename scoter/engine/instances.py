@@ -14,8 +14,9 @@ from pathlib import Path
 
 import duckdb
 
+from scoter.engine.cancellation import Cancellation
 from scoter.engine.types import literal
-from scoter.errors import ShuttingDown, TooManyStatements
+from scoter.errors import Cancelled, ShuttingDown, TooManyStatements
 from scoter.settings import Query
 from scoter.udfs.functions import Function, Run, register
 from scoter.udfs.sessions import Sessions
@@ -112,12 +113,13 @@ class Instances:
         self.memory = settings.statement_memory or settings.memory_limit // settings.concurrency
         self.give_back(self._make(directories()), fresh=True)
 
-    def take(self, timezone: str) -> Instance:
+    def take(self, timezone: str, cancellation: Cancellation) -> Instance:
         """Wait for a place and return an instance with its limits set.
 
-        Raises TooManyStatements where the queue is full or the wait too long, ShuttingDown after close.
+        Raises TooManyStatements where the queue is full or the wait too long, Cancelled, ShuttingDown
+        after close.
         """
-        self._enter()
+        self._enter(cancellation)
         try:
             directories = self._directories()
             instance = None
@@ -183,7 +185,7 @@ class Instances:
     def _make(self, directories: tuple[str, ...]) -> Instance:
         return Instance(self._settings, directories, self._sessions)
 
-    def _enter(self) -> None:
+    def _enter(self, cancellation: Cancellation) -> None:
         with self._lock:
             if self._closed:
                 raise ShuttingDown("the server is stopping")
@@ -194,12 +196,16 @@ class Instances:
                 raise TooManyStatements("too many statements are waiting", hint="try again later")
             event = threading.Event()
             self._waiting.append(event)
+        cancellation.attach(event.set)
         deadline = time.monotonic() + self._settings.queue_seconds
         granted = event.wait(max(0.0, deadline - time.monotonic()))
         with self._lock:
             if self._closed and event in self._waiting:
                 self._waiting.remove(event)
                 raise ShuttingDown("the server is stopping")
+            if cancellation.requested and event in self._waiting:
+                self._waiting.remove(event)
+                raise Cancelled("the statement was cancelled")
             if not granted and event in self._waiting:
                 self._waiting.remove(event)
                 raise TooManyStatements(
