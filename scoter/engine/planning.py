@@ -65,12 +65,12 @@ def bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, par
     """Return the statement with its types; raises what DuckDB's binder finds, with places."""
     tree = resolved.tree
     if analysis.kind is Kind.QUERY:
-        bound = querying.bind(tree, resolved, parts.binder)
+        bound = querying.bind(tree, resolved, parts.binder, context)
         return Prepared(sql, resolved, analysis, wire_schema(bound.result), bound.parameter_schema, bound)
     if isinstance(tree, Explain | DescribeQuery):
         return _about(sql, resolved, analysis, context, parts)
     if isinstance(tree, exp.Insert):
-        return _insert(sql, resolved, analysis, parts)
+        return _insert(sql, resolved, analysis, context, parts)
     if isinstance(tree, CreateTable) and tree.expression is not None:
         return _create_as(sql, resolved, analysis, context, parts)
     names = number_parameters(tree)
@@ -180,7 +180,7 @@ def _about(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
     return Prepared(sql, resolved, analysis, schema, inner.parameters, inner=inner)
 
 
-def _insert(sql: str, resolved: Resolved, analysis: Analysis, parts: Parts) -> Prepared:
+def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
     tree = resolved.tree
     name, location = resolved.target, resolved.target_location
     if name is None or location is None:
@@ -199,7 +199,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, parts: Parts) -> P
     known = _known(query, [columns[i][1] for i in chosen])
     if isinstance(tree.expression, exp.Values):
         _cast_values(query, [columns[i][1] for i in chosen])
-    bound = querying.bind(query, resolved, parts.binder, known)
+    bound = querying.bind(query, resolved, parts.binder, context, known)
     given = bound.result.names
     if tree.args.get("by_name"):
         chosen = [_column(exp.to_identifier(n), [c for c, _ in columns]) for n in given]
@@ -302,7 +302,7 @@ def _create_as(sql: str, resolved: Resolved, analysis: Analysis, context: Contex
             "CREATE OR REPLACE TABLE is not offered yet", hint="DROP TABLE first", span=span_of(tree)
         )
     name = table_name(tree.this, context, parts.lake)
-    bound = querying.bind(tree.expression, resolved, parts.binder)
+    bound = querying.bind(tree.expression, resolved, parts.binder, context)
     schema = schema_of(bound.result.names, bound.result.types)
     spec = partition_spec(schema, tree.args.get("partitions") or [])
     comment = tree.args.get("comment")
