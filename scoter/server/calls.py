@@ -93,6 +93,11 @@ class Calls:
             self._watched.add(call)
         self._wake.set()
 
+    def is_gone(self, call: Call) -> bool:
+        """Say whether the call's client has left, or its work was cancelled."""
+        with self._lock:
+            return call.cancelled or (call.context is not None and call.context.is_cancelled())
+
     def on_end(self, call: Call, work: Callable[[], None]) -> None:
         """Have ``work`` called when the call ends, however it ends; at once if it has ended."""
         with self._lock:

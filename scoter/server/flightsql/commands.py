@@ -32,6 +32,7 @@ Command: TypeAlias = (
     | m.CommandStatementUpdate
     | m.CommandPreparedStatementQuery
     | m.CommandPreparedStatementUpdate
+    | m.CommandStatementIngest
     | m.TicketStatementQuery
 )
 
@@ -53,6 +54,7 @@ _COMMANDS: dict[str, type[Command]] = {
         m.CommandStatementUpdate,
         m.CommandPreparedStatementQuery,
         m.CommandPreparedStatementUpdate,
+        m.CommandStatementIngest,
         m.TicketStatementQuery,
     )
 }
@@ -111,7 +113,10 @@ def bare(data: bytes, into: M) -> M:
 
 
 def refuse_transaction(
-    message: m.CommandStatementQuery | m.CommandStatementUpdate | m.ActionCreatePreparedStatementRequest,
+    message: m.CommandStatementQuery
+    | m.CommandStatementUpdate
+    | m.CommandStatementIngest
+    | m.ActionCreatePreparedStatementRequest,
 ) -> None:
     """Raise NotSupported for a statement that is to run in a transaction."""
     if message.transaction_id:
