@@ -20,7 +20,7 @@ from scoter.server.authentication import Authentication, NoHandshake
 from scoter.server.calls import Calls
 from scoter.server.door import KEY, Door, Here, Reception, answering
 from scoter.server.failures import Failures, PlainRefusal
-from scoter.server.flightsql import commands
+from scoter.server.flightsql import commands, info
 from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.hold import Hold
 from scoter.server.quotas import Quota
@@ -53,6 +53,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         self.draining = False
         self._lake = engine.lake
         self._most_bound = limits.max_bind_bytes
+        self._limits = info.Limits(limits.handle_lifetime * 1000, settings.query.max_sql_bytes)
         seals = Seals(key, Hold(settings.directory / "held", limits.held_bytes), settings.query.max_sql_bytes)
         lifetimes = Lifetimes(limits.ticket_lifetime, limits.handle_lifetime)
         self._statements = Statements(engine, seals, self.calls, lifetimes)
@@ -113,7 +114,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         command = commands.read(ticket.ticket)
         if not isinstance(command, m.TicketStatementQuery):
             schema = listings.schema_of(command)
-            listed = listings.rows_of(command, self._lake)
+            listed = listings.rows_of(command, self._lake, self._limits)
             return flight.GeneratorStream(schema, here.guarded(listed, here.call.query_id, listed.close))
         rows = self._statements.fetch(command.statement_handle, here.principal, here.call)
         # Not RecordBatchStream: it would send the traceback of what goes wrong while rows are made.
