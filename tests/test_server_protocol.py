@@ -285,8 +285,7 @@ def renewed(client, endpoint, *, wrapped=False):
     return answer
 
 
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_an_endpoint_is_renewed(tmp_path, wrapped):
+def test_an_endpoint_is_renewed_with_what_is_bound_to_it(tmp_path):
     with served(tmp_path, server={"ticket_lifetime": 3}) as lake, Client(lake.address) as client:
         info = client.info(m.CommandStatementQuery(query="SELECT 7 AS n"))
         until = info.endpoints[0].expiration_time.as_py().timestamp()
@@ -294,30 +293,25 @@ def test_an_endpoint_is_renewed(tmp_path, wrapped):
         endpoint = endpoint_of(info)
         assert endpoint.expiration_time.seconds == until
         endpoint.app_metadata = b"mine"
-        time.sleep(2)
-        later = renewed(client, endpoint, wrapped=wrapped)
-        assert later.app_metadata == b"mine"
-        assert later.expiration_time.seconds >= until + 1
-        time.sleep(2)
-        old = client.refusal(lambda: client.flight.do_get(info.endpoints[0].ticket).read_all())
-        assert "[34000] INVALID_TICKET" in str(old)
-        assert client.flight.do_get(flight.Ticket(later.ticket.ticket)).read_all().to_pydict() == {"n": [7]}
-        # What has ended is not renewed.
-        assert "[34000] INVALID_TICKET" in str(client.refusal(renewed, client, endpoint))
-
-
-def test_renewing_keeps_large_bound_values(tmp_path):
-    with served(tmp_path, server={"ticket_lifetime": 3}) as lake, Client(lake.address) as client:
         handle = client.prepare("SELECT length(CAST(? AS VARCHAR)) AS n").prepared_statement_handle
         schema = pa.schema([("1", pa.string())])
         bare = m.CommandPreparedStatementQuery(prepared_statement_handle=handle)
         bound = client.put(bare, schema, [pa.record_batch([["x" * 100_000]], schema=schema)])
-        info = client.info(m.CommandPreparedStatementQuery(prepared_statement_handle=bound))
+        with_values = client.info(m.CommandPreparedStatementQuery(prepared_statement_handle=bound))
         time.sleep(2)
-        later = renewed(client, endpoint_of(info))
+        later = [renewed(client, endpoint, wrapped=wrapped) for wrapped in (False, True)]
+        for answer in later:
+            assert answer.app_metadata == b"mine"
+            assert answer.expiration_time.seconds >= until + 1
+        later.append(renewed(client, endpoint_of(with_values)))
         time.sleep(2)
-        table = client.flight.do_get(flight.Ticket(later.ticket.ticket)).read_all()
-        assert table.to_pydict() == {"n": [100_000]}
+        old = client.refusal(lambda: client.flight.do_get(info.endpoints[0].ticket).read_all())
+        assert "[34000] INVALID_TICKET" in str(old)
+        for answer, n in zip(later, (7, 7, 100_000), strict=True):
+            table = client.flight.do_get(flight.Ticket(answer.ticket.ticket)).read_all()
+            assert table.to_pydict() == {"n": [n]}
+        # What has ended is not renewed.
+        assert "[34000] INVALID_TICKET" in str(client.refusal(renewed, client, endpoint))
 
 
 def test_an_endpoint_of_metadata_needs_no_renewal(client):
