@@ -23,6 +23,7 @@ from scoter.server.failures import Failures, PlainRefusal
 from scoter.server.flightsql import commands, info
 from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.hold import Hold
+from scoter.server.ingest import Ingests
 from scoter.server.quotas import Quota
 from scoter.server.seal import Seals
 from scoter.server.sessions import Sessions
@@ -57,6 +58,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         seals = Seals(key, Hold(settings.directory / "held", limits.held_bytes), settings.query.max_sql_bytes)
         lifetimes = Lifetimes(limits.ticket_lifetime, limits.handle_lifetime)
         self._statements = Statements(engine, seals, self.calls, lifetimes)
+        self._ingests = Ingests(engine, self.calls, limits.stall_seconds)
         self._actions = Actions(self._statements, self.calls, engine.lake)
         reception = Reception(
             authentication=Authentication(
@@ -129,7 +131,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         reader: flight.MetadataRecordBatchReader,
         writer: flight.FlightMetadataWriter,
     ) -> None:
-        """Run an update, or bind rows to a prepared query."""
+        """Run an update, bind rows to a prepared query, or write rows to a table."""
         command = _command(descriptor)
         match command:
             case m.CommandPreparedStatementQuery():
@@ -143,6 +145,10 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
                 count, changed = self._statements.update(statement, bound_rows, here.call, here.context)
                 if changed is not None:
                     here.keep(changed)
+                answer = m.DoPutUpdateResult(record_count=count).SerializeToString()
+            case m.CommandStatementIngest():
+                self._refuse_when_draining()
+                count = self._ingests.run(command, reader, here.call, here.context)
                 answer = m.DoPutUpdateResult(record_count=count).SerializeToString()
             case _:
                 raise NotSupported(f"{command.DESCRIPTOR.name} can not be used there")

@@ -64,7 +64,7 @@ _VALUES: dict[int, tuple[int, Any]] = {
     7: (_STRING, ""),  # newest Substrait version
     8: (_INT32, 0),  # no BeginTransaction: 1 or 2 would make DB-API leave autocommit
     9: (_BOOL, True),  # CancelQuery
-    10: (_BOOL, False),  # bulk ingestion
+    10: (_BOOL, True),  # bulk ingestion
     11: (_BOOL, False),  # ingestion in transactions
     100: (_INT32, 0),  # milliseconds that a prepared statement's handle lasts: a setting
     101: (_INT32, 0),  # the same of transactions, which are not offered
