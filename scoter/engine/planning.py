@@ -17,14 +17,15 @@ from scoter.engine.analysis import Analysis, kind_of
 from scoter.engine.binding import data_type, number_parameters
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
+from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Pins, Plan, Target
 from scoter.engine.querying import Bound
 from scoter.engine.resolve import Resolved, table_name
 from scoter.engine.statements import CreateTable, DescribeQuery, Explain, span_of
-from scoter.engine.types import duckdb_type, quote, wire_type
+from scoter.engine.types import duckdb_type, quote
 from scoter.engine.values import align, parameter_schema
-from scoter.engine.wire import wire_query, wire_schema
+from scoter.engine.wire import listed_schema, wire_query, wire_schema
 from scoter.engine.writing.definition import partition_spec, schema_of
 from scoter.errors import (
     DuplicateColumn,
@@ -66,7 +67,8 @@ def bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, par
     tree = resolved.tree
     if analysis.kind is Kind.QUERY:
         bound = querying.bind(tree, resolved, parts.binder, context)
-        return Prepared(sql, resolved, analysis, wire_schema(bound.result), bound.parameter_schema, bound)
+        schema = wire_schema(bound.result, origins(bound.tree, resolved, len(bound.result.names)))
+        return Prepared(sql, resolved, analysis, schema, bound.parameter_schema, bound)
     if isinstance(tree, Explain | DescribeQuery):
         return _about(sql, resolved, analysis, context, parts)
     if isinstance(tree, exp.Insert):
@@ -77,7 +79,7 @@ def bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, par
     # The only parameter that a command takes is a model file's bytes.
     parameters = parameter_schema(names, dict.fromkeys(names, "BLOB"))
     columns = command_of(tree).columns
-    schema = pa.schema([pa.field(name, wire_type(data_type(kind))) for name, kind in columns])
+    schema = listed_schema(columns)
     return Prepared(sql, resolved, analysis, schema, parameters)
 
 
@@ -176,7 +178,7 @@ def _about(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
     if inner.bound is None:
         raise NotSupported("only queries and writes have a plan to explain", span=span_of(statement))
     columns = _EXPLAIN if isinstance(tree, Explain) else command_of(tree).columns
-    schema = pa.schema([pa.field(name, wire_type(data_type(kind))) for name, kind in columns])
+    schema = listed_schema(columns)
     return Prepared(sql, resolved, analysis, schema, inner.parameters, inner=inner)
 
 

@@ -5,13 +5,16 @@ This module must not know sockets or protocols; docs/sql.md, "Types", is its tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
 from scoter.engine.binding import Binding, data_type
+from scoter.engine.columns import Origin, field
 from scoter.engine.types import literal, quote, wire_type
 from scoter.errors import InternalError, InvalidValue
 
@@ -57,21 +60,41 @@ def wire_text(kind: exp.DataType) -> str:
     return "VARCHAR"
 
 
-def wire_schema(binding: Binding) -> pa.Schema:
-    """Return the Arrow schema that clients see: every column nullable, names as in the query."""
-    return pa.schema(
-        [
-            pa.field(name, wire_type(data_type(wire_text(kind))))
-            for name, kind in zip(binding.names, binding.types, strict=True)
-        ]
-    )
+@dataclass(frozen=True)
+class _Travel:
+    """How a type leaves: DuckDB's text of it, that of the type to which it is cast, and the Arrow type."""
+
+    own: str
+    target: str
+    arrow: pa.DataType
+
+
+@lru_cache(maxsize=4096)
+def _travel(text: str) -> _Travel:
+    kind = data_type(text)
+    target = wire_text(kind)
+    return _Travel(kind.sql(dialect="duckdb"), target, wire_type(data_type(target)))
+
+
+def wire_schema(binding: Binding, origins: Sequence[Origin | None] | None = None) -> pa.Schema:
+    """Return the Arrow schema that clients see: every column nullable, names as in the query.
+
+    ``origins`` are the tables of the columns, in order.
+    """
+    columns = zip(binding.names, binding.texts, origins or [None] * len(binding.names), strict=True)
+    return pa.schema([field(name, _travel(text).arrow, text, origin) for name, text, origin in columns])
+
+
+def listed_schema(columns: Sequence[tuple[str, str]]) -> pa.Schema:
+    """Return the Arrow schema of (name, DuckDB type) columns that travel as they are."""
+    return pa.schema([field(name, wire_type(data_type(kind)), kind) for name, kind in columns])
 
 
 def wire_query(sql: str, binding: Binding) -> str:
     """Return ``sql`` with those columns cast whose type does not travel as it is; names are kept."""
     types = binding.types
-    targets = [wire_text(kind) for kind in types]
-    own = [kind.sql(dialect="duckdb") for kind in types]
+    targets = [_travel(text).target for text in binding.texts]
+    own = [_travel(text).own for text in binding.texts]
     if targets == own:
         return sql
     names = [f"c{i}" for i in range(len(types))]
