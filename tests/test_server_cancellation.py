@@ -287,6 +287,36 @@ def busy(tmp_path_factory, model_files):
         yield running_
 
 
+@pytest.mark.parametrize("way", ["cancel", "close", "deadline"])
+def test_who_leaves_before_all_rows_are_sent_has_written_none(busy, way):
+    """To Arrow's reader the end of a stream and the end of its client look the same."""
+    with Client(busy.address) as client:
+        handle = client.prepare("INSERT INTO freed VALUES (?)").prepared_statement_handle
+        command = packed(m.CommandPreparedStatementUpdate(prepared_statement_handle=handle))
+        batch = pa.record_batch({"1": [1, 2, 3]})
+        schema, rows = (pa.ipc.read_message(part.serialize()) for part in (batch.schema, batch))
+        messages = [
+            field(1, descriptor(command)) + field(2, schema.metadata.to_pybytes()),
+            field(2, rows.metadata.to_pybytes()) + field(1000, rows.body.to_pybytes()),
+        ]
+        for _ in range(8):
+            left = threading.Event()
+
+            def send(left=left):
+                yield from messages
+                left.wait(10)
+
+            raw = Raw(busy.address)
+            call = raw.send("DoPut", send(), timeout=0.05 if way == "deadline" else 30)
+            assert wait_for(lambda: running(busy) == 1)
+            time.sleep(0.02)
+            {"cancel": call.cancel, "close": raw.close, "deadline": lambda: time.sleep(0.1)}[way]()
+            assert wait_for(lambda: running(busy) == 0, 2)
+            left.set()
+            raw.close()
+        assert values(client.query("SELECT count(*) FROM freed")) == [(0,)]
+
+
 def test_who_waits_in_line_and_leaves_gives_up_the_place(tmp_path):
     with served(tmp_path, query={"concurrency": 1, "queue": 1}) as lake, Client(lake.address) as client:
         info = client.info(m.CommandStatementQuery(query=HEAVY))

@@ -13,7 +13,15 @@ from pyarrow import flight
 
 from scoter.catalog.keys import signing_key
 from scoter.engine.service import Engine
-from scoter.errors import NotSupported, ShuttingDown, TooManyStatements, TooManyStreams, ValueTooLarge
+from scoter.errors import (
+    Cancelled,
+    InvalidValue,
+    NotSupported,
+    ShuttingDown,
+    TooManyStatements,
+    TooManyStreams,
+    ValueTooLarge,
+)
 from scoter.server import listings
 from scoter.server.actions import OFFERED, Actions
 from scoter.server.authentication import Authentication, NoHandshake
@@ -136,11 +144,11 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         match command:
             case m.CommandPreparedStatementQuery():
                 handle = command.prepared_statement_handle
-                bound = self._statements.bind(handle, here.principal, self._received(reader))
+                bound = self._statements.bind(handle, here.principal, self._received(here, reader))
                 answer = m.DoPutPreparedStatementResult(prepared_statement_handle=bound).SerializeToString()
             case m.CommandStatementUpdate() | m.CommandPreparedStatementUpdate():
                 statement = self._statement(here, command)
-                rows = self._received(reader)
+                rows = self._received(here, reader)
                 bound_rows = rows if rows.num_columns else None
                 count, changed = self._statements.update(statement, bound_rows, here.call, here.context)
                 if changed is not None:
@@ -190,17 +198,25 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         commands.refuse_transaction(command)
         return Statement(command.query, here.context)
 
-    def _received(self, reader: flight.MetadataRecordBatchReader) -> pa.RecordBatch:
-        """Return all rows that a client sends as one batch; raises ValueTooLarge, InvalidValue."""
+    def _received(self, here: Here, reader: flight.MetadataRecordBatchReader) -> pa.RecordBatch:
+        """Return all rows that a client sends as one batch; raises ValueTooLarge, InvalidValue, Cancelled."""
         batches: list[pa.RecordBatch] = []
         size = 0
         while True:
             try:
                 batch = reader.read_chunk().data
             except StopIteration:
+                # A client that vanishes looks like one that has sent all.
+                if self.calls.is_gone(here.call):
+                    raise Cancelled("the client left before it had sent all rows") from None
                 return one_batch(batches, _schema_sent(reader))
+            except flight.FlightError:
+                raise
+            except (pa.ArrowException, OSError) as error:
+                raise InvalidValue("the rows sent are not valid Arrow data") from error
             if batch is not None:
-                size += batch.nbytes
+                # Not nbytes: it reads offsets, which have not been checked yet, and would crash the process.
+                size += batch.get_total_buffer_size()
                 if size > self._most_bound:
                     raise ValueTooLarge(
                         f"a statement takes at most {self._most_bound} bytes of bound values",

@@ -244,9 +244,10 @@ def one_batch(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatc
     They are checked in full: Arrow trusts offsets and would read outside its buffers.
     """
     try:
+        str(schema)  # names that are not UTF-8
         for batch in batches:
             batch.validate(full=True)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise InvalidValue("the bound values are not valid Arrow data") from error
     if len(batches) == 1:
         return batches[0]
