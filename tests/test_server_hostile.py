@@ -77,6 +77,7 @@ BODIES += [
 # In process: each decoder gives what it promises or raises what it promises
 
 
+@pytest.mark.decoder
 @often()
 @given(damaged([packed(command) for command in COMMANDS]))
 def test_commands(data):
@@ -87,6 +88,7 @@ def test_commands(data):
     assert type(command) in {type(known) for known in COMMANDS}
 
 
+@pytest.mark.decoder
 @often()
 @given(damaged(BODIES))
 def test_bodies_of_actions(data):
@@ -117,6 +119,7 @@ def tickets(seals):
     return [seals.seal_ticket(t) for t in (query, finished)], [seals.seal_prepared(p) for p in prepared]
 
 
+@pytest.mark.decoder
 def test_tickets_and_handles(seals):
     good_tickets, good_handles = tickets(seals)
 
@@ -136,6 +139,7 @@ def test_tickets_and_handles(seals):
     check()
 
 
+@pytest.mark.decoder
 def test_session_options(tmp_path):
     with opened(tmp_path) as engine:
         default = engine.context(ADMIN)
@@ -168,6 +172,7 @@ class Users:
         return LOCAL if name == LOCAL.name else None
 
 
+@pytest.mark.decoder
 def test_tokens_and_headers():
     tokens = Tokens(b"k" * 32, 3600)
     state = State("lake", "main", "UTC", 0.0, "tag")
@@ -232,6 +237,7 @@ def judge(call):
 WIRE = 0.3
 
 
+@pytest.mark.decoder
 @often(WIRE)
 @given(data=damaged([descriptor(packed(command)) for command in COMMANDS]))
 def test_descriptors_over_the_wire(raw, data):
@@ -239,6 +245,7 @@ def test_descriptors_over_the_wire(raw, data):
         judge(raw.ask(method, data))
 
 
+@pytest.mark.decoder
 @often(WIRE)
 @given(data=damaged([field(1, packed(command)) for command in COMMANDS]))
 def test_tickets_over_the_wire(raw, data):
@@ -263,6 +270,7 @@ ACTIONS = [
 ]
 
 
+@pytest.mark.decoder
 @often(WIRE)
 @given(data=damaged(ACTIONS))
 def test_actions_over_the_wire(raw, data):
@@ -322,12 +330,14 @@ def flood(raw, command, batch):
     check()
 
 
+@pytest.mark.decoder
 def test_bound_values_over_the_wire(raw, victim):
     handle = prepared(victim, BOUND)
     assert judge(raw.send("DoPut", flight_data(handle))) == ""
     flood(raw, packed(m.CommandPreparedStatementQuery(prepared_statement_handle=handle)), BATCH)
 
 
+@pytest.mark.decoder
 def test_rows_to_insert_over_the_wire(raw, victim):
     handle = prepared(victim, "INSERT INTO t VALUES (?, CAST(? AS DATE))")
     # No row fits: the text is no date. What the damage makes of it may be an error, never a row.
@@ -335,6 +345,7 @@ def test_rows_to_insert_over_the_wire(raw, victim):
     flood(raw, packed(m.CommandPreparedStatementUpdate(prepared_statement_handle=handle)), batch)
 
 
+@pytest.mark.decoder
 def test_rows_to_write_over_the_wire(raw):
     # Append, and fail where there is no table; NULL does not fit, so that no batch is committed.
     options = m.TableDefinitionOptions(if_not_exist=2, if_exists=2)
