@@ -74,6 +74,7 @@ bench: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak.py --rounds $(ROUNDS) --examples $(EXAMPLES)
+	$(BIN)/python benchmarks/table.py
 
 proto: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. scoter/server/flightsql/*.proto
