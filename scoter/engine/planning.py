@@ -173,6 +173,12 @@ def _about(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
     statement = tree.this
     if isinstance(tree, Explain) and isinstance(statement, Explain):
         raise NotSupported("EXPLAIN of EXPLAIN is not offered", span=span_of(statement))
+    if tree.args.get("analyze") and kind_of(statement) is not Kind.QUERY:
+        raise NotSupported(
+            "EXPLAIN ANALYZE runs queries only",
+            hint="EXPLAIN shows the plan of a write",
+            span=span_of(statement),
+        )
     of = replace(resolved, tree=statement.copy())
     inner = bind(sql, of, replace(analysis, kind=kind_of(statement)), context, parts)
     if inner.bound is None:
@@ -201,6 +207,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     known = _known(query, [columns[i][1] for i in chosen])
     if isinstance(tree.expression, exp.Values):
         _cast_values(query, [columns[i][1] for i in chosen])
+        query = querying.constant_rows(query)
     bound = querying.bind(query, resolved, parts.binder, context, known)
     given = bound.result.names
     if tree.args.get("by_name"):

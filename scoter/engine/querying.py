@@ -84,7 +84,7 @@ def bind(
     name_results(query, binder.name_of)
     settle_words(query, (column for source in resolved.sources for column in source.columns))
     pin_session(query, constants(context, binder.engine))
-    expand_stars(query)
+    expand_stars(query, resolved)
     types = dict(known or {}) | _from_calls(query, resolved)
     empties = read_tables(query.copy(), resolved, lambda _, s: str(empty_relation(s.columns).this))
     empties = unfold(empties)
@@ -175,6 +175,26 @@ def rows_query(values: exp.Expr | None) -> exp.Select | None:
     row = values.expressions[0]
     parts = row.expressions if isinstance(row, exp.Tuple) else [row]
     return exp.Select(expressions=[part.copy() for part in parts])
+
+
+# What VALUES of constants consist of: nothing that a rule would change, a name would mean or a place would tell.
+_CONSTANT = (
+    exp.Array, exp.Boolean, exp.Cast, exp.DataType, exp.DataTypeParam, exp.HexString, exp.Literal, exp.Neg,
+    exp.Null, exp.Paren, exp.PropertyEQ, exp.Struct, exp.Tuple, exp.Values,
+)  # fmt: skip
+
+
+def constant_rows(values: exp.Expr) -> exp.Expr:
+    """Return a query that reads VALUES of constants as one text, or ``values`` where it holds more.
+
+    So that thousands of rows are not copied and searched by every stage.
+    """
+    for node in values.walk():
+        key = isinstance(node, exp.Identifier) and isinstance(node.parent, exp.PropertyEQ)
+        if not isinstance(node, _CONSTANT) and not (key and node.arg_key == "this"):
+            return values
+    rows = exp.Table(this=exp.Var(this=f"({to_duckdb(values, copy=False)})"))
+    return exp.Select(expressions=[exp.Star()], from_=exp.From(this=rows))
 
 
 def over_rows(bound: Bound) -> Bound:
