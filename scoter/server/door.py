@@ -19,7 +19,7 @@ from scoter.engine.journal import new_query_id
 from scoter.errors import Cancelled, ShuttingDown
 from scoter.server.authentication import Authentication, Caller, Headers
 from scoter.server.calls import Call, Calls
-from scoter.server.capacity import fitting, message_limit
+from scoter.server.capacity import fitting, message_limit, user_agent
 from scoter.server.failures import Failures
 from scoter.server.quotas import Quota
 from scoter.server.sessions import Held, Sessions, state_of
@@ -48,15 +48,18 @@ class Reception:
 class Here:
     """One call as its handler sees it: who asks, in which session, and how to reach the client."""
 
-    __slots__ = ("_flight", "_held", "_message_bytes", "_reception", "call", "caller")
+    __slots__ = ("_flight", "_held", "_message_bytes", "_reception", "agent", "call", "caller")
 
-    def __init__(self, reception: Reception, call: Call, caller: Caller, message_bytes: int) -> None:
+    def __init__(
+        self, reception: Reception, call: Call, caller: Caller, message_bytes: int, agent: str
+    ) -> None:
         self._reception = reception
         self._message_bytes = message_bytes
         self._held: Held | None = None
         self._flight: Any = None
         self.call = call
         self.caller = caller
+        self.agent = agent
 
     @property
     def principal(self) -> Principal:
@@ -173,7 +176,7 @@ class Door(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has
             raise reception.failures.to_flight(error, query_id) from None
         if caller.begun:
             reception.tally.add("sessions")
-        return _Opened(reception.calls, Here(reception, call, caller, most))
+        return _Opened(reception.calls, Here(reception, call, caller, most, user_agent(headers)))
 
 
 class _Opened(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types
