@@ -92,6 +92,11 @@ class Here:
         for name, value in headers.items():
             self._flight.add_header(name, value)
 
+    def take_place(self) -> None:
+        """Count the call among the caller's statements until it ends; raises TooManyStatements."""
+        give_back = self._reception.statements.take(self.caller.principal.name)
+        self._reception.calls.on_end(self.call, give_back)
+
     def close_session(self) -> None:
         """End the session."""
         self._reception.sessions.close(self.caller.session)
@@ -144,7 +149,7 @@ _QUOTAS: dict[Any, Callable[[Reception], Quota]] = {
     flight.FlightMethod.GET_FLIGHT_INFO: lambda reception: reception.statements,
     flight.FlightMethod.GET_SCHEMA: lambda reception: reception.statements,
     flight.FlightMethod.DO_PUT: lambda reception: reception.statements,
-    # Actions have no quota: who has too much under way must be able to cancel some of it.
+    # Actions other than to prepare have none: who has too much under way must be able to cancel it.
     flight.FlightMethod.DO_GET: lambda reception: reception.streams,
 }
 
