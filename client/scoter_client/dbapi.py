@@ -168,6 +168,11 @@ class Connection(driver.Connection):
         with translated():
             super().close()
 
+    def __del__(self) -> None:
+        # SQLAlchemy 1.4 leaves a connection to the garbage collector when setting it up failed.
+        with contextlib.suppress(Exception):
+            self.close()
+
     def commit(self) -> None:
         """Commit; in autocommit mode every statement has already."""
         with translated():
