@@ -47,8 +47,11 @@ class Result:
             self._unread.atexit = False
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        # A generator of its own holds the result until the last batch, also where nobody else does.
-        yield from self._batches
+        # Who reads holds the result, so that it is not dropped before its last batch.
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        return next(self._batches)
 
     def cancel(self) -> None:
         """End the statement; safe from any thread."""
