@@ -12,13 +12,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import scoter_client
+import sqlalchemy
 from documents import blocks
+from flight_sql import certificate, served
 from scoter_client.dialect import types
 from scoter_client.dialect.dialect import OPTIONS
+
+from scoter.catalog.principals import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = ROOT / "client"
@@ -145,6 +149,31 @@ def test_the_readme_tells_what_is(place, capsys):
     text = (CLIENT / "README.md").read_text()
     for name in inspect.signature(scoter_client.connect).parameters:
         assert f"`{name}`" in text, name
+
+
+def test_tls_and_logins(tmp_path):
+    cert, key = certificate(tmp_path)
+    with served(tmp_path, server={"tls_cert": cert, "tls_key": key}) as running:
+        running.engine.principals.add("ann", Role.READER, "p@ss/word")
+        place = urlsplit(running.address).netloc
+        secret = quote("p@ss/word", safe="")
+        with scoter_client.connect(f"grpc+tls://{place}", tls_verify=False, user="ann", password="p@ss/word"):
+            pass
+        url = f"scoter://ann:{secret}@{place}/lake/main?tls=true&tls_root_certs={quote(str(cert))}"
+        with scoter_client.connect(url) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT current_user")
+            assert cursor.fetchall() == [("ann",)]
+            with pytest.raises(scoter_client.ProgrammingError) as refused:
+                cursor.execute("CREATE TABLE t (n BIGINT)")
+            assert refused.value.sqlstate == "42501"
+        engine = sqlalchemy.create_engine(url)
+        with engine.connect() as connection:
+            assert connection.execute(sqlalchemy.text("SELECT 1")).scalar() == 1
+        engine.dispose()
+        # Neither a certificate that is not trusted nor a connection without TLS gets through.
+        for tail in ("?tls=true", "?tls=false", ""):
+            with pytest.raises(scoter_client.Error):
+                scoter_client.connect(f"scoter://ann:{secret}@{place}{tail}")
 
 
 def test_the_dialects_options_are_documented():
