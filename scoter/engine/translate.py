@@ -64,7 +64,13 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
     text = _first_line(whole)
     prefix, _, rest = text.partition(" Error: ")
     name = _named(rest)
-    told = _Told(text, rest.casefold(), whole, name, _find(tree, name) or _find_value(tree, rest) or _find_nested(tree, rest))
+    told = _Told(
+        text,
+        rest.casefold(),
+        whole,
+        name,
+        _find(tree, name) or _find_value(tree, rest) or _find_nested(tree, rest),
+    )
     found = _BY_PREFIX.get(prefix.casefold())
     if found is None:
         return InternalError("the statement failed inside the engine; details are in the log")
