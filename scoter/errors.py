@@ -18,7 +18,8 @@ This module must not know which part raises an error, nor how it is sent to a cl
     ├── ModelError          a model can not be accepted or run
     │   └── InvalidModel, ModelFailed
     ├── ResourceError       a limit was reached; the same statement may succeed later
-    │   └── OutOfMemory, DiskFull, TooManyStatements, ShuttingDown
+    │   └── OutOfMemory, DiskFull, TooManyStatements, TooManySessions, TooManyStreams, ClientStalled,
+    │       ShuttingDown
     ├── ConcurrencyError    another writer came first
     │   └── WriteConflict, OutcomeUnknown
     ├── Cancelled           the statement was ended from outside
@@ -389,10 +390,31 @@ class DiskFull(ResourceError):
 
 
 class TooManyStatements(ResourceError):
-    """The server runs as many statements as it may, and the queue is full."""
+    """The server, or one user, has as many statements under way as it may."""
 
     sqlstate = "53300"
     condition = "TOO_MANY_STATEMENTS"
+
+
+class TooManySessions(ResourceError):
+    """A user has as many sessions as it may."""
+
+    sqlstate = "53300"
+    condition = "TOO_MANY_SESSIONS"
+
+
+class TooManyStreams(ResourceError):
+    """A user fetches as many results at once as it may."""
+
+    sqlstate = "53300"
+    condition = "TOO_MANY_STREAMS"
+
+
+class ClientStalled(ResourceError):
+    """The client stopped reading a result for longer than ``stall_seconds``."""
+
+    sqlstate = "57014"
+    condition = "CLIENT_STALLED"
 
 
 class ShuttingDown(ResourceError):

@@ -39,9 +39,21 @@ class Server(_Section):
     tls_cert: Path | None = Field(None, description="PEM file with the server's certificate chain")
     tls_key: Path | None = Field(None, description="PEM file with the server's private key")
     token_lifetime: int = Field(3600, gt=0, description="seconds that a login token is valid")
-    ticket_lifetime: int = Field(3600, gt=0, description="seconds that a ticket or handle is valid")
+    ticket_lifetime: int = Field(3600, gt=0, description="seconds that a ticket and bound values are valid")
+    handle_lifetime: int = Field(
+        86_400, gt=0, le=20 * 86_400, description="seconds that a prepared statement's handle is valid"
+    )
     session_idle: int = Field(1800, gt=0, description="seconds after which an idle session ends")
     max_sessions: int = Field(10_000, gt=0, description="sessions kept at once")
+    principal_sessions: int = Field(2000, gt=0, description="sessions kept at once for one user")
+    principal_statements: int = Field(128, gt=0, description="statements of one user accepted at once")
+    principal_streams: int = Field(128, gt=0, description="results that one user fetches at once")
+    stall_seconds: float = Field(300.0, gt=0, description="seconds that a client may stop reading a result")
+    max_message_bytes: int = Field(
+        16 * MIB, ge=MIB, le=2047 * MIB, description="most bytes of one message to clients that name no limit"
+    )
+    max_bind_bytes: int = Field(512 * MIB, gt=0, description="most bytes of values bound to a statement")
+    held_bytes: int = Field(2048 * MIB, gt=0, description="disk bytes for large bound values and results")
     batch_bytes: int = Field(4 * MIB, ge=64 * 1024, le=15 * MIB, description="most bytes of one result batch")
     drain_seconds: int = Field(30, ge=0, description="seconds that running statements get on SIGTERM")
 

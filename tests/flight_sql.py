@@ -113,7 +113,7 @@ class Client:
         info = self.info(message)
         (endpoint,) = info.endpoints
         found = self.flight.do_get(endpoint.ticket).read_all()
-        assert found.schema.equals(info.schema, check_metadata=False)
+        assert found.schema.equals(info.schema, check_metadata=True)
         return found
 
     def query(self, sql: str) -> pa.Table:

@@ -37,6 +37,8 @@ WRITES = (
     "CREATE SCHEMA {new}",
     "DROP SCHEMA {new}",
     "EXPLAIN INSERT INTO t VALUES (1)",
+    "COMMENT ON TABLE t IS 'x'",
+    "COMMENT ON COLUMN t.a IS 'x'",
 )
 MODELS = (
     "CREATE OR REPLACE MODEL {new} FROM '{models}/pair.onnx'",

@@ -29,6 +29,7 @@ from scoter.engine.querying import Bound
 from scoter.engine.resolve import Source, resolve
 from scoter.engine.rules.call_models import call_models
 from scoter.engine.rules.pin_now import pin_now
+from scoter.engine.rules.pin_session import pin_session, settle_words
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_apart import APART, score_apart
 from scoter.engine.rules.score_once import VOLATILE_CALL, score_once
@@ -106,7 +107,7 @@ class Rules:
         tree = pipeline.parse(sql, self.parts)
         context, parts = self.session.context, self.parts
         resolved = resolve(tree, context, parts.lake, parts.models, parts.binder.instant, None)
-        return querying.bind(tree, resolved, parts.binder)
+        return querying.bind(tree, resolved, parts.binder, context)
 
     def score_once(self, bound: Bound) -> exp.Expr:
         return score_once(bound.tree.copy(), lambda node: querying._names_of(bound.resolved.source(node)))
@@ -186,6 +187,20 @@ def test_pin_now(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> N
     finally:
         bare.execute("ROLLBACK")
     assert found == expected
+
+
+@of("pin_session")
+def test_pin_session(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
+    who = dict.fromkeys(("user", "current_user", "session_user"), "duckdb")
+    where = {"current_schema": "main", "current_catalog": "lake", "current_database": "lake"}
+    tree = pipeline.parse(case.sql, rules.parts)
+    settle_words(tree, [("id", "INTEGER")])
+    pin_session(tree, {**who, **where, "version": "v2"})
+    assert text(tree) == reread(case.becomes, rules.parts)
+    written, original = bare.sql(to_duckdb(tree)), bare.sql(case.same_as or case.sql)
+    assert written.types == original.types
+    assert case.same_as is not None or written.columns == original.columns
+    assert sorted_rows(written.to_arrow_table()) == sorted_rows(original.to_arrow_table())
 
 
 @of("unfold")

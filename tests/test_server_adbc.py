@@ -131,7 +131,7 @@ def test_metadata(connection, cursor, request):
     columns = main[0]["db_schema_tables"][0]["table_columns"]
     assert [(c["column_name"], c["xdbc_type_name"]) for c in columns] == [
         ("n", "BIGINT"),
-        ("d", "DECIMAL(9, 2)"),
+        ("d", "DECIMAL(9,2)"),
     ]
 
 

@@ -6,6 +6,7 @@ import pytest
 from pyarrow import flight
 
 from scoter.server.calls import Calls
+from scoter.server.tally import Tally
 
 SCHEMA = pa.schema([("n", pa.int64())])
 
@@ -64,7 +65,7 @@ class Slow(flight.FlightServerBase):
 
 @pytest.fixture
 def server():
-    calls = Calls()
+    calls = Calls(60, Tally())
     made = Slow(calls)
     yield made
     calls.cancel_all()
@@ -146,7 +147,7 @@ def test_a_thousand_calls_under_the_watch_survive(server):
 
 
 def test_what_is_to_happen_at_the_end_happens_once_also_when_asked_too_late():
-    calls = Calls()
+    calls = Calls(60, Tally())
     ended = []
     call = calls.open("q")
     calls.on_end(call, lambda: ended.append("first"))

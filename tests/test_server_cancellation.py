@@ -2,10 +2,15 @@
 
 import json
 import threading
+import time
+from pathlib import Path
 
+import psutil
+import pyarrow as pa
 import pytest
 from flight_sql import Client, packed, served, wait_for
 from pyarrow import flight
+from raw_flight import Raw, descriptor, field
 
 from scoter.server.flightsql import messages_pb2 as m
 
@@ -112,3 +117,214 @@ def test_a_statement_timeout(client):
     error = client.refusal(client.query, HEAVY)
     assert isinstance(error, flight.FlightTimedOutError)
     assert "STATEMENT_TIMEOUT" in str(error)
+
+
+class Held:
+    """What a statement holds beside its thread: its place, DuckDB's temporary files, descriptors of files."""
+
+    def __init__(self, lake):
+        self.lake = lake
+        self.process = psutil.Process()
+
+    def files(self):
+        inside = str(self.lake.engine.settings.warehouse)
+        return [f.path for f in self.process.open_files() if f.path.startswith(inside)]
+
+    def freed(self):
+        instances = self.lake.engine.instances
+        return (
+            running(self.lake) == 0
+            and instances.running == 0
+            and not instances._running
+            and not self.files()
+            and all(not list(Path(i._temporary.name).iterdir()) for i in instances._idle)
+            and sum(self.memory(i) for i in instances._idle) < 64 * 2**20
+        )
+
+    def memory(self, instance):
+        ((used,),) = instance.connection.sql("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchall()
+        return used
+
+
+SPILLS = "SELECT i, row_number() OVER (ORDER BY hash(i)) AS n FROM range(60000000) t(i)"
+SCORED = "SELECT sum(PREDICT('slow', CAST(i AS FLOAT))) AS s FROM range(100000) t(i)"
+EXPLAINED = f"EXPLAIN ANALYZE {HEAVY}"
+INSERTED = f"INSERT INTO freed {HEAVY}"
+SCORED_IN = f"INSERT INTO freed_scores {SCORED}"
+
+
+def by_deadline(lake, call):
+    """Give up waiting."""
+    with Client(lake.address) as client:
+        error = client.refusal(lambda: call(client, flight.FlightCallOptions(timeout=0.5)))
+    assert isinstance(error, flight.FlightTimedOutError), error
+
+
+def by_leaving(lake, call):
+    """Close the connection in the middle of the call."""
+    method, requests = call.raw(lake)
+    raw = Raw(lake.address)
+    begun = raw.send(method, requests)
+    time.sleep(0.5)
+    assert running(lake) == 1
+    assert not begun.done()
+    raw.close()
+
+
+def by_timeout(lake, call):
+    """Be ended by the server."""
+    with Client(lake.address) as client:
+        client.update("SET statement_timeout = '500ms'")
+        error = client.refusal(lambda: call(client, flight.FlightCallOptions(timeout=20)))
+    assert "STATEMENT_TIMEOUT" in str(error), error
+
+
+def by_cancelling(lake, call):
+    """Be cancelled from another connection, by the ticket."""
+    tickets = []
+    errors = []
+    with Client(lake.address) as client, Client(lake.address) as other:
+
+        def run():
+            errors.append(
+                client.refusal(lambda: call(client, flight.FlightCallOptions(timeout=20), tickets.append))
+            )
+
+        ended = threading.Thread(target=run)
+        ended.start()
+        time.sleep(0.5)
+        mine = m.FlightInfo()
+        mine.ParseFromString(tickets[0].serialize())
+        result = m.CancelFlightInfoResult()
+        body = m.CancelFlightInfoRequest(info=mine).SerializeToString()
+        result.ParseFromString(other.act("CancelFlightInfo", body))
+        assert result.status == 1
+        ended.join(5)
+    assert "[57014] CANCELLED" in str(errors[0]), errors
+
+
+class Fetch:
+    """A call that spends its time in DoGet."""
+
+    def __init__(self, sql):
+        self.command = m.CommandStatementQuery(query=sql)
+
+    def __call__(self, client, options, told=lambda _: None):
+        info = client.info(self.command)
+        told(info)
+        # Not read_all: what pyarrow does of its own when that is cancelled ends in a KeyboardInterrupt.
+        return client.flight.do_get(info.endpoints[0].ticket, options).read_chunk()
+
+    def raw(self, lake):
+        with Client(lake.address) as client:
+            return "DoGet", [field(1, client.info(self.command).endpoints[0].ticket.ticket)]
+
+
+class Inform:
+    """A call that spends its time in GetFlightInfo."""
+
+    def __init__(self, sql):
+        self.command = packed(m.CommandStatementQuery(query=sql))
+
+    def __call__(self, client, options):
+        return client.flight.get_flight_info(flight.FlightDescriptor.for_command(self.command), options)
+
+    def raw(self, _):
+        return "GetFlightInfo", [descriptor(self.command)]
+
+
+class Put:
+    """A call that spends its time in DoPut."""
+
+    def __init__(self, sql):
+        self.command = packed(m.CommandStatementUpdate(query=sql))
+
+    def __call__(self, client, options):
+        target = flight.FlightDescriptor.for_command(self.command)
+        writer, reader = client.flight.do_put(target, pa.schema([]), options)
+        writer.done_writing()
+        reader.read()
+        writer.close()
+
+    def raw(self, _):
+        schema = pa.ipc.read_message(pa.schema([]).serialize()).metadata.to_pybytes()
+        return "DoPut", [field(1, descriptor(self.command)) + field(2, schema)]
+
+
+WAYS = [by_deadline, by_leaving, by_timeout]
+PATHS = [
+    *((way, Fetch(sql), f"fetch-{name}") for way in [*WAYS, by_cancelling] for name, sql in
+      (("query", HEAVY), ("model", SCORED))),
+    (by_deadline, Fetch(SPILLS), "fetch-spilling"),
+    *((way, Inform(sql), f"info-{name}") for way in WAYS for name, sql in
+      (("explain", EXPLAINED), ("insert", INSERTED), ("model", SCORED_IN))),
+    *((way, Put(sql), f"put-{name}") for way in WAYS for name, sql in
+      (("insert", INSERTED), ("model", SCORED_IN))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("way", "call"),
+    [pytest.param(way, call, id=f"{way.__name__}-{name}") for way, call, name in PATHS],
+)
+def test_what_ends_is_freed_within_two_seconds(busy, way, call):
+    held = Held(busy)
+    way(busy, call)
+    assert wait_for(held.freed, 2), (running(busy), busy.engine.instances.running, held.files())
+    with Client(busy.address) as client:
+        assert values(client.query("SELECT count(*) FROM freed")) == [(0,)]
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory, model_files):
+    directory = tmp_path_factory.mktemp("busy")
+    flags = {"models": {"allowed_prefixes": [str(model_files)]}, "query": {"statement_memory": 256 * 2**20}}
+    with served(directory, **flags) as running_:
+        with Client(running_.address) as client:
+            client.update(f"CREATE MODEL slow FROM '{model_files}/slow.onnx'")
+            client.update("CREATE TABLE freed (n BIGINT)")
+            client.update("CREATE TABLE freed_scores (n DOUBLE)")
+        yield running_
+
+
+@pytest.mark.parametrize("way", ["cancel", "close", "deadline"])
+def test_who_leaves_before_all_rows_are_sent_has_written_none(busy, way):
+    """To Arrow's reader the end of a stream and the end of its client look the same."""
+    with Client(busy.address) as client:
+        handle = client.prepare("INSERT INTO freed VALUES (?)").prepared_statement_handle
+        command = packed(m.CommandPreparedStatementUpdate(prepared_statement_handle=handle))
+        batch = pa.record_batch({"1": [1, 2, 3]})
+        schema, rows = (pa.ipc.read_message(part.serialize()) for part in (batch.schema, batch))
+        messages = [
+            field(1, descriptor(command)) + field(2, schema.metadata.to_pybytes()),
+            field(2, rows.metadata.to_pybytes()) + field(1000, rows.body.to_pybytes()),
+        ]
+        for _ in range(8):
+            left = threading.Event()
+
+            def send(left=left):
+                yield from messages
+                left.wait(10)
+
+            raw = Raw(busy.address)
+            call = raw.send("DoPut", send(), timeout=0.05 if way == "deadline" else 30)
+            assert wait_for(lambda: running(busy) == 1)
+            time.sleep(0.02)
+            {"cancel": call.cancel, "close": raw.close, "deadline": lambda: time.sleep(0.1)}[way]()
+            assert wait_for(lambda: running(busy) == 0, 2)
+            left.set()
+            raw.close()
+        assert values(client.query("SELECT count(*) FROM freed")) == [(0,)]
+
+
+def test_who_waits_in_line_and_leaves_gives_up_the_place(tmp_path):
+    with served(tmp_path, query={"concurrency": 1, "queue": 1}) as lake, Client(lake.address) as client:
+        info = client.info(m.CommandStatementQuery(query=HEAVY))
+        reader = client.flight.do_get(info.endpoints[0].ticket)
+        assert wait_for(lambda: lake.engine.instances.running == 1)
+        by_deadline(lake, Fetch("SELECT 1"))
+        assert wait_for(lambda: not lake.engine.instances._waiting, 2)
+        assert lake.engine.instances.running == 1
+        reader.cancel()
+        assert wait_for(lambda: running(lake) == 0, 2)
+        assert values(client.query("SELECT 1")) == [(1,)]

@@ -81,6 +81,20 @@ def test_prepared_queries(connection):
     prepared.close()
 
 
+def test_what_a_result_says_of_its_columns(connection):
+    result = connection.createStatement().executeQuery("SELECT n, d, d * 2 AS x FROM flights")
+    about = result.getMetaData()
+    columns = [(str(about.getColumnName(i)), str(about.getTableName(i) or "")) for i in (1, 2, 3)]
+    assert columns == [("n", "flights"), ("d", "flights"), ("x", "")]
+    assert [about.getPrecision(i) for i in (1, 2, 3)] == [19, 9, 18]
+    assert [about.getScale(i) for i in (1, 2, 3)] == [0, 2, 2]
+    assert str(about.getSchemaName(1)) == "main"
+    assert about.isReadOnly(1)
+    assert about.isSearchable(1)
+    assert not about.isAutoIncrement(1)
+    assert java.rows(result)
+
+
 def test_updates_and_batches(connection, request):
     name = f"batch_{request.node.callspec.params['connection']}"
     statement = connection.createStatement()
@@ -136,7 +150,7 @@ def test_metadata(connection):
     assert [(row[3], row[4], row[5], row[10]) for row in columns] == [
         ("n", -5, "BIGINT", 0),
         ("origin", 12, "VARCHAR", 1),
-        ("d", 3, "DECIMAL(9, 2)", 1),
+        ("d", 3, "DECIMAL(9,2)", 1),
     ]
     assert java.rows(about.getPrimaryKeys(None, "main", "flights")) == []
     assert java.rows(about.getImportedKeys(None, "main", "flights")) == []

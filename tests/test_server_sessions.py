@@ -6,8 +6,9 @@ import pytest
 
 from scoter.catalog.principals import Principal, Role
 from scoter.engine.context import Context
-from scoter.errors import AuthenticationFailed
+from scoter.errors import AuthenticationFailed, TooManySessions
 from scoter.server.sessions import Sessions, state_of
+from scoter.server.tally import Tally
 from scoter.server.tokens import Tokens, new_session_id
 
 ANN = Principal("ann", Role.WRITER)
@@ -16,14 +17,14 @@ CHANGED = replace(DEFAULT, schema="sales", timezone="Europe/Paris")
 
 
 def test_an_untouched_session_is_not_kept():
-    sessions = Sessions(10, 60)
+    sessions = Sessions(10, 10, 60, Tally())
     for _ in range(100):
         assert sessions.get(new_session_id(), 0, None, DEFAULT).context == DEFAULT
     assert len(sessions) == 0
 
 
 def test_a_change_is_seen_by_the_next_call_whatever_token_it_brings():
-    sessions = Sessions(10, 60)
+    sessions = Sessions(10, 10, 60, Tally())
     version = sessions.change("s", 0, CHANGED)
     assert sessions.get("s", 0, None, DEFAULT).context == CHANGED
     assert sessions.get("s", version, state_of(CHANGED), DEFAULT).context == CHANGED
@@ -31,14 +32,14 @@ def test_a_change_is_seen_by_the_next_call_whatever_token_it_brings():
 
 
 def test_a_principal_whose_role_changed_acts_in_the_new_role():
-    sessions = Sessions(10, 60)
+    sessions = Sessions(10, 10, 60, Tally())
     sessions.change("s", 0, CHANGED)
     demoted = replace(DEFAULT, principal=Principal("ann", Role.READER))
     assert sessions.get("s", 0, None, demoted).context == replace(CHANGED, principal=demoted.principal)
 
 
 def test_another_server_goes_on_from_the_token():
-    first, second = Sessions(10, 60), Sessions(10, 60)
+    first, second = Sessions(10, 10, 60, Tally()), Sessions(10, 10, 60, Tally())
     version = first.change("s", 0, CHANGED)
     held = second.get("s", version, state_of(CHANGED), DEFAULT)
     assert held.context == CHANGED
@@ -50,7 +51,7 @@ def test_another_server_goes_on_from_the_token():
 
 
 def test_a_dropped_session_never_falls_back_silently():
-    sessions = Sessions(2, 60)
+    sessions = Sessions(2, 10, 60, Tally())
     version = sessions.change("s", 0, CHANGED)
     sessions.change("t", 0, CHANGED)
     sessions.change("u", 0, CHANGED)
@@ -61,7 +62,7 @@ def test_a_dropped_session_never_falls_back_silently():
 
 
 def test_idle_sessions_end():
-    sessions = Sessions(10, 0.05)
+    sessions = Sessions(10, 10, 0.05, Tally())
     sessions.change("s", 0, CHANGED)
     time.sleep(0.1)
     with pytest.raises(AuthenticationFailed):
@@ -73,7 +74,7 @@ def test_idle_sessions_end():
 
 
 def test_a_closed_session_stays_closed():
-    sessions = Sessions(10, 60)
+    sessions = Sessions(10, 10, 60, Tally())
     version = sessions.change("s", 0, CHANGED)
     sessions.close("s")
     for claimed in (0, version, version + 5):
@@ -109,3 +110,28 @@ def test_a_token_past_half_its_life_is_due_for_a_new_one():
     assert claims is not None
     time.sleep(0.6)
     assert tokens.is_old(claims)
+
+
+def test_a_user_has_so_many_sessions_and_no_more():
+    tally = Tally()
+    sessions = Sessions(10, 2, 60, tally)
+    bob = replace(DEFAULT, principal=Principal("bob", Role.READER))
+    for name in ("s", "t"):
+        sessions.change(name, 0, CHANGED)
+    sessions.change("s", 1, CHANGED)
+    with pytest.raises(TooManySessions, match="has 2 sessions"):
+        sessions.change("u", 0, CHANGED)
+    sessions.change("v", 0, bob)
+    sessions.close("s")
+    sessions.change("u", 0, CHANGED)
+    assert len(sessions) == 3
+    assert tally.totals() == {"sessions_closed": 1, "sessions_refused": 1}
+
+
+def test_idle_sessions_make_room_for_their_user():
+    sessions = Sessions(10, 1, 0.05, Tally())
+    sessions.change("s", 0, CHANGED)
+    time.sleep(0.1)
+    sessions.change("t", 0, CHANGED)
+    with pytest.raises(TooManySessions):
+        sessions.change("u", 0, CHANGED)

@@ -303,7 +303,7 @@ def test_catalogs_schemas_and_tables(client):
     one, two = (pa.ipc.read_schema(pa.py_buffer(row["table_schema"])) for row in encoded)
     assert one.types == [pa.decimal128(9, 2), pa.timestamp("us", tz="UTC"), pa.list_(pa.string())]
     about = one.field("d").metadata
-    assert about[b"ARROW:FLIGHT:SQL:TYPE_NAME"] == b"DECIMAL(9, 2)"
+    assert about[b"ARROW:FLIGHT:SQL:TYPE_NAME"] == b"DECIMAL(9,2)"
     assert (about[b"ARROW:FLIGHT:SQL:PRECISION"], about[b"ARROW:FLIGHT:SQL:SCALE"]) == (b"9", b"2")
     assert one.field("d").nullable
     assert not two.field("n").nullable

@@ -25,7 +25,7 @@ _ADMIN = (
     st.DropModelVersion,
     st.DropModel,
 )
-_WRITER = (exp.Insert, st.CreateTable, st.DropTable, st.CreateSchema, st.DropSchema)
+_WRITER = (exp.Insert, st.CreateTable, st.DropTable, st.CreateSchema, st.DropSchema, st.CommentOn)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import duckdb
 from sqlglot import exp
 
 from scoter.engine.dialect import to_duckdb
+from scoter.engine.functions import SESSION_WORDS
 from scoter.engine.statements import span_of
 from scoter.engine.translate import translate
 from scoter.engine.types import literal, quote
@@ -56,6 +57,10 @@ class Binder:
             "SET lock_configuration=true",
         ):
             self._instance.execute(setting)
+        # A word such as user that is no column would be DuckDB's own answer: these let it fail instead.
+        for word in sorted(SESSION_WORDS):
+            self._instance.execute(f"CREATE MACRO {quote(word)}(x) AS x")
+        self.engine = f"DuckDB {duckdb.__version__}"
         self._local = threading.local()
         self._lock = threading.Lock()
         self._cursors: list[duckdb.DuckDBPyConnection] = []
@@ -167,8 +172,6 @@ def data_type(text: str) -> exp.DataType:
     if text.strip('"').upper() in {"NULL", "SQLNULL"}:
         return exp.DataType(this=exp.DType.NULL)
     text = text.replace('"NULL"', "INTEGER")
-    if text.upper().startswith(("ENUM(", "UNION(")):
-        return exp.DataType(this=exp.DType.USERDEFINED, kind=text)
     return exp.DataType.build(text, dialect="duckdb", udt=True)
 
 

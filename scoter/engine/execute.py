@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.instances import Instance, Instances
 from scoter.engine.journal import Entry
@@ -31,7 +32,12 @@ class Running:
     """One statement on one instance, from taking the instance to giving it back."""
 
     def __init__(
-        self, instances: Instances, context: Context, timeout: float, tree: exp.Expr | None = None
+        self,
+        instances: Instances,
+        context: Context,
+        timeout: float,
+        tree: exp.Expr | None = None,
+        cancellation: Cancellation | None = None,
     ) -> None:
         self._instances = instances
         self._tree = tree
@@ -42,7 +48,7 @@ class Running:
         self._broken = False
         self._registered: list[str] = []
         self._timezone = context.timezone
-        self.instance: Instance = instances.take(context.timezone)
+        self.instance: Instance = instances.take(context.timezone, cancellation or Cancellation())
         self._timer: threading.Timer | None = None
         if timeout > 0:
             self._start_timer(timeout)

@@ -99,7 +99,9 @@ def _tables(plan: Plan) -> str:
 
 
 def _models(plan: Plan) -> str:
-    apart = {function for stage in plan.staged.stages for _, function in stage.scores} if plan.staged else set()
+    apart = (
+        {function for stage in plan.staged.stages for _, function in stage.scores} if plan.staged else set()
+    )
     lines = [
         f"Predict[{call.pin.name} version {call.pin.version}]  sha256 {call.function.sha256}  "
         f"written {call.pin.written!r}  {call.function.kind} -> {call.function.return_type}  "

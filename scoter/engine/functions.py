@@ -51,6 +51,21 @@ NOW: frozenset[str] = frozenset(
     }
 )
 
+# The result is a constant of the session.
+SESSION: frozenset[str] = frozenset(
+    {
+        "current_catalog",
+        "current_database",
+        "current_schema",
+        "current_user",
+        "session_user",
+        "user",
+        "version",
+    }
+)
+# Names that DuckDB answers without parentheses where no column has them; those of SESSION are constants.
+SESSION_WORDS: frozenset[str] = SESSION - {"current_database", "version"} | {"current_role"}
+
 _REASONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (
@@ -64,8 +79,8 @@ _REASONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (
             (
-                r"getenv|current_setting|getvariable|which_secret|duckdb_.*|pragma_.*|in_search_path|version|"
-                r"current_(user|role|schema|schemas|database|catalog|query|query_id|connection_id)|user|session_user"
+                r"getenv|current_setting|getvariable|which_secret|duckdb_.*|pragma_.*|in_search_path|"
+                r"current_(role|schemas|query|query_id|connection_id)"
             ),
             "it tells about the engine behind the server",
         ),

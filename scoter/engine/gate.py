@@ -17,7 +17,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from scoter.engine import statements as ours
-from scoter.engine.functions import CALLABLE, TABLE_FUNCTIONS, refusal
+from scoter.engine.functions import CALLABLE, NOW, SESSION, TABLE_FUNCTIONS, refusal
 from scoter.engine.nodes import JOIN_KINDS, JOIN_METHODS, JOIN_SIDES, NODES, SAMPLE_METHODS, TYPES
 from scoter.engine.statements import span_of
 from scoter.errors import NotSupported, Span, UndefinedFunction, WrongArguments, closest
@@ -48,11 +48,14 @@ def function_name(node: exp.Expr) -> str | None:
 
 
 _WORDS: dict[type[exp.Expr], str] = {
+    exp.CurrentCatalog: "current_catalog",
     exp.CurrentDate: "current_date",
     exp.CurrentTime: "current_time",
     exp.CurrentTimestamp: "current_timestamp",
+    exp.CurrentUser: "current_user",
     exp.Localtime: "localtime",
     exp.Localtimestamp: "localtimestamp",
+    exp.SessionUser: "session_user",
 }
 
 
@@ -93,6 +96,8 @@ def _function(node: exp.Anonymous) -> None:
     allowed = TABLE_FUNCTIONS if in_from else CALLABLE
     if name not in allowed:
         _refuse_function(name, allowed, node, in_from=in_from)
+    if name in SESSION | NOW and (node.expressions or isinstance(node.parent, exp.Dot)):
+        raise NotSupported(f"{name} takes no argument and no schema", span=_nearest(node))
     if name == "age" and len(node.expressions) == 1:
         raise NotSupported(
             "age with one argument", hint="write age(current_timestamp, …)", span=_nearest(node)

@@ -5,14 +5,19 @@ This module must not know files, nor who reads the batches from where.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types as arrow
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.schema import Schema
+from pyiceberg.table import CreateTableTransaction, Table
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
@@ -22,24 +27,40 @@ from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.dialect import Scoter
 from scoter.engine.execute import Running
+from scoter.engine.fitting import new_columns, table_columns
 from scoter.engine.journal import Entry
 from scoter.engine.resolve import table_name
 from scoter.engine.service import Engine
 from scoter.engine.types import quote
 from scoter.engine.writing.append import QUERY_ID, Written, append
-from scoter.engine.writing.definition import schema_of
 from scoter.errors import (
-    DuplicateColumn,
+    DuplicateTable,
     InvalidSyntax,
     InvalidValue,
     PermissionDenied,
     ScoterError,
-    TypeMismatch,
-    UndefinedColumn,
-    closest,
+    WriteConflict,
 )
 
 _GIVEN = "scoter_given"
+_ROWS = 122_880  # rows that DuckDB gets at once: its own unit of parallel writing
+_CAST_COLUMN = re.compile(r"when casting from source column c(\d+)")
+
+
+class Present(Enum):
+    """What is done when the table exists."""
+
+    APPEND = "append"
+    REPLACE = "replace"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What is done when the table does not exist, and when it does."""
+
+    create: bool = True
+    present: Present = Present.APPEND
 
 
 @dataclass(frozen=True)
@@ -52,26 +73,36 @@ class Ingested:
 
 def ingest(
     engine: Engine,
-    table: str,
+    table: str | exp.Table,
     reader: pa.RecordBatchReader,
     context: Context,
     cancellation: Cancellation | None = None,
+    *,
+    mode: Mode | None = None,
+    action: str = "IMPORT",
+    query_id: str | None = None,
+    timeout: float = 0.0,
 ) -> Ingested:
-    """Append the rows of ``reader`` to the table named ``table`` as SQL names it, in one commit.
+    """Write the rows of ``reader`` to the table named ``table`` as SQL names it, in one commit.
 
     A table that does not exist appears with the rows, with types from Arrow, all columns optional. Into
     an existing one columns go by name, whatever their order; columns that are not given become NULL.
+    A table that is replaced gets the rows' columns and keeps its older snapshots. ``mode`` says which of
+    these may happen, ``timeout`` after how many seconds the statement ends.
 
-    Raises PermissionDenied below the role writer, UndefinedColumn for a column that the table has not,
-    TypeMismatch for a type that Iceberg has not, InvalidValue for rows that can not be read or values
-    that would lose something, Cancelled, and what `append` raises. Nothing is written then.
+    Raises PermissionDenied below the role writer, UndefinedTable, DuplicateTable by ``mode``, what
+    `new_columns` and `table_columns` raise for columns that do not fit, InvalidValue for rows that can
+    not be read or values that would lose something, Cancelled, and what `append` raises. Nothing is
+    written then.
     """
-    entry = Entry(engine.journal, None, context.principal.name, context.query_tag)
-    entry.facts["action"] = "IMPORT"
+    entry = Entry(engine.journal, query_id, context.principal.name, context.query_tag)
+    entry.facts["action"] = action
     try:
-        _authorise(context)
+        _authorise(context, action)
         name = table_name(_parsed(table), context, engine.lake)
-        done = _ingest(engine, name, reader, context, entry, cancellation or Cancellation())
+        entry.facts["target"] = str(name)
+        work = _Work(engine, entry, cancellation or Cancellation(), context, timeout)
+        done = work.ingest(name, mode or Mode(), reader)
     except Exception as error:
         shown = entry.failed(error)
         if shown is error:
@@ -79,7 +110,12 @@ def ingest(
         raise shown from error
     else:
         written = done.written
-        entry.facts |= {"target": str(name), "rows": written.rows, "snapshot_id": written.snapshot_id}
+        entry.facts |= {
+            "rows": written.rows,
+            "files": written.files,
+            "bytes": written.bytes,
+            "snapshot_id": written.snapshot_id,
+        }
         return done
     finally:
         entry.write()
@@ -98,69 +134,113 @@ def columns_of(engine: Engine, table: str, context: Context) -> dict[str, pa.Dat
     return {field.name: field.type for field in schema}
 
 
-def _authorise(context: Context) -> None:
+def _authorise(context: Context, action: str) -> None:
     if not context.principal.role.allows(Role.WRITER):
-        raise PermissionDenied("IMPORT needs the role writer", hint="ask an administrator for the role")
+        raise PermissionDenied(f"{action} needs the role writer", hint="ask an administrator for the role")
 
 
-def _ingest(
-    engine: Engine,
-    name: TableName,
-    reader: pa.RecordBatchReader,
-    context: Context,
-    entry: Entry,
-    cancellation: Cancellation,
-) -> Ingested:
-    given = _Given(reader)
-    running = Running(engine.instances, context, 0)
-    cancellation.attach(running.cancel)
-    try:
-        lake = engine.lake
-        if lake.pointers([name]):
-            create, table = None, lake.load(name)
-            select = _select(given.schema.names, table.schema())
-        else:
-            schema = schema_of(given.schema.names, _duckdb_types(running.connection, given.schema))
-            create = lake.begin_create(name, schema, UNPARTITIONED_PARTITION_SPEC, {})
-            table = create._table  # noqa: SLF001  # only its catalog
-            select = f"SELECT * FROM {_GIVEN}"
-        running.connection.register(_GIVEN, given.reader())
-        with entry.stage("write"):
-            written = append(
-                running.connection, select, table, properties={QUERY_ID: entry.query_id}, create=create
+@dataclass(frozen=True)
+class _Aim:
+    """Where rows go: into ``table``, a new one by ``create``, or in the place of all that is there."""
+
+    table: Table
+    create: CreateTableTransaction | None
+    replace: Schema | None
+    read: pa.Schema
+    columns: Schema
+
+    @property
+    def select(self) -> str:
+        """The given columns in the order of the table's, NULL for those that are not given."""
+        by_name = {folded(name): name for name in self.read.names}
+        given = [by_name.get(folded(field.name)) for field in self.columns.fields]
+        return f"SELECT {', '.join('NULL' if name is None else quote(name) for name in given)} FROM {_GIVEN}"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One ingest under way."""
+
+    engine: Engine
+    entry: Entry
+    cancellation: Cancellation
+    context: Context
+    timeout: float
+
+    def ingest(self, name: TableName, mode: Mode, reader: pa.RecordBatchReader) -> Ingested:
+        """Write and commit."""
+        aim = self._aim(name, mode, reader.schema)
+        given = _Given(reader, aim.read)
+        with self.entry.stage("queue"):
+            running = Running(
+                self.engine.instances, self.context, self.timeout, cancellation=self.cancellation
             )
-        return Ingested(written, create is not None)
-    except Exception as error:
-        if given.failure is not None and not cancellation.requested:
-            raise given.failure from error
-        raise running.failure(error) from error
-    finally:
-        running.connection.unregister(_GIVEN)
-        running.finish()
+        self.cancellation.attach(running.cancel)
+        try:
+            running.check()
+            running.connection.register(_GIVEN, given.reader(running.check))
+            with self.entry.stage("write"):
+                written = append(
+                    running.connection,
+                    aim.select,
+                    aim.table,
+                    properties={QUERY_ID: self.entry.query_id},
+                    create=aim.create,
+                    replace=aim.replace,
+                    before_commit=running.check,
+                )
+            return Ingested(written, aim.create is not None)
+        except DuplicateTable as error:
+            # It was not there when the rows' types were chosen for it.
+            raise WriteConflict(
+                f"table {name} was created by another writer meanwhile", hint="run it again"
+            ) from error
+        except Exception as error:
+            if given.failure is not None and not self.cancellation.requested:
+                raise given.failure from error
+            raise _named(running.failure(error), error, aim.columns) from error
+        finally:
+            running.connection.unregister(_GIVEN)
+            running.finish()
+
+    def _aim(self, name: TableName, mode: Mode, schema: pa.Schema) -> _Aim:
+        lake = self.engine.lake
+        if not lake.pointers([name]):
+            if not mode.create:
+                raise lake.undefined(name)
+            read, columns = new_columns(schema)
+            create = lake.begin_create(name, columns, UNPARTITIONED_PARTITION_SPEC, {})
+            return _Aim(create._table, create, None, read, columns)  # noqa: SLF001  # only its catalog
+        if mode.present is Present.REFUSE:
+            raise DuplicateTable(f"table {name} exists", hint="append to it or replace it")
+        table = lake.load(name)
+        if mode.present is Present.REPLACE:
+            read, columns = new_columns(schema)
+            return _Aim(table, None, columns, read, columns)
+        read = table_columns(schema, table.schema())
+        return _Aim(table, None, None, read, table.schema())
 
 
 class _Given:
-    """Batches with types that DuckDB and Iceberg have; keeps the error that reading them raised."""
+    """Batches with types that DuckDB and the table have; keeps the error that reading them raised."""
 
-    def __init__(self, reader: pa.RecordBatchReader) -> None:
+    def __init__(self, reader: pa.RecordBatchReader, schema: pa.Schema) -> None:
         self._source = reader
-        self.schema = pa.schema([pa.field(f.name, _fitting(f.type, f.name)) for f in reader.schema])
+        self._schema = schema
         # DuckDB shows an error of its source only as text.
         self.failure: ScoterError | None = None
-        seen: set[str] = set()
-        for column in reader.schema.names:
-            if folded(column) in seen:
-                raise DuplicateColumn(f'column "{column}" is given twice')
-            seen.add(folded(column))
 
-    def reader(self) -> pa.RecordBatchReader:
-        """Return the batches; read them once."""
-        return pa.RecordBatchReader.from_batches(self.schema, self._batches())
+    def reader(self, check: Callable[[], None]) -> pa.RecordBatchReader:
+        """Return the batches; read them once. What ``check`` raises ends them."""
+        return pa.RecordBatchReader.from_batches(self._schema, self._batches(check))
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def _batches(self, check: Callable[[], None]) -> Iterator[pa.RecordBatch]:
         try:
             for batch in self._source:
-                yield self._fit(batch)
+                check()
+                fitted = self._fit(batch)
+                for start in range(0, batch.num_rows, _ROWS):
+                    yield fitted.slice(start, _ROWS)
         except ScoterError as error:
             self.failure = error
             raise
@@ -170,77 +250,41 @@ class _Given:
             raise
 
     def _fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        if batch.schema.types == self.schema.types:
-            return batch
-        columns = []
-        for column, field in zip(batch.columns, self.schema, strict=True):
-            try:
-                columns.append(column if column.type == field.type else column.cast(field.type))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise InvalidValue(
-                    f'a value of column "{field.name}" of type {column.type} can not be stored as {field.type}'
-                    " without loss"
-                ) from error
-        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        columns = [_cast(column, field) for column, field in zip(batch.columns, self._schema, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
 
-def _fitting(kind: pa.DataType, column: str) -> pa.DataType:
-    """Return the type nearest to ``kind`` that holds its values and that Iceberg has."""
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return _fitting(kind.value_type, column)
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        return pa.timestamp("us", kind.tz)
-    if pa.types.is_time64(kind):
-        return pa.time64("us")
-    if pa.types.is_decimal256(kind):
-        return pa.decimal128(38, min(kind.scale, 38))
-    if pa.types.is_duration(kind) or pa.types.is_interval(kind):
-        raise TypeMismatch(
-            f'column "{column}" of type {kind} can not be stored in an Iceberg table',
-            hint="give it as a number or as text",
-        )
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(part.name, _fitting(part.type, column)) for part in kind])
-    if pa.types.is_map(kind):
-        return pa.map_(_fitting(kind.key_type, column), _fitting(kind.item_type, column))
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return pa.list_(_fitting(kind.value_type, column))
-    return _SIMPLE.get(kind, kind)
-
-
-_SIMPLE = {
-    pa.null(): pa.string(),
-    pa.uint64(): pa.decimal128(20, 0),
-    pa.float16(): pa.float32(),
-    pa.date64(): pa.date32(),
-}
-
-
-def _duckdb_types(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -> list[str]:
-    """Return DuckDB's names of a schema's types, as it reads them from Arrow."""
-    connection.register(_GIVEN, schema.empty_table())
+def _cast(column: pa.Array, field: pa.Field) -> pa.Array:
+    if column.type == field.type:
+        return column
     try:
-        return [str(kind) for kind in connection.sql(f"SELECT * FROM {_GIVEN}").types]
-    finally:
-        connection.unregister(_GIVEN)
+        cast = column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise _lossy(column, field) from error
+    # Arrow drops a time of day without a word.
+    if arrow.is_date(field.type) and not pc.all(pc.equal(cast.cast(column.type), column)).as_py():
+        raise _lossy(column, field)
+    return cast
 
 
-def _select(given: list[str], schema: Schema) -> str:
-    """Return the given columns in the order of the table's, NULL for those that are not given."""
-    names = [field.name for field in schema.fields]
-    by_name = {folded(name): name for name in given}
-    known = {folded(name) for name in names}
-    for key, name in by_name.items():
-        if key not in known:
-            raise UndefinedColumn(
-                f'the table has no column "{name}"',
-                hint=closest(name, names) or f"its columns are {', '.join(names)}",
-            )
-    parts = [quote(by_name[folded(name)]) if folded(name) in by_name else "NULL" for name in names]
-    return f"SELECT {', '.join(parts)} FROM {_GIVEN}"
+def _lossy(column: pa.Array, field: pa.Field) -> InvalidValue:
+    return InvalidValue(
+        f'a value of column "{field.name}" of type {column.type} can not be stored as {field.type}'
+        " without loss"
+    )
 
 
-def _parsed(table: str) -> exp.Table:
+def _named(shown: ScoterError, error: Exception, columns: Schema) -> ScoterError:
+    """Return an error with the column in front whose value could not be cast."""
+    found = _CAST_COLUMN.search(str(error)) if isinstance(error, duckdb.Error) else None
+    if found is not None and int(found[1]) < len(columns.fields):
+        shown.message = f'column "{columns.fields[int(found[1])].name}": {shown.message}'
+    return shown
+
+
+def _parsed(table: str | exp.Table) -> exp.Table:
+    if isinstance(table, exp.Table):
+        return table
     try:
         return exp.to_table(table, dialect=Scoter)
     except (SqlglotError, ValueError) as error:

@@ -5,6 +5,7 @@ This module must not know what a statement is; it hands out instances and takes 
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 import time
@@ -15,8 +16,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from scoter.engine.cancellation import Cancellation
 from scoter.engine.types import literal
-from scoter.errors import ShuttingDown, TooManyStatements
+from scoter.errors import Cancelled, ShuttingDown, TooManyStatements
 from scoter.settings import Query
 from scoter.udfs.functions import Function, Run, register, scorer
 from scoter.udfs.sessions import Sessions
@@ -104,8 +106,11 @@ class Instance:
     def interrupt(self) -> None:
         """End what runs: DuckDB's operators and a model's batch; safe from any thread."""
         self.run.cancel()
-        for connection in (self.connection, *self._cursors):
-            connection.interrupt()
+        self.connection.interrupt()
+        for cursor in list(self._cursors):
+            # It may have been closed since.
+            with contextlib.suppress(duckdb.Error):
+                cursor.interrupt()
 
     def close(self) -> None:
         """Close the database and remove its temporary files."""
@@ -131,12 +136,13 @@ class Instances:
         self.memory = settings.statement_memory or settings.memory_limit // settings.concurrency
         self.give_back(self._make(directories()), fresh=True)
 
-    def take(self, timezone: str) -> Instance:
+    def take(self, timezone: str, cancellation: Cancellation) -> Instance:
         """Wait for a place and return an instance with its limits set.
 
-        Raises TooManyStatements where the queue is full or the wait too long, ShuttingDown after close.
+        Raises TooManyStatements where the queue is full or the wait too long, Cancelled, ShuttingDown
+        after close.
         """
-        self._enter()
+        self._enter(cancellation)
         try:
             directories = self._directories()
             instance = None
@@ -202,7 +208,7 @@ class Instances:
     def _make(self, directories: tuple[str, ...]) -> Instance:
         return Instance(self._settings, directories, self._sessions)
 
-    def _enter(self) -> None:
+    def _enter(self, cancellation: Cancellation) -> None:
         with self._lock:
             if self._closed:
                 raise ShuttingDown("the server is stopping")
@@ -213,12 +219,16 @@ class Instances:
                 raise TooManyStatements("too many statements are waiting", hint="try again later")
             event = threading.Event()
             self._waiting.append(event)
+        cancellation.attach(event.set)
         deadline = time.monotonic() + self._settings.queue_seconds
         granted = event.wait(max(0.0, deadline - time.monotonic()))
         with self._lock:
             if self._closed and event in self._waiting:
                 self._waiting.remove(event)
                 raise ShuttingDown("the server is stopping")
+            if cancellation.requested and event in self._waiting:
+                self._waiting.remove(event)
+                raise Cancelled("the statement was cancelled")
             if not granted and event in self._waiting:
                 self._waiting.remove(event)
                 raise TooManyStatements(

@@ -76,12 +76,15 @@ _LISTS: tuple[type[exp.Expr], ...] = (
     exp.Tuple,
 )
 _WORDS: tuple[type[exp.Expr], ...] = (
+    exp.CurrentCatalog,
     exp.CurrentDate,
     exp.CurrentTime,
     exp.CurrentTimestamp,
+    exp.CurrentUser,
     exp.Localtime,
     exp.Localtimestamp,
     exp.Null,
+    exp.SessionUser,
 )
 _SETS = "this expression distinct by_name order limit offset with_"
 _OTHERS: dict[type[exp.Expr], str] = {

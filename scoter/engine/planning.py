@@ -17,14 +17,15 @@ from scoter.engine.analysis import Analysis, kind_of
 from scoter.engine.binding import data_type, number_parameters
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
+from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Pins, Plan, Staged, Target
 from scoter.engine.querying import Bound
 from scoter.engine.resolve import Resolved, table_name
 from scoter.engine.statements import CreateTable, DescribeQuery, Explain, span_of
-from scoter.engine.types import duckdb_type, quote, wire_type
+from scoter.engine.types import duckdb_type, quote
 from scoter.engine.values import align, parameter_schema
-from scoter.engine.wire import wire_query, wire_schema
+from scoter.engine.wire import listed_schema, wire_query, wire_schema
 from scoter.engine.writing.definition import partition_spec, schema_of
 from scoter.errors import (
     DuplicateColumn,
@@ -65,19 +66,20 @@ def bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, par
     """Return the statement with its types; raises what DuckDB's binder finds, with places."""
     tree = resolved.tree
     if analysis.kind is Kind.QUERY:
-        bound = querying.bind(tree, resolved, parts.binder)
-        return Prepared(sql, resolved, analysis, wire_schema(bound.result), bound.parameter_schema, bound)
+        bound = querying.bind(tree, resolved, parts.binder, context)
+        schema = wire_schema(bound.result, origins(bound.tree, resolved, len(bound.result.names)))
+        return Prepared(sql, resolved, analysis, schema, bound.parameter_schema, bound)
     if isinstance(tree, Explain | DescribeQuery):
         return _about(sql, resolved, analysis, context, parts)
     if isinstance(tree, exp.Insert):
-        return _insert(sql, resolved, analysis, parts)
+        return _insert(sql, resolved, analysis, context, parts)
     if isinstance(tree, CreateTable) and tree.expression is not None:
         return _create_as(sql, resolved, analysis, context, parts)
     names = number_parameters(tree)
     # The only parameter that a command takes is a model file's bytes.
     parameters = parameter_schema(names, dict.fromkeys(names, "BLOB"))
     columns = command_of(tree).columns
-    schema = pa.schema([pa.field(name, wire_type(data_type(kind))) for name, kind in columns])
+    schema = listed_schema(columns)
     return Prepared(sql, resolved, analysis, schema, parameters)
 
 
@@ -148,9 +150,7 @@ def _staged(
 ) -> Staged | None:
     if prepared.from_rows:
         return None
-    query = querying.rewrite(
-        bound, context, parts.scans, values, only_planned=only_planned, apart=True
-    )
+    query = querying.rewrite(bound, context, parts.scans, values, only_planned=only_planned, apart=True)
     if not query.stages:
         return None
     staged = Staged(_output(query, prepared), query.stages)
@@ -210,11 +210,11 @@ def _about(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
     if inner.bound is None:
         raise NotSupported("only queries and writes have a plan to explain", span=span_of(statement))
     columns = _EXPLAIN if isinstance(tree, Explain) else command_of(tree).columns
-    schema = pa.schema([pa.field(name, wire_type(data_type(kind))) for name, kind in columns])
+    schema = listed_schema(columns)
     return Prepared(sql, resolved, analysis, schema, inner.parameters, inner=inner)
 
 
-def _insert(sql: str, resolved: Resolved, analysis: Analysis, parts: Parts) -> Prepared:
+def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
     tree = resolved.tree
     name, location = resolved.target, resolved.target_location
     if name is None or location is None:
@@ -233,7 +233,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, parts: Parts) -> P
     known = _known(query, [columns[i][1] for i in chosen])
     if isinstance(tree.expression, exp.Values):
         _cast_values(query, [columns[i][1] for i in chosen])
-    bound = querying.bind(query, resolved, parts.binder, known)
+    bound = querying.bind(query, resolved, parts.binder, context, known)
     given = bound.result.names
     if tree.args.get("by_name"):
         chosen = [_column(exp.to_identifier(n), [c for c, _ in columns]) for n in given]
@@ -336,7 +336,7 @@ def _create_as(sql: str, resolved: Resolved, analysis: Analysis, context: Contex
             "CREATE OR REPLACE TABLE is not offered yet", hint="DROP TABLE first", span=span_of(tree)
         )
     name = table_name(tree.this, context, parts.lake)
-    bound = querying.bind(tree.expression, resolved, parts.binder)
+    bound = querying.bind(tree.expression, resolved, parts.binder, context)
     schema = schema_of(bound.result.names, bound.result.types)
     spec = partition_spec(schema, tree.args.get("partitions") or [])
     comment = tree.args.get("comment")

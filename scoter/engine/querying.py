@@ -36,6 +36,7 @@ from scoter.engine.rules.call_models import (
     without_calls,
 )
 from scoter.engine.rules.pin_now import pin_now, uses_now
+from scoter.engine.rules.pin_session import constants, pin_session, settle_words
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_apart import APART, score_apart
 from scoter.engine.rules.score_once import score_once
@@ -77,11 +78,17 @@ class Query:
 
 
 def bind(
-    query: exp.Expr, resolved: Resolved, binder: Binder, known: Mapping[str, str] | None = None
+    query: exp.Expr,
+    resolved: Resolved,
+    binder: Binder,
+    context: Context,
+    known: Mapping[str, str] | None = None,
 ) -> Bound:
     """Return ``query`` with its types; ``known`` are parameter types that the statement's target gives."""
     names = number_parameters(query)
     name_results(query, binder.name_of)
+    settle_words(query, (column for source in resolved.sources for column in source.columns))
+    pin_session(query, constants(context, binder.engine))
     expand_stars(query)
     types = dict(known or {}) | _from_calls(query, resolved)
     empties = read_tables(query.copy(), resolved, lambda _, s: str(empty_relation(s.columns).this))

@@ -21,7 +21,7 @@ from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.plan import ModelPin, Pins, TablePin
 from scoter.engine.rules.pin_now import pin_now, uses_now
-from scoter.engine.statements import CreateTable, DropTable, Explain, MlPredict, Predict, span_of
+from scoter.engine.statements import CommentOn, CreateTable, DropTable, Explain, MlPredict, Predict, span_of
 from scoter.engine.types import duckdb_type
 from scoter.engine.virtual import SNAPSHOTS, VIRTUAL_SCHEMAS, VirtualTable, virtual_table
 from scoter.errors import (
@@ -207,6 +207,14 @@ def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
     return name
 
 
+def table_readings(parts: Sequence[exp.Identifier], context: Context, lake: Lake) -> list[TableName]:
+    """Return the tables that a dotted name may mean, the preferred first; whether they exist is not asked."""
+    *before, last = [part.copy() for part in parts]
+    keys = ("db", "catalog")
+    node = exp.Table(this=last, **dict(zip(keys, reversed(before[-2:]), strict=False)))
+    return [way.name for way in _readings(node, context, lake) if way.suffix is None]
+
+
 def model_reference(text: str, context: Context) -> tuple[ModelName, str | None]:
     """Split 'schema.name@reference'; the schema defaults to the session's."""
     name, _, reference = text.partition("@")
@@ -258,9 +266,9 @@ def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
 
 
 def target_of(tree: exp.Expr) -> exp.Table | None:
-    """Return the table node that a statement creates, fills or drops; None for all other statements."""
+    """Return the table node that a statement creates, fills, drops or comments on; None for all other statements."""
     inner = tree.this if isinstance(tree, Explain) else tree
-    target = inner.this if isinstance(inner, exp.Insert | CreateTable | DropTable) else None
+    target = inner.this if isinstance(inner, exp.Insert | CreateTable | DropTable | CommentOn) else None
     return target.this if isinstance(target, exp.Schema) else target
 
 

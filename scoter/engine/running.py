@@ -79,7 +79,7 @@ class Runner:
     ) -> Running:
         with entry.stage("queue"):
             timeout = context.statement_timeout or self._parts.settings.query.statement_timeout
-            running = Running(self._instances, context, timeout, tree)
+            running = Running(self._instances, context, timeout, tree, cancellation)
         cancellation.attach(running.cancel)
         return running
 

@@ -30,6 +30,7 @@ from scoter.engine.parts import Parts
 from scoter.engine.plan import Pins, Plan
 from scoter.engine.planning import Prepared, aligned
 from scoter.engine.result import Result
+from scoter.engine.rules.pin_session import asks_who
 from scoter.engine.running import Runner, normalised
 from scoter.engine.scan import Scans
 from scoter.errors import TooComplex
@@ -69,6 +70,7 @@ class _Recent(Generic[V]):
 class _Parsed:
     tree: exp.Expr
     normalised: str
+    personal: bool  # the result may depend on who asks
 
 
 @dataclass
@@ -193,7 +195,7 @@ class Engine:
         if found is None:
             with entry.stage("parse"):
                 tree = pipeline.parse(sql, self._parts)
-            found = _Parsed(tree, normalised(tree))
+            found = _Parsed(tree, normalised(tree), asks_who(tree))
             self._parsed.put(sql, found)
         return found
 
@@ -220,7 +222,8 @@ class Engine:
     ) -> Plan:
         parsed = self._parse(sql, entry)
         entry.facts["sql"] = parsed.normalised
-        key = (sql, context.catalog, context.schema, context.timezone)
+        who = context.principal.name if parsed.personal else None
+        key = (sql, context.catalog, context.schema, context.timezone, who)
         kept = self._prepared.get(key)
         if kept is None or not self._holds(kept, pins):
             # The revision is read first: a change in between makes the entry stale, never wrong.

@@ -243,6 +243,15 @@ class DropSchema(Statement):
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "exists": False, "cascade": False}
 
 
+class CommentOn(Statement):
+    """``COMMENT ON TABLE t IS 'text' | NULL``, ``COMMENT ON COLUMN t.c IS 'text' | NULL``.
+
+    A table is in ``this``; a column's whole dotted name, which only the lake can take apart, in ``path``.
+    """
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": False, "path": False, "comment": True}
+
+
 # Looking
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from scoter.engine.functions import SESSION, SESSION_WORDS
 from scoter.engine.statements import span_of
 from scoter.errors import (
     AmbiguousColumn,
@@ -92,6 +93,7 @@ def _named(text: str) -> str | None:
 
 
 _NAMES = (
+    r'^Macro "?(\w+)"?\(\) does not support',
     r'column (?:named )?"([^"]+)"',
     r'[Cc]olumn name "([^"]+)"',
     r'^Column "([^"]+)"',
@@ -195,6 +197,8 @@ def _same(kind: type[ScoterError]) -> Callable[[_Told], ScoterError]:
 
 def _binder(told: _Told) -> ScoterError:
     message, low, name, span = _clean(told.text), told.text.casefold(), told.name, told.span
+    if name in SESSION_WORDS and low.startswith("binder error: macro"):
+        return _not_a_column(name, span)
     if "ambiguous reference" in low:
         return AmbiguousColumn(message, span=span)
     if "referenced table" in low:
@@ -210,6 +214,17 @@ def _binder(told: _Told) -> ScoterError:
     if "does not exist" in low and "function" in low:
         return UndefinedFunction(message, span=span)
     return TypeMismatch(message, span=span)
+
+
+def _not_a_column(name: str, span: Span | None) -> NotSupported:
+    """Return the error for a word that is no column there; DuckDB's binder finds a macro that never fits."""
+    if name not in SESSION:
+        return NotSupported(f"{name} is not offered", hint="write current_user", span=span)
+    return NotSupported(
+        f"{name} is no column there, but has the name of one in the statement",
+        hint=f"write {name}() for the session's, or the table's name before the column's",
+        span=span,
+    )
 
 
 def _catalog(told: _Told) -> ScoterError:

@@ -179,6 +179,14 @@ def shown_type(iceberg: IcebergType) -> str:
     return str(duckdb.sqltype(duckdb_type(iceberg)))
 
 
+def listed_type(iceberg: IcebergType) -> str:
+    """Return a column's type where tables are listed: Iceberg's own name for one that can not be read."""
+    try:
+        return shown_type(iceberg)
+    except NotSupported:
+        return str(iceberg).upper()
+
+
 def wire_type(text: exp.DataType) -> pa.DataType:
     """Return the Arrow type under which a DuckDB type goes to clients; see docs/sql.md, "Types"."""
     kind = exp.DType

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scoter.engine import information_schema
+
 VIRTUAL_SCHEMAS = frozenset({"information_schema", "system"})
 
 
@@ -33,58 +35,9 @@ SNAPSHOTS = VirtualTable(
 )
 
 _TABLES = (
-    VirtualTable(
-        "information_schema",
-        "schemata",
-        (
-            ("catalog_name", "VARCHAR"),
-            ("schema_name", "VARCHAR"),
-            ("schema_owner", "VARCHAR"),
-            ("default_character_set_catalog", "VARCHAR"),
-            ("default_character_set_schema", "VARCHAR"),
-            ("default_character_set_name", "VARCHAR"),
-            ("sql_path", "VARCHAR"),
-        ),
-    ),
-    VirtualTable(
-        "information_schema",
-        "tables",
-        (
-            ("table_catalog", "VARCHAR"),
-            ("table_schema", "VARCHAR"),
-            ("table_name", "VARCHAR"),
-            ("table_type", "VARCHAR"),
-            ("self_referencing_column_name", "VARCHAR"),
-            ("reference_generation", "VARCHAR"),
-            ("user_defined_type_catalog", "VARCHAR"),
-            ("user_defined_type_schema", "VARCHAR"),
-            ("user_defined_type_name", "VARCHAR"),
-            ("is_insertable_into", "VARCHAR"),
-            ("is_typed", "VARCHAR"),
-            ("commit_action", "VARCHAR"),
-            ("table_comment", "VARCHAR"),
-        ),
-    ),
-    VirtualTable(
-        "information_schema",
-        "columns",
-        (
-            ("table_catalog", "VARCHAR"),
-            ("table_schema", "VARCHAR"),
-            ("table_name", "VARCHAR"),
-            ("column_name", "VARCHAR"),
-            ("ordinal_position", "INTEGER"),
-            ("column_default", "VARCHAR"),
-            ("is_nullable", "VARCHAR"),
-            ("data_type", "VARCHAR"),
-            ("character_maximum_length", "INTEGER"),
-            ("character_octet_length", "INTEGER"),
-            ("numeric_precision", "INTEGER"),
-            ("numeric_precision_radix", "INTEGER"),
-            ("numeric_scale", "INTEGER"),
-            ("datetime_precision", "INTEGER"),
-            ("column_comment", "VARCHAR"),
-        ),
+    *(
+        VirtualTable("information_schema", name, columns)
+        for name, columns in information_schema.TABLES.items()
     ),
     VirtualTable(
         "system",

@@ -17,10 +17,13 @@ from scoter.catalog.models import Models
 from scoter.catalog.names import TableName
 from scoter.engine.binding import data_type
 from scoter.engine.resolve import Source
-from scoter.engine.types import shown_type, wire_type
+from scoter.engine.types import listed_type, wire_type
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_tables
 from scoter.errors import InternalError
 from scoter.udfs.signature import Signature
+
+Facts = dict[str, Any]
+_UTF8: Facts = {"character_set_name": "UTF8", "character_repertoire": "UCS", "form_of_use": "UTF8"}
 
 
 def virtual_rows(source: Source, lake: Lake, models: Models) -> pa.Table:
@@ -32,11 +35,15 @@ def virtual_rows(source: Source, lake: Lake, models: Models) -> pa.Table:
         case ("", "snapshots"):
             rows = _snapshots(source)
         case ("information_schema", "schemata"):
-            rows = _schemata(lake)
+            rows = _rows(table, _schemata(lake))
         case ("information_schema", "tables"):
-            rows = _tables(lake)
+            rows = _rows(table, _tables(lake))
         case ("information_schema", "columns"):
-            rows = _columns(lake)
+            rows = _rows(table, _columns(lake))
+        case ("information_schema", "character_sets"):
+            rows = _rows(table, iter([_UTF8]))
+        case ("information_schema", _):
+            rows = iter(())  # there are no views, keys or checks
         case ("system", "models"):
             rows = _models(models)
         case _:
@@ -68,6 +75,12 @@ def table_schema(lake: Lake, pointers: dict[TableName, str], name: TableName) ->
     return lake.metadata(location).schema() if location else None
 
 
+def _rows(table: VirtualTable, facts: Iterator[Facts]) -> Iterator[tuple[Any, ...]]:
+    """Yield facts as rows; a column of which nothing is known is NULL."""
+    for one in facts:
+        yield tuple(one.get(column) for column, _ in table.columns)
+
+
 def _snapshots(source: Source) -> Iterator[tuple[Any, ...]]:
     if source.metadata is None:
         raise InternalError(f"{source.name} has no metadata")
@@ -83,74 +96,88 @@ def _snapshots(source: Source) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _schemata(lake: Lake) -> Iterator[tuple[Any, ...]]:
+def _schemata(lake: Lake) -> Iterator[Facts]:
     for catalog in lake.catalogs():
         for schema in [*lake.schemas(catalog), *sorted(VIRTUAL_SCHEMAS)]:
-            yield (catalog, schema, None, None, None, None, None)
+            yield {"catalog_name": catalog, "schema_name": schema}
 
 
-def _tables(lake: Lake) -> Iterator[tuple[Any, ...]]:
+def _tables(lake: Lake) -> Iterator[Facts]:
     names = list(all_tables(lake))
     pointers = lake.pointers(names)
     for name in names:
-        if name not in pointers:
-            continue
-        comment = lake.metadata(pointers[name]).properties.get("comment")
-        yield (name.catalog, name.schema, name.name, "BASE TABLE", *[None] * 5, "YES", "NO", None, comment)
-    for table in virtual_tables():
-        yield (lake.default_catalog, table.schema, table.name, "VIEW", *[None] * 5, "NO", "NO", None, None)
+        if name in pointers:
+            comment = lake.metadata(pointers[name]).properties.get("comment")
+            yield {
+                **_named(name),
+                "table_type": "BASE TABLE",
+                "is_insertable_into": "YES",
+                "is_typed": "NO",
+                "table_comment": comment,
+            }
+    for name, _ in _own_tables(lake):
+        yield {**_named(name), "table_type": "VIEW", "is_insertable_into": "NO", "is_typed": "NO"}
 
 
-def _columns(lake: Lake) -> Iterator[tuple[Any, ...]]:
+def _columns(lake: Lake) -> Iterator[Facts]:
     names = list(all_tables(lake))
     pointers = lake.pointers(names)
     for name in names:
         schema = table_schema(lake, pointers, name)
         for position, field in enumerate(schema.fields if schema else (), start=1):
-            kind = shown_type(field.field_type)
-            yield (
-                name.catalog,
-                name.schema,
-                name.name,
-                field.name,
-                position,
-                None,
-                "NO" if field.required else "YES",
-                kind,
-                *_numbers(kind),
-                field.doc,
-            )
-    for table in virtual_tables():
-        yield from _virtual_columns(lake.default_catalog, table)
+            kind = listed_type(field.field_type)
+            yield {
+                **_column(name, position, field.name, kind),
+                "is_nullable": "NO" if field.required else "YES",
+                "column_comment": field.doc,
+            }
+    for name, table in _own_tables(lake):
+        for position, (column, kind) in enumerate(table.columns, start=1):
+            yield _column(name, position, column, kind)
 
 
-def _virtual_columns(catalog: str, table: VirtualTable) -> Iterator[tuple[Any, ...]]:
-    for position, (name, kind) in enumerate(table.columns, start=1):
-        yield (
-            catalog,
-            table.schema,
-            table.name,
-            name,
-            position,
-            None,
-            "YES",
-            kind,
-            *_numbers(kind),
-            None,
-        )
+def _own_tables(lake: Lake) -> Iterator[tuple[TableName, VirtualTable]]:
+    for catalog in lake.catalogs():
+        for table in virtual_tables():
+            yield TableName(catalog, table.schema, table.name), table
 
 
-def _numbers(kind: str) -> tuple[int | None, ...]:
-    """Return length, octets, precision, radix, scale and datetime precision of a DuckDB type."""
+def _named(name: TableName) -> Facts:
+    return {"table_catalog": name.catalog, "table_schema": name.schema, "table_name": name.name}
+
+
+def _column(name: TableName, position: int, column: str, kind: str) -> Facts:
+    return {
+        **_named(name),
+        "column_name": column,
+        "ordinal_position": position,
+        "is_nullable": "YES",
+        "data_type": kind,
+        **_numbers(kind),
+        "is_self_referencing": "NO",
+        "is_identity": "NO",
+        "is_generated": "NEVER",
+        "is_updatable": "NO",
+    }
+
+
+def _numbers(kind: str) -> Facts:
+    """Return precision, radix and scale of a DuckDB type, as DuckDB gives them, or its datetime precision."""
+    if kind.endswith("]"):
+        return {}
     binary = {"INTEGER": 32, "BIGINT": 64, "FLOAT": 24, "DOUBLE": 53}
     if kind in binary:
-        return (None, None, binary[kind], 2, 0 if kind in {"INTEGER", "BIGINT"} else None, None)
+        return {"numeric_precision": binary[kind], "numeric_precision_radix": 2, "numeric_scale": 0}
     if kind.startswith("DECIMAL("):
         precision, scale = kind[8:-1].split(",")
-        return (None, None, int(precision), 10, int(scale), None)
+        return {
+            "numeric_precision": int(precision),
+            "numeric_precision_radix": 10,
+            "numeric_scale": int(scale),
+        }
     if kind.startswith("TIME"):
-        return (None, None, None, None, None, 9 if kind.endswith("_NS") else 6)
-    return (None,) * 6
+        return {"datetime_precision": 9 if kind.endswith("_NS") else 6}
+    return {"datetime_precision": 0} if kind == "DATE" else {}
 
 
 def _models(models: Models) -> Iterator[tuple[Any, ...]]:

@@ -5,14 +5,18 @@ This module must not know sockets or protocols; docs/sql.md, "Types", is its tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from scoter.engine.binding import Binding, data_type
-from scoter.engine.types import quote, wire_type
-from scoter.errors import InternalError
+from scoter.engine.columns import Origin, field
+from scoter.engine.types import literal, quote, wire_type
+from scoter.errors import InternalError, InvalidValue
 
 _T = exp.DType
 _SIMPLE: dict[exp.DType, str] = {
@@ -35,6 +39,8 @@ _PLAIN = frozenset(
     }
 )  # fmt: skip
 
+_DAY = 86_400_000_000  # microseconds
+
 
 def wire_text(kind: exp.DataType) -> str:
     """Return the DuckDB type to which a value of type ``kind`` is cast before it leaves."""
@@ -54,36 +60,74 @@ def wire_text(kind: exp.DataType) -> str:
     return "VARCHAR"
 
 
-def wire_schema(binding: Binding) -> pa.Schema:
-    """Return the Arrow schema that clients see: every column nullable, names as in the query."""
-    return pa.schema(
-        [
-            pa.field(name, wire_type(data_type(wire_text(kind))))
-            for name, kind in zip(binding.names, binding.types, strict=True)
-        ]
-    )
+@dataclass(frozen=True)
+class _Travel:
+    """How a type leaves: DuckDB's text of it, that of the type to which it is cast, and the Arrow type."""
+
+    own: str
+    target: str
+    arrow: pa.DataType
+
+
+@lru_cache(maxsize=4096)
+def _travel(text: str) -> _Travel:
+    kind = data_type(text)
+    target = wire_text(kind)
+    return _Travel(kind.sql(dialect="duckdb"), target, wire_type(data_type(target)))
+
+
+def wire_schema(binding: Binding, origins: Sequence[Origin | None] | None = None) -> pa.Schema:
+    """Return the Arrow schema that clients see: every column nullable, names as in the query.
+
+    ``origins`` are the tables of the columns, in order.
+    """
+    columns = zip(binding.names, binding.texts, origins or [None] * len(binding.names), strict=True)
+    return pa.schema([field(name, _travel(text).arrow, text, origin) for name, text, origin in columns])
+
+
+def listed_schema(columns: Sequence[tuple[str, str]]) -> pa.Schema:
+    """Return the Arrow schema of (name, DuckDB type) columns that travel as they are."""
+    return pa.schema([field(name, wire_type(data_type(kind)), kind) for name, kind in columns])
 
 
 def wire_query(sql: str, binding: Binding) -> str:
     """Return ``sql`` with those columns cast whose type does not travel as it is; names are kept."""
     types = binding.types
-    targets = [wire_text(kind) for kind in types]
-    own = [kind.sql(dialect="duckdb") for kind in types]
+    targets = [_travel(text).target for text in binding.texts]
+    own = [_travel(text).own for text in binding.texts]
     if targets == own:
         return sql
     names = [f"c{i}" for i in range(len(types))]
     parts = []
     for name, kind, target, mine, shown in zip(names, types, targets, own, binding.names, strict=True):
-        if target == mine:
-            part = name
-        elif kind.this == _T.USERDEFINED and str(kind.args.get("kind", "")).upper().startswith("UNION"):
-            part = f"CAST(to_json({name}) AS VARCHAR)"
-        else:
-            part = f"CAST({name} AS {target})"
+        part = name if target == mine else _sent(name, kind)
         parts.append(f"{part} AS {quote(shown)}")
     # A list of aliases hides surplus columns; the star shows them to whoever counts.
     parts.append(f"q.* EXCLUDE ({', '.join(names)})")
     return f"SELECT {', '.join(parts)} FROM ({sql}) AS q({', '.join(names)})"
+
+
+def _sent(value: str, kind: exp.DataType, depth: int = 0) -> str:
+    """Return SQL for ``value`` as it leaves; a cast would lose which member of a UNION it is."""
+    if kind.this == _T.UNION:
+        return f"CAST(to_json({value}) AS VARCHAR)"
+    if not any(part.this == _T.UNION for part in kind.find_all(exp.DataType)):
+        return f"CAST({value} AS {wire_text(kind)})"
+    item = f"x{depth}"
+    if kind.this == _T.STRUCT:
+        parts = (
+            f"{quote(p.name)} := {_sent(f'struct_extract({value}, {literal(p.name)})', p.args['kind'], depth)}"
+            for p in kind.expressions
+        )
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({', '.join(parts)}) END"
+    if kind.this == _T.MAP:
+        key, held = (
+            _sent(f"{item}.{name}", part, depth + 1)
+            for name, part in zip(("key", "value"), kind.expressions, strict=True)
+        )
+        entries = f"list_transform(map_entries({value}), lambda {item}: struct_pack(k := {key}, v := {held}))"
+        return f"map_from_entries({entries})"
+    return f"list_transform({value}, lambda {item}: {_sent(item, kind.expressions[0], depth + 1)})"
 
 
 def batches(reader: pa.RecordBatchReader, schema: pa.Schema, most_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -95,7 +139,10 @@ def batches(reader: pa.RecordBatchReader, schema: pa.Schema, most_bytes: int) ->
     if len(reader.schema) != len(schema):
         raise InternalError(f"{len(schema)} columns were bound, {len(reader.schema)} come")
     same = reader.schema.types == schema.types
+    times = [i for i, kind in enumerate(schema.types) if pa.types.is_time(kind)]
     for batch in reader:
+        for i in times:
+            _refuse_midnight(batch.column(i), schema.names[i])
         columns = (
             batch.columns if same else [_fit(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
         )
@@ -118,6 +165,16 @@ def _sliced(batch: pa.RecordBatch, most_bytes: int, pieces: int) -> Iterator[pa.
             yield from _sliced(piece, most_bytes, parts)
         else:
             yield piece
+
+
+def _refuse_midnight(column: pa.Array, name: str) -> None:
+    # Arrow's times end before 24:00:00; a client would show 00:00:00 or fail.
+    latest = pc.max(column.cast(pa.time64("us")).cast(pa.int64())).as_py()
+    if latest is not None and latest >= _DAY:
+        raise InvalidValue(
+            f'column "{name}" has the TIME 24:00:00, which Arrow does not have',
+            hint="write CAST(… AS VARCHAR)",
+        )
 
 
 def _fit(column: pa.Array, kind: pa.DataType) -> pa.Array:

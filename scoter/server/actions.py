@@ -19,9 +19,19 @@ OFFERED = {
     "ClosePreparedStatement": "Forget a prepared statement.",
     "CancelFlightInfo": "End the statement that a FlightInfo belongs to.",
     "CancelQuery": "End the statement that a FlightInfo belongs to; CancelFlightInfo replaces it.",
+    "RenewFlightEndpoint": "Return an endpoint with a ticket that is valid for longer.",
     "SetSessionOptions": "Change the session's catalog, schema or settings.",
     "GetSessionOptions": "Return the session's catalog, schema and settings.",
     "CloseSession": "End the session.",
+}
+
+_ALONE = "each statement commits on its own"
+_REFUSED = {
+    "BeginTransaction": ("transactions are", _ALONE),
+    "EndTransaction": ("transactions are", _ALONE),
+    "BeginSavepoint": ("savepoints are", _ALONE),
+    "EndSavepoint": ("savepoints are", _ALONE),
+    "CreatePreparedSubstraitPlan": ("Substrait plans are", "send the statement as SQL"),
 }
 
 _CANCELLED, _NOT_CANCELLABLE = 1, 3
@@ -49,24 +59,28 @@ class Actions:
                 self._statements.prepared(close.prepared_statement_handle, here.principal)
                 return []
             case "CancelFlightInfo":
-                request = commands.bare(body, m.CancelFlightInfoRequest())
+                request = commands.own(body, m.CancelFlightInfoRequest())
                 status = self._cancel(here, request.info)
                 return [m.CancelFlightInfoResult(status=status).SerializeToString()]
             case "CancelQuery":
                 query = commands.unpack(body, m.ActionCancelQueryRequest())
                 status = self._cancel(here, commands.bare(query.info, m.FlightInfo()))
                 return [commands.pack(m.ActionCancelQueryResult(result=status))]
+            case "RenewFlightEndpoint":
+                renewal = commands.own(body, m.RenewFlightEndpointRequest())
+                return [self._renew(here, renewal.endpoint).SerializeToString()]
             case "SetSessionOptions":
-                return [self._set(here, commands.bare(body, m.SetSessionOptionsRequest()))]
+                return [self._set(here, commands.own(body, m.SetSessionOptionsRequest()))]
             case "GetSessionOptions":
+                commands.own(body, m.GetSessionOptionsRequest())
                 return [get_options(here.context).SerializeToString()]
             case "CloseSession":
+                commands.own(body, m.CloseSessionRequest())
                 here.close_session()
                 return [m.CloseSessionResult(status=_CLOSED).SerializeToString()]
-            case "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint":
-                raise NotSupported("transactions are not offered", hint="each statement commits on its own")
             case _:
-                raise NotSupported(f"the action {name[:64]!r} is not offered")
+                what, hint = _REFUSED.get(name, (f"the action {name[:64]!r} is", None))
+                raise NotSupported(f"{what} not offered", hint=hint)
 
     def _prepare(self, here: Here, sql: str) -> m.ActionCreatePreparedStatementResult:
         handle, plan = self._statements.prepare(sql, here.context, here.call.query_id)
@@ -87,6 +101,15 @@ class Actions:
                 continue
             ended |= self._calls.cancel(self._statements.query_of(command.statement_handle, here.principal))
         return _CANCELLED if ended else _NOT_CANCELLABLE
+
+    def _renew(self, here: Here, endpoint: m.FlightEndpoint) -> m.FlightEndpoint:
+        command = commands.read(endpoint.ticket.ticket)
+        if isinstance(command, m.TicketStatementQuery):
+            ticket, expires = self._statements.renew(command.statement_handle, here.principal)
+            endpoint.ticket.ticket = commands.pack(m.TicketStatementQuery(statement_handle=ticket))
+            endpoint.expiration_time.FromSeconds(expires)
+        # The ticket of a metadata command is the command itself and does not end.
+        return endpoint
 
     def _set(self, here: Here, request: m.SetSessionOptionsRequest) -> bytes:
         before = here.context

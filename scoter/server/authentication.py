@@ -41,6 +41,7 @@ class Caller:
     version: int = 0
     state: State | None = None
     answer: Mapping[str, str] | None = None  # headers that hand the client a new token
+    begun: bool = False  # whether the session begins with this call
 
 
 class NoHandshake(flight.ServerAuthHandler):  # type: ignore[misc]  # pyarrow has no types
@@ -106,7 +107,7 @@ class Authentication:
 
     def _begin(self, principal: Principal) -> Caller:
         session = new_session_id()
-        return Caller(principal, session, answer=self._headers(principal, session, 0, None))
+        return Caller(principal, session, answer=self._headers(principal, session, 0, None), begun=True)
 
     def _headers(
         self, principal: Principal, session: str, version: int, state: State | None

@@ -8,8 +8,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
+
+import pyarrow as pa
+
+from scoter.errors import ClientStalled
+from scoter.server.tally import Tally
 
 _POLL = 0.05  # seconds between two looks at the clients; a call that ends sooner is never looked at
 
@@ -24,21 +29,37 @@ class FlightContext(Protocol):
 class Call:
     """One call from its first header to its last byte."""
 
-    __slots__ = ("cancel", "cancelled", "context", "ending", "query_id", "shut_down")
+    __slots__ = (
+        "cancel",
+        "cancelled",
+        "context",
+        "ending",
+        "free",
+        "query_id",
+        "shut_down",
+        "stalled",
+        "waiting",
+    )
 
     def __init__(self, query_id: str) -> None:
         self.query_id = query_id
         self.cancelled = False
         self.shut_down = False
+        self.stalled = False
+        # Since when a batch of the answer waits for the client to take it; None while none does.
+        self.waiting: float | None = None
         self.context: FlightContext | None = None
         self.cancel: Callable[[], None] | None = None
-        self.ending: Callable[[], None] | None = None
+        self.free: Callable[[], None] | None = None
+        self.ending: list[Callable[[], None]] = []
 
 
 class Calls:
-    """The calls under way, and one thread that ends the work of clients that have left."""
+    """The calls under way, and one thread that ends the work of clients that have left or do not read."""
 
-    def __init__(self) -> None:
+    def __init__(self, stall: float, tally: Tally) -> None:
+        self._stall = stall
+        self._tally = tally
         self._lock = threading.Lock()
         self._open: set[Call] = set()
         self._watched: set[Call] = set()
@@ -72,13 +93,43 @@ class Calls:
             self._watched.add(call)
         self._wake.set()
 
+    def is_gone(self, call: Call) -> bool:
+        """Say whether the call's client has left, or its work was cancelled."""
+        with self._lock:
+            return call.cancelled or (call.context is not None and call.context.is_cancelled())
+
     def on_end(self, call: Call, work: Callable[[], None]) -> None:
         """Have ``work`` called when the call ends, however it ends; at once if it has ended."""
         with self._lock:
             if call in self._open:
-                call.ending = work
+                call.ending.append(work)
                 return
         work()
+
+    def send(
+        self, call: Call, rows: Iterator[pa.RecordBatch], free: Callable[[], None]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield a call's rows; ``free`` gives up what they come from, at the end at the latest.
+
+        Raises ClientStalled, at the next row that is asked for, when the client took longer than allowed
+        to take one. What the rows come from is then free already; only the call itself, blocked in gRPC,
+        lasts until its client reads or leaves.
+        """
+        with self._lock:
+            call.free = free
+        self.on_end(call, free)
+        self.watch(call, call.cancel or _nothing)
+        for batch in rows:
+            call.waiting = time.monotonic()
+            yield batch
+            with self._lock:
+                call.waiting = None
+                if call.stalled:
+                    raise ClientStalled(
+                        f"the result was not read for {self._stall:g} seconds and has ended",
+                        hint="run the statement again and read its rows as they come",
+                        query_id=call.query_id,
+                    )
 
     def close(self, call: Call) -> None:
         """Remove a call that has ended.
@@ -90,8 +141,9 @@ class Calls:
             self._watched.discard(call)
             call.context = None
             call.cancel = None
-            work, call.ending = call.ending, None
-        if work is not None:
+            call.free = None
+            ending, call.ending = call.ending, []
+        for work in ending:
             work()
 
     def __len__(self) -> int:
@@ -136,13 +188,34 @@ class Calls:
                     for call in self._watched
                     if call.cancelled or (call.context is not None and call.context.is_cancelled())
                 ]
+                stalled = self._stalled(time.monotonic())
             for call, cancel in gone:
                 self._end(call, cancel)
+            for free in stalled:
+                # To free a query may take a moment, which the other calls' clients must not wait for.
+                threading.Thread(target=free, name="scoter-stalled", daemon=True).start()
+
+    def _stalled(self, now: float) -> list[Callable[[], None]]:
+        """Mark the calls whose clients do not read and return what frees what they hold."""
+        frees = []
+        for call in self._watched:
+            if call.waiting is not None and now - call.waiting > self._stall and not call.stalled:
+                call.stalled = True
+                self._tally.add("stalled")
+                if call.free is not None:
+                    frees.append(call.free)
+        return frees
 
     def _end(self, call: Call, cancel: Callable[[], None] | None) -> None:
-        call.cancelled = True
+        if not call.cancelled:
+            call.cancelled = True
+            self._tally.add("cancelled")
         if cancel is None:
             return
         # One cancel that fails must not end the watch over all others; the statement then runs to its end.
         with contextlib.suppress(Exception):
             cancel()
+
+
+def _nothing() -> None:
+    """Stand where a call has no work that a cancel could end."""

@@ -19,8 +19,11 @@ from scoter.engine.journal import new_query_id
 from scoter.errors import Cancelled, ShuttingDown
 from scoter.server.authentication import Authentication, Caller, Headers
 from scoter.server.calls import Call, Calls
+from scoter.server.capacity import fitting, message_limit
 from scoter.server.failures import Failures
+from scoter.server.quotas import Quota
 from scoter.server.sessions import Held, Sessions, state_of
+from scoter.server.tally import Tally
 
 KEY = "scoter"  # under which pyarrow keeps the middleware
 
@@ -36,15 +39,20 @@ class Reception:
     calls: Calls
     failures: Failures
     default: Callable[[Principal], Context]
+    statements: Quota
+    streams: Quota
+    tally: Tally
+    message_bytes: int
 
 
 class Here:
     """One call as its handler sees it: who asks, in which session, and how to reach the client."""
 
-    __slots__ = ("_flight", "_held", "_reception", "call", "caller")
+    __slots__ = ("_flight", "_held", "_message_bytes", "_reception", "call", "caller")
 
-    def __init__(self, reception: Reception, call: Call, caller: Caller) -> None:
+    def __init__(self, reception: Reception, call: Call, caller: Caller, message_bytes: int) -> None:
         self._reception = reception
+        self._message_bytes = message_bytes
         self._held: Held | None = None
         self._flight: Any = None
         self.call = call
@@ -90,10 +98,15 @@ class Here:
         self._flight = flight_context
         self._reception.calls.attach(self.call, flight_context)
 
-    def guarded(self, rows: Iterable[pa.RecordBatch], query_id: str) -> Iterator[pa.RecordBatch]:
-        """Yield ``rows``; what goes wrong while they are sent leaves as a Flight error."""
+    def guarded(
+        self, rows: Iterable[pa.RecordBatch], query_id: str, free: Callable[[], None]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield ``rows`` in batches that the client takes; ``free`` gives up what they come from.
+
+        What goes wrong while they are sent leaves as a Flight error.
+        """
         try:
-            yield from rows
+            yield from self._reception.calls.send(self.call, fitting(rows, self._message_bytes), free)
         except Exception as error:  # noqa: BLE001  # pyarrow would send the traceback of any other
             raise self.failure(error, query_id) from None
 
@@ -124,6 +137,15 @@ def answering(handler: H) -> H:
     return answer  # type: ignore[return-value]
 
 
+_QUOTAS: dict[Any, Callable[[Reception], Quota]] = {
+    flight.FlightMethod.GET_FLIGHT_INFO: lambda reception: reception.statements,
+    flight.FlightMethod.GET_SCHEMA: lambda reception: reception.statements,
+    flight.FlightMethod.DO_PUT: lambda reception: reception.statements,
+    # Actions have no quota: who has too much under way must be able to cancel some of it.
+    flight.FlightMethod.DO_GET: lambda reception: reception.streams,
+}
+
+
 class Door(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has no types
     """Lets in the calls whose caller is known, and refuses all others before anything is read."""
 
@@ -134,13 +156,24 @@ class Door(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has
         """Admit a call or raise."""
         reception = self._reception
         query_id = new_query_id()
+        reception.tally.add("calls")
+        call = None
         try:
             # A ticket carries its session: whoever only fetches needs no token.
             mint = called.method != flight.FlightMethod.DO_GET
             caller = reception.authentication.identify(headers, mint=mint)
+            most = message_limit(headers, reception.message_bytes)
+            quota = _QUOTAS.get(called.method)
+            call = reception.calls.open(query_id)
+            if quota is not None:
+                reception.calls.on_end(call, quota(reception).take(caller.principal.name))
         except BaseException as error:  # noqa: BLE001  # pyarrow would send the traceback of any other
+            if call is not None:
+                reception.calls.close(call)
             raise reception.failures.to_flight(error, query_id) from None
-        return _Opened(reception.calls, Here(reception, reception.calls.open(query_id), caller))
+        if caller.begun:
+            reception.tally.add("sessions")
+        return _Opened(reception.calls, Here(reception, call, caller, most))
 
 
 class _Opened(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types

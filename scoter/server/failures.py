@@ -22,7 +22,9 @@ from scoter.errors import (
     ScoterError,
     ShuttingDown,
     StatementTimeout,
+    TooManySessions,
     TooManyStatements,
+    TooManyStreams,
 )
 
 # An error travels in HTTP/2 trailers, twice: percent-encoded and base64. gRPC's C++ and Java clients
@@ -36,6 +38,8 @@ _KINDS: tuple[tuple[type[ScoterError], type[flight.FlightError]], ...] = (
     (Cancelled, flight.FlightCancelledError),
     (ShuttingDown, flight.FlightUnavailableError),
     (TooManyStatements, flight.FlightUnavailableError),
+    (TooManySessions, flight.FlightUnavailableError),
+    (TooManyStreams, flight.FlightUnavailableError),
     (InternalError, flight.FlightInternalError),
 )
 

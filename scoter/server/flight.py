@@ -13,18 +13,30 @@ from pyarrow import flight
 
 from scoter.catalog.keys import signing_key
 from scoter.engine.service import Engine
-from scoter.errors import NotSupported, ShuttingDown, ValueTooLarge
+from scoter.errors import (
+    Cancelled,
+    InvalidValue,
+    NotSupported,
+    ShuttingDown,
+    TooManyStatements,
+    TooManyStreams,
+    ValueTooLarge,
+)
 from scoter.server import listings
 from scoter.server.actions import OFFERED, Actions
 from scoter.server.authentication import Authentication, NoHandshake
 from scoter.server.calls import Calls
 from scoter.server.door import KEY, Door, Here, Reception, answering
 from scoter.server.failures import Failures, PlainRefusal
-from scoter.server.flightsql import commands
+from scoter.server.flightsql import commands, info
 from scoter.server.flightsql import messages_pb2 as m
-from scoter.server.seal import MOST_HELD, Hold, Seals
+from scoter.server.hold import Hold
+from scoter.server.ingest import Ingests
+from scoter.server.quotas import Quota
+from scoter.server.seal import Seals
 from scoter.server.sessions import Sessions
-from scoter.server.statements import Statement, Statements, one_batch
+from scoter.server.statements import Lifetimes, Statement, Statements, one_batch
+from scoter.server.tally import Tally
 from scoter.server.tokens import Tokens
 from scoter.settings import Settings
 
@@ -45,17 +57,37 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
     def __init__(self, engine: Engine, settings: Settings, location: str, **tls: Any) -> None:
         key = signing_key(engine.metastore)
         limits = settings.server
-        self.calls = Calls()
+        self.tally = tally = Tally()
+        self.calls = Calls(limits.stall_seconds, tally)
         self.draining = False
         self._lake = engine.lake
-        self._statements = Statements(engine, Seals(key, Hold()), self.calls, limits.ticket_lifetime)
+        self._most_bound = limits.max_bind_bytes
+        self._limits = info.Limits(limits.handle_lifetime * 1000, settings.query.max_sql_bytes)
+        seals = Seals(key, Hold(settings.directory / "held", limits.held_bytes), settings.query.max_sql_bytes)
+        lifetimes = Lifetimes(limits.ticket_lifetime, limits.handle_lifetime)
+        self._statements = Statements(engine, seals, self.calls, lifetimes)
+        self._ingests = Ingests(engine, self.calls, limits.stall_seconds)
         self._actions = Actions(self._statements, self.calls, engine.lake)
         reception = Reception(
-            Authentication(engine.principals, Tokens(key, limits.token_lifetime), engine.journal.event),
-            Sessions(limits.max_sessions, limits.session_idle),
-            self.calls,
-            Failures(engine.journal.failure),
-            engine.context,
+            authentication=Authentication(
+                engine.principals, Tokens(key, limits.token_lifetime), engine.journal.event
+            ),
+            sessions=Sessions(limits.max_sessions, limits.principal_sessions, limits.session_idle, tally),
+            calls=self.calls,
+            failures=Failures(engine.journal.failure),
+            default=engine.context,
+            statements=Quota(
+                "statements",
+                limits.principal_statements,
+                "server.principal_statements",
+                TooManyStatements,
+                tally,
+            ),
+            streams=Quota(
+                "streams", limits.principal_streams, "server.principal_streams", TooManyStreams, tally
+            ),
+            tally=tally,
+            message_bytes=limits.max_message_bytes,
         )
         super().__init__(location, auth_handler=NoHandshake(), middleware={KEY: Door(reception)}, **tls)
 
@@ -64,13 +96,13 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         """Plan a query, run anything else, or announce a metadata answer."""
         command = _command(descriptor)
         if not isinstance(command, m.CommandStatementQuery | m.CommandPreparedStatementQuery):
-            return _info(listings.schema_of(command), descriptor, descriptor.command, -1)
+            return _info(listings.schema_of(command), descriptor, descriptor.command, -1, None)
         statement = self._statement(here, command)
         started, changed = self._statements.start(statement, here.call, here.context)
         if changed is not None:
             here.keep(changed)
         ticket = commands.pack(m.TicketStatementQuery(statement_handle=started.ticket))
-        return _info(started.schema, descriptor, ticket, started.rows)
+        return _info(started.schema, descriptor, ticket, started.rows, started.expires)
 
     def get_schema(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
         """Return the schema that a command's rows will have; nothing is run."""
@@ -91,14 +123,13 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         """Stream the rows of a ticket."""
         command = commands.read(ticket.ticket)
         if not isinstance(command, m.TicketStatementQuery):
-            rows = listings.rows_of(command, self._lake)
-            return flight.GeneratorStream(listings.schema_of(command), here.guarded(rows, here.call.query_id))
-        result = self._statements.fetch(command.statement_handle, here.principal, here.call)
-        if isinstance(result, pa.RecordBatchReader):
-            return flight.RecordBatchStream(result)
+            schema = listings.schema_of(command)
+            listed = listings.rows_of(command, self._lake, self._limits)
+            return flight.GeneratorStream(schema, here.guarded(listed, here.call.query_id, listed.close))
+        rows = self._statements.fetch(command.statement_handle, here.principal, here.call)
         # Not RecordBatchStream: it would send the traceback of what goes wrong while rows are made.
         # With batches of some MiB the generator costs nothing that can be measured.
-        return flight.GeneratorStream(result.schema, here.guarded(result, result.query_id))
+        return flight.GeneratorStream(rows.schema, here.guarded(rows, here.call.query_id, rows.close))
 
     @answering
     def do_put(
@@ -108,20 +139,24 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         reader: flight.MetadataRecordBatchReader,
         writer: flight.FlightMetadataWriter,
     ) -> None:
-        """Run an update, or bind rows to a prepared query."""
+        """Run an update, bind rows to a prepared query, or write rows to a table."""
         command = _command(descriptor)
         match command:
             case m.CommandPreparedStatementQuery():
                 handle = command.prepared_statement_handle
-                bound = self._statements.bind(handle, here.principal, _received(reader))
+                bound = self._statements.bind(handle, here.principal, self._received(here, reader))
                 answer = m.DoPutPreparedStatementResult(prepared_statement_handle=bound).SerializeToString()
             case m.CommandStatementUpdate() | m.CommandPreparedStatementUpdate():
                 statement = self._statement(here, command)
-                rows = _received(reader)
+                rows = self._received(here, reader)
                 bound_rows = rows if rows.num_columns else None
                 count, changed = self._statements.update(statement, bound_rows, here.call, here.context)
                 if changed is not None:
                     here.keep(changed)
+                answer = m.DoPutUpdateResult(record_count=count).SerializeToString()
+            case m.CommandStatementIngest():
+                self._refuse_when_draining()
+                count = self._ingests.run(command, reader, here.call, here.context)
                 answer = m.DoPutUpdateResult(record_count=count).SerializeToString()
             case _:
                 raise NotSupported(f"{command.DESCRIPTOR.name} can not be used there")
@@ -163,6 +198,32 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         commands.refuse_transaction(command)
         return Statement(command.query, here.context)
 
+    def _received(self, here: Here, reader: flight.MetadataRecordBatchReader) -> pa.RecordBatch:
+        """Return all rows that a client sends as one batch; raises ValueTooLarge, InvalidValue, Cancelled."""
+        batches: list[pa.RecordBatch] = []
+        size = 0
+        while True:
+            try:
+                batch = reader.read_chunk().data
+            except StopIteration:
+                # A client that vanishes looks like one that has sent all.
+                if self.calls.is_gone(here.call):
+                    raise Cancelled("the client left before it had sent all rows") from None
+                return one_batch(batches, _schema_sent(reader))
+            except flight.FlightError:
+                raise
+            except (pa.ArrowException, OSError) as error:
+                raise InvalidValue("the rows sent are not valid Arrow data") from error
+            if batch is not None:
+                # Not nbytes: it reads offsets, which have not been checked yet, and would crash the process.
+                size += batch.get_total_buffer_size()
+                if size > self._most_bound:
+                    raise ValueTooLarge(
+                        f"a statement takes at most {self._most_bound} bytes of bound values",
+                        hint="bind fewer rows at a time, or have server.max_bind_bytes raised",
+                    )
+                batches.append(batch)
+
     def _refuse_when_draining(self) -> None:
         # Tickets are still honoured: their statements were accepted before.
         if self.draining:
@@ -176,26 +237,11 @@ def _command(descriptor: flight.FlightDescriptor) -> commands.Command:
 
 
 def _info(
-    schema: pa.Schema, descriptor: flight.FlightDescriptor, ticket: bytes, rows: int
+    schema: pa.Schema, descriptor: flight.FlightDescriptor, ticket: bytes, rows: int, expires: int | None
 ) -> flight.FlightInfo:
     # No location: the rows are where the FlightInfo came from.
-    return flight.FlightInfo(schema, descriptor, [flight.FlightEndpoint(ticket, [])], rows, -1)
-
-
-def _received(reader: flight.MetadataRecordBatchReader) -> pa.RecordBatch:
-    """Return all rows that a client sends as one batch; raises ValueTooLarge, InvalidValue."""
-    batches: list[pa.RecordBatch] = []
-    size = 0
-    while True:
-        try:
-            batch = reader.read_chunk().data
-        except StopIteration:
-            return one_batch(batches, _schema_sent(reader))
-        if batch is not None:
-            size += batch.nbytes
-            if size > MOST_HELD:
-                raise ValueTooLarge(f"a statement takes at most {MOST_HELD} bytes of bound values")
-            batches.append(batch)
+    until = None if expires is None else pa.scalar(expires, pa.timestamp("s", "UTC"))
+    return flight.FlightInfo(schema, descriptor, [flight.FlightEndpoint(ticket, [], until)], rows, -1)
 
 
 def _schema_sent(reader: flight.MetadataRecordBatchReader) -> pa.Schema:

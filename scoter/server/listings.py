@@ -5,7 +5,7 @@ This module must not know of sessions, tickets or who asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pyarrow as pa
 
@@ -40,11 +40,11 @@ def schema_of(command: Command) -> pa.Schema:
             raise NotSupported(f"{command.DESCRIPTOR.name} can not be used there")
 
 
-def rows_of(command: Command, lake: Lake) -> Iterator[pa.RecordBatch]:
+def rows_of(command: Command, lake: Lake, limits: info.Limits) -> Generator[pa.RecordBatch]:
     """Yield the rows that answer a metadata command."""
     match command:
         case m.CommandGetSqlInfo():
-            yield from info.table(command.info).to_batches()
+            yield from info.table(command.info, limits).to_batches()
         case m.CommandGetXdbcTypeInfo():
             code = command.data_type if command.HasField("data_type") else None
             yield from typeinfo.table(code).to_batches()

@@ -10,12 +10,13 @@ from functools import lru_cache
 from itertools import islice
 
 import pyarrow as pa
-from pyiceberg.types import DecimalType, IcebergType
+from pyiceberg.types import IcebergType
 
 from scoter.catalog.lake import Lake
 from scoter.catalog.names import TableName
 from scoter.engine.binding import data_type
-from scoter.engine.types import duckdb_type, wire_type
+from scoter.engine.columns import Origin, field
+from scoter.engine.types import duckdb_type, listed_type, wire_type
 from scoter.engine.wire import wire_text
 from scoter.errors import NotSupported, UndefinedSchema
 from scoter.server.flightsql import messages_pb2 as m
@@ -23,7 +24,6 @@ from scoter.server.flightsql import schemas
 
 TABLE, VIEW = "TABLE", "VIEW"
 
-_KEY = "ARROW:FLIGHT:SQL:"
 _AT_ONCE = 256  # tables whose schemas are read and sent together
 
 
@@ -113,28 +113,12 @@ def _encoded(place: _ByLocation, name: TableName) -> bytes:
 
 def _column(table: TableName, name: str, kind: IcebergType, required: bool, doc: str | None) -> pa.Field:
     try:
-        text = duckdb_type(kind)
-        arrow = wire_type(data_type(wire_text(data_type(text))))
+        arrow = wire_type(data_type(wire_text(data_type(duckdb_type(kind)))))
     except NotSupported:
         # The column is listed all the same; a query that reads it says what is wrong.
-        text, arrow = str(kind).upper(), pa.string()
-    about = {
-        "CATALOG_NAME": table.catalog,
-        "SCHEMA_NAME": table.schema,
-        "TABLE_NAME": table.name,
-        "TYPE_NAME": text,
-        "IS_AUTO_INCREMENT": "0",
-        "IS_CASE_SENSITIVE": "1" if pa.types.is_string(arrow) else "0",
-        "IS_READ_ONLY": "0",
-        "IS_SEARCHABLE": "1",
-    }
-    if isinstance(kind, DecimalType):
-        about |= {"PRECISION": str(kind.precision), "SCALE": str(kind.scale)}
-    if doc:
-        about["REMARKS"] = doc
-    return pa.field(
-        name, arrow, nullable=not required, metadata={_KEY + key: value for key, value in about.items()}
-    )
+        arrow = pa.string()
+    origin = Origin(table, doc)
+    return field(name, arrow, listed_type(kind), origin, nullable=not required, read_only=False)
 
 
 def _like(pattern: str | None) -> Callable[[str], bool]:

@@ -110,7 +110,7 @@ class Running:
         closing.start()
         closing.join(_LAST)
         ended = not closing.is_alive()
-        self.engine.journal.event("stopped", calls=len(self.server.calls))
+        self.engine.journal.event("stopped", calls=len(self.server.calls), counts=self.server.tally.totals())
         if ended:
             self.server.calls.stop()
             self.engine.close()

@@ -36,26 +36,39 @@ class Statement:
 
 @dataclass(frozen=True)
 class Started:
-    """What GetFlightInfo answers: the schema to come, the ticket, the rows written (-1 for a query)."""
+    """What GetFlightInfo answers.
+
+    The schema to come, the ticket and its end in seconds since 1970, the rows written (-1 for a query).
+    """
 
     schema: pa.Schema
     ticket: bytes
+    expires: int
     rows: int
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """For how many seconds tickets, with what is bound to a statement, and handles are valid."""
+
+    ticket: int
+    handle: int
 
 
 class Statements:
     """Runs the statements of all connections on one engine."""
 
-    def __init__(self, engine: Engine, seals: Seals, calls: Calls, lifetime: int) -> None:
+    def __init__(self, engine: Engine, seals: Seals, calls: Calls, lifetimes: Lifetimes) -> None:
         self._engine = engine
         self._seals = seals
         self._calls = calls
-        self._lifetime = lifetime
+        self._lifetimes = lifetimes
 
     def prepare(self, sql: str, context: Context, query_id: str) -> tuple[bytes, Plan]:
         """Return a handle for a statement and its plan; nothing is run."""
         plan = self._engine.plan(sql, context, query_id=query_id)
         prepared = sealed.Prepared(principal=context.principal.name, sql=sql, session=_session(context))
+        prepared.expires = int(time.time()) + self._lifetimes.handle
         return self._seals.seal_prepared(prepared), plan
 
     def bind(self, handle: bytes, principal: Principal, rows: pa.RecordBatch) -> bytes:
@@ -63,6 +76,7 @@ class Statements:
         prepared = self._seals.open_prepared(handle, principal.name)
         values = self._seals.load(_to_bytes([rows], rows.schema), self._expiry())
         prepared.parameters.CopyFrom(values)
+        prepared.expires = int(time.time()) + self._lifetimes.handle
         return self._seals.seal_prepared(prepared)
 
     def prepared(self, handle: bytes, principal: Principal) -> Statement:
@@ -96,7 +110,7 @@ class Statements:
         ticket = self._ticket(statement.context.principal, call.query_id)
         ticket.finished.rows.CopyFrom(self._seals.load(_to_bytes(rows, schema), ticket.expires))
         total = affected if plan.is_update else sum(batch.num_rows for batch in rows)
-        return Started(schema, self._seals.seal_ticket(ticket), total), context
+        return Started(schema, self._seals.seal_ticket(ticket), ticket.expires, total), context
 
     def update(
         self, statement: Statement, rows: pa.RecordBatch | None, call: Call, session: Context
@@ -138,6 +152,19 @@ class Statements:
         self._calls.on_end(call, result.close)
         return result
 
+    def renew(self, handle: bytes, principal: Principal) -> tuple[bytes, int]:
+        """Return a ticket for the same rows that is valid for a whole lifetime from now, and its end.
+
+        Raises InvalidTicket, InvalidHandle.
+        """
+        ticket = self._seals.open_ticket(handle, principal.name)
+        ticket.expires = self._expiry()
+        if ticket.WhichOneof("what") == "finished":
+            self._seals.prolong(ticket.finished.rows, ticket.expires)
+        elif ticket.query.HasField("parameters"):
+            self._seals.prolong(ticket.query.parameters, ticket.expires)
+        return self._seals.seal_ticket(ticket), ticket.expires
+
     def query_of(self, handle: bytes, principal: Principal) -> str:
         """Return the query id in a ticket of the principal; raises InvalidTicket."""
         return self._seals.open_ticket(handle, principal.name).query_id
@@ -156,7 +183,7 @@ class Statements:
         query.session.CopyFrom(_session(statement.context))
         if plan.parameters.names and bound is not None:
             query.parameters.CopyFrom(bound)
-        return Started(plan.schema, self._seals.seal_ticket(ticket), -1)
+        return Started(plan.schema, self._seals.seal_ticket(ticket), ticket.expires, -1)
 
     def _run(
         self,
@@ -189,7 +216,7 @@ class Statements:
         return sealed.Ticket(principal=principal.name, expires=self._expiry(), query_id=query_id)
 
     def _expiry(self) -> int:
-        return int(time.time()) + self._lifetime
+        return int(time.time()) + self._lifetimes.ticket
 
 
 class _Insistent(Cancellation):
@@ -217,9 +244,10 @@ def one_batch(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatc
     They are checked in full: Arrow trusts offsets and would read outside its buffers.
     """
     try:
+        str(schema)  # names that are not UTF-8
         for batch in batches:
             batch.validate(full=True)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise InvalidValue("the bound values are not valid Arrow data") from error
     if len(batches) == 1:
         return batches[0]

@@ -26,7 +26,7 @@ from scoter.engine.statements import (
     Statement,
     span_of,
 )
-from scoter.engine.types import literal, shown_type
+from scoter.engine.types import listed_type, literal
 from scoter.errors import UndefinedCatalog, UndefinedSchema, closest
 from scoter.udfs.signature import Signature
 
@@ -109,7 +109,7 @@ def _describe(call: Call) -> Outcome:
     if source.schema is None:
         return Outcome([(n, kind, "YES", None, None, None) for n, kind in source.columns], call.context)
     rows: list[tuple[Any, ...]] = [
-        (f.name, shown_type(f.field_type), "NO" if f.required else "YES", None, None, f.doc)
+        (f.name, listed_type(f.field_type), "NO" if f.required else "YES", None, None, f.doc)
         for f in source.schema.fields
     ]
     return Outcome(rows, call.context)
@@ -122,7 +122,7 @@ def _create_table(call: Call) -> Outcome:
     schema, spec = metadata.schema(), metadata.spec()
     lines = []
     for field in schema.fields:
-        line = f"  {exp.to_identifier(field.name, quoted=True).sql(dialect='duckdb')} {shown_type(field.field_type)}"
+        line = f"  {exp.to_identifier(field.name, quoted=True).sql(dialect='duckdb')} {listed_type(field.field_type)}"
         line += " NOT NULL" if field.required else ""
         line += f" COMMENT {literal(field.doc)}" if field.doc else ""
         lines.append(line)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from scoter.engine.commands import defining, looking, session
+from scoter.engine.commands import commenting, defining, looking, session
 from scoter.engine.commands.looking import COLUMNS
 from scoter.engine.commands.outcome import Call, Command, Outcome
 from scoter.engine.statements import DescribeQuery, Statement
@@ -24,6 +24,7 @@ _COMMANDS: Mapping[type[Statement], Command] = {
     **session.COMMANDS,
     **looking.COMMANDS,
     **defining.COMMANDS,
+    **commenting.COMMANDS,
     DescribeQuery: Command(COLUMNS, _describe_query, changes=False),
 }
 

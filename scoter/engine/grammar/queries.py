@@ -42,7 +42,6 @@ _REFUSED = {
     "VACUUM": "there is no maintenance by SQL yet",
     "ANALYZE": "there is no maintenance by SQL yet",
     "OPTIMIZE": "there is no maintenance by SQL yet",
-    "COMMENT": "comments are given in CREATE TABLE",
     "GRANT": "roles are given with scoter user",
     "REVOKE": "roles are given with scoter user",
     "SUMMARIZE": "it is not offered yet",
@@ -152,11 +151,12 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
             and (self._next.text.upper() in ("FORMAT", "ANALYZE"))
         ):
             self.refuse("options of EXPLAIN", hint="EXPLAIN and EXPLAIN ANALYZE are offered")
+        start = self._here()
         inner = self._parse_statement()
         if inner is None:
             self.unexpected("a statement")
         if isinstance(inner, Explain):
-            self.refuse("EXPLAIN of EXPLAIN")
+            self.refuse("EXPLAIN of EXPLAIN", token=start)
         return self.expression(Explain(this=inner, analyze=analyze))
 
     def read_insert(self) -> exp.Insert:
@@ -247,6 +247,7 @@ _STATEMENTS: dict[str, Callable[[QueryGrammar], exp.Expr]] = {
     "DROP": QueryGrammar.read_drop,
     "ALTER": QueryGrammar.read_alter,
     "INSERT": QueryGrammar.read_insert,
+    "COMMENT": QueryGrammar.read_comment,
     "EXPLAIN": QueryGrammar.read_explain,
     "SHOW": QueryGrammar.read_show,
     "DESCRIBE": QueryGrammar.read_describe,

@@ -5,10 +5,12 @@ This module must not know which types and transforms a table may have.
 
 from __future__ import annotations
 
+from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
 from scoter.engine.grammar.terms import Terms
 from scoter.engine.statements import (
+    CommentOn,
     CreateSchema,
     CreateTable,
     DropSchema,
@@ -39,7 +41,33 @@ _OF_TABLES = ("PRIMARY KEY", "FOREIGN KEY", "CONSTRAINT", "UNIQUE", "CHECK")
 
 
 class TableGrammar(Terms):
-    """CREATE TABLE, CREATE TABLE AS, DROP TABLE, CREATE SCHEMA, DROP SCHEMA."""
+    """CREATE TABLE, CREATE TABLE AS, DROP TABLE, CREATE SCHEMA, DROP SCHEMA, COMMENT ON."""
+
+    def read_comment(self) -> Statement:
+        """Read what follows ``COMMENT``."""
+        self.need("ON")
+        if self.words("TABLE"):
+            table = self.table_name()
+            return self.expression(CommentOn(this=table, comment=self._comment()))
+        if self.words("COLUMN"):
+            path = [self.name("a table's name")]
+            while self._match(TokenType.DOT):
+                path.append(self.name("a column's name"))
+            if len(path) == 1:
+                self.unexpected('"." and a column\'s name')
+            return self.expression(CommentOn(path=path, comment=self._comment()))
+        if self.at_end():
+            self.unexpected("TABLE or COLUMN")
+        return self.refuse(
+            f"COMMENT ON {self._curr.text.upper()}", hint="tables and columns can have comments"
+        )
+
+    def _comment(self) -> exp.Expr:
+        self.need("IS")
+        start = self._here()
+        if self.words("NULL"):
+            return self.expression(exp.Null(), token=start)
+        return self.text("a comment in quotes or NULL")
 
     def create_schema(self) -> Statement:
         """Read what follows ``CREATE SCHEMA``."""

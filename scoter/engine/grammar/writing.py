@@ -117,6 +117,12 @@ def _create_table(self: DuckDBGenerator, e: ours.CreateTable) -> str:
     return text + (" WITH NO DATA" if e.args.get("no_data") else "")
 
 
+def _comment(self: DuckDBGenerator, e: ours.CommentOn) -> str:
+    path = ".".join(self.sql(part) for part in e.args.get("path") or ())
+    what = f"COLUMN {path}" if path else f"TABLE {self.sql(e, 'this')}"
+    return f"COMMENT ON {what} IS {self.sql(e, 'comment')}"
+
+
 def _set(self: DuckDBGenerator, e: ours.SetSetting) -> str:
     return f"SET {self.sql(e, 'this')} = {self.sql(e, 'expression')}"
 
@@ -181,6 +187,7 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
         f"CREATE SCHEMA {'IF NOT EXISTS ' if e.args.get('exists') else ''}{self.sql(e, 'this')}"
     ),
     ours.DropSchema: _drop("SCHEMA"),
+    ours.CommentOn: _comment,
     ours.ShowModels: _show("MODELS"),
     ours.ShowVersions: _after("SHOW VERSIONS IN MODEL"),
     ours.ShowTables: _show_tables,

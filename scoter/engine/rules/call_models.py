@@ -13,9 +13,11 @@ from sqlglot import exp
 from scoter.catalog.models import ModelVersion
 from scoter.engine.binding import Binder, data_type, marked, marker_types, substitute, typed_null
 from scoter.engine.dialect import Scoter
+from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.plan import ModelCall, ModelPin
 from scoter.engine.resolve import MODEL, Resolved
+from scoter.engine.rules.pin_session import is_constant
 from scoter.engine.rules.score_once import VOLATILE_CALL
 from scoter.engine.rules.unfold import GROWING
 from scoter.engine.statements import Predict, span_of
@@ -163,8 +165,8 @@ def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int
 def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
     """Name unnamed result columns that will be rewritten as DuckDB names what was written, in place."""
     parts: dict[int, exp.Expr] = {}
-    for node in tree.find_all(Predict, exp.Table, exp.Placeholder, exp.Anonymous):
-        if isinstance(node, exp.Anonymous) and function_name(node) not in GROWING:
+    for node in tree.walk():
+        if not _is_rewritten(node):
             continue
         part: exp.Expr = node
         while part.parent is not None:
@@ -176,6 +178,12 @@ def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
     named = [(part, name_of(_readable(part))) for part in parts.values()]
     for part, name in sorted(named, key=lambda pair: pair[0].depth, reverse=True):
         part.replace(exp.alias_(part.copy(), name, quoted=True))
+
+
+def _is_rewritten(node: exp.Expr) -> bool:
+    if isinstance(node, Predict | exp.Table | exp.Placeholder):
+        return True
+    return function_name(node) in GROWING | NOW or is_constant(node)
 
 
 def _readable(part: exp.Expr) -> exp.Expr:

@@ -27,6 +27,7 @@ from scoter.engine.writing.checks import check_required, checked, doubtful, refu
 from scoter.engine.writing.commit import commit_append, commit_create
 from scoter.engine.writing.datafiles import Leaf, WrittenFile, data_file, field_ids, leaves
 from scoter.engine.writing.partitioning import Partitioning, partitioning, register_buckets
+from scoter.engine.writing.replacement import commit_replace, replaced
 from scoter.errors import (
     InternalError,
     NotSupported,
@@ -43,6 +44,8 @@ FILE_BYTES = 256 * 1024 * 1024
 """Bytes at which a file is closed and the next one begun."""
 
 ROW_GROUP = 122_880
+"""Rows of a row group: DuckDB's own unit of parallel reading."""
+
 # Iceberg's names of the codecs and DuckDB's.
 _CODECS = {
     "gzip": "gzip",
@@ -52,7 +55,6 @@ _CODECS = {
     "uncompressed": "uncompressed",
     "zstd": "zstd",
 }
-"""Rows of a row group: DuckDB's own unit of parallel reading."""
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +106,7 @@ def append(
     *,
     properties: Mapping[str, str],
     create: CreateTableTransaction | None = None,
+    replace: Schema | None = None,
     parameters: object = None,
     branch: str = MAIN_BRANCH,
     before_commit: Callable[[], None] | None = None,
@@ -115,8 +118,9 @@ def append(
 
     ``select`` yields the table's columns in order. ``properties`` go into the snapshot's summary.
     With ``create`` the table and its rows appear together, also when there are no rows, and ``table``
-    is only used for its catalog; without it zero rows make no commit. ``before_commit`` is called once
-    the files are written; what it raises ends the write with nothing committed.
+    is only used for its catalog. With ``replace`` the rows take the place of all rows of the main branch,
+    and these columns that of the table's. Without either zero rows make no commit. ``before_commit`` is
+    called once the files are written; what it raises ends the write with nothing committed.
 
     Raises NotNullViolation, InvalidValue, NumericOutOfRange for rows that do not fit; WriteConflict,
     DuplicateTable, UndefinedSchema, UndefinedSnapshot, OutcomeUnknown as `commit_append` and
@@ -124,6 +128,8 @@ def append(
     passes through. Whenever it is certain that nothing was committed, no data file stays.
     """
     metadata = table.metadata if create is None else create.table_metadata
+    if replace is not None:
+        metadata = replaced(metadata, replace)
     schema = metadata.schema()
     _check_writable(metadata, schema, branch)
     division = partitioning(schema, metadata.spec())
@@ -143,6 +149,8 @@ def append(
         summary = {QUERY_ID: str(uuid.uuid4()), **properties}
         if create is not None:
             snapshot_id: int | None = commit_create(create, table, added, summary, branch)
+        elif replace is not None:
+            snapshot_id = commit_replace(table, replace, added, summary)
         elif added:
             snapshot_id = commit_append(table, added, summary, branch)
         else:

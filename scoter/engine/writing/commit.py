@@ -9,7 +9,7 @@ import errno
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pyiceberg.exceptions import (
     CommitFailedException,
@@ -19,11 +19,13 @@ from pyiceberg.exceptions import (
     ValidationException,
 )
 from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema, index_by_id
 from pyiceberg.table import CreateTableTransaction, Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import AssertDefaultSpecId, UpdatesAndRequirements
 from pyiceberg.table.update.snapshot import _FastAppendFiles
+from pyiceberg.types import IcebergType, PrimitiveType
 from sqlalchemy.exc import SQLAlchemyError
 
 from scoter.catalog.metastore import translation
@@ -47,14 +49,20 @@ _LOOKS = (0.0, 0.2, 1.0)
 
 
 class Append(_FastAppendFiles):
-    """pyiceberg's fast append, refused once the table's partition spec is not the planned one.
+    """pyiceberg's fast append, refused once the table's columns or partitions are not the planned ones.
 
     Without the guard a retry puts files with tuples of the old spec into a manifest of the new one,
-    and pruned scans no longer see the rows.
+    and pruned scans no longer see the rows; and values under field ids that the table no longer has are
+    read as NULL.
     """
 
     def __init__(
-        self, transaction: Transaction, table: Table, properties: Mapping[str, str], branch: str, spec_id: int
+        self,
+        transaction: Transaction,
+        table: Table,
+        properties: Mapping[str, str],
+        branch: str,
+        planned: TableMetadata,
     ) -> None:
         super().__init__(
             operation=Operation.APPEND,
@@ -63,13 +71,14 @@ class Append(_FastAppendFiles):
             snapshot_properties=dict(properties),
             branch=branch,
         )
-        self._planned_spec_id = spec_id
+        self._planned = planned
 
     def _commit(self) -> UpdatesAndRequirements:
-        if self._transaction.table_metadata.default_spec_id != self._planned_spec_id:
-            raise CommitFailedException("the partition spec has changed")
+        changed = _changed(self._planned, self._transaction.table_metadata)
+        if changed:
+            raise CommitFailedException(f"{changed} have changed")
         updates, requirements = super()._commit()
-        same_spec = AssertDefaultSpecId.model_validate({"default-spec-id": self._planned_spec_id})
+        same_spec = AssertDefaultSpecId.model_validate({"default-spec-id": self._planned.default_spec_id})
         return updates, (*requirements, same_spec)
 
     @property
@@ -85,6 +94,25 @@ class Append(_FastAppendFiles):
 def commit_append(table: Table, files: Sequence[DataFile], properties: Mapping[str, str], branch: str) -> int:
     """Add ``files`` to a branch of ``table`` in one commit and return the snapshot's id.
 
+    Raises what `commit_with` raises.
+    """
+    planned = table.metadata
+
+    def begin(now: Table) -> tuple[Transaction, Append]:
+        transaction = now.transaction()
+        return transaction, Append(transaction, now, properties, branch, planned)
+
+    return commit_with(table, files, begin, branch)
+
+
+def commit_with(
+    table: Table,
+    files: Sequence[DataFile],
+    begin: Callable[[Table], tuple[Transaction, Append]],
+    branch: str,
+) -> int:
+    """Commit ``files`` by what ``begin`` makes of the table as it is now; return the snapshot's id.
+
     Other appends that come first are no conflict: the commit is tried again for a minute. Raises
     WriteConflict when the table was dropped, replaced or divided in another way since ``table`` was
     loaded; nothing was committed then. Raises OutcomeUnknown when the answer was lost and can not be
@@ -94,8 +122,7 @@ def commit_append(table: Table, files: Sequence[DataFile], properties: Mapping[s
     last = time.monotonic() + _PATIENCE
     pause = 0.05
     while True:
-        transaction = table.transaction()
-        append = Append(transaction, table, properties, branch, planned.default_spec_id)
+        transaction, append = begin(table)
         try:
             _stage(append, files)
             transaction.commit_transaction()
@@ -131,7 +158,7 @@ def commit_create(
     answer was lost and can not be found out. Every other error means that nothing was committed.
     """
     planned = transaction.table_metadata
-    append = Append(transaction, table, properties, branch, planned.default_spec_id)
+    append = Append(transaction, table, properties, branch, planned)
     try:
         _stage(append, files)
         transaction.commit_transaction()
@@ -190,11 +217,41 @@ def _same_table(table: Table, planned: TableMetadata, error: Exception) -> Table
         raise WriteConflict("the table was dropped while it was written") from error
     if now.metadata.table_uuid != planned.table_uuid:
         raise WriteConflict("the table was replaced while it was written") from error
-    if now.metadata.default_spec_id != planned.default_spec_id:
+    changed = _changed(planned, now.metadata)
+    if changed:
         raise WriteConflict(
-            "the table's partitioning was changed while it was written", hint="run the statement again"
+            f"the table's {changed} were changed while it was written", hint="run the statement again"
         ) from error
     return now
+
+
+def _changed(planned: TableMetadata, now: TableMetadata) -> str | None:
+    """Return what of a table is not as files were written for it: its partitions or its columns.
+
+    Columns that were added since do no harm, nor do comments.
+    """
+    if now.default_spec_id != planned.default_spec_id:
+        return "partitions"
+    if now.current_schema_id == planned.current_schema_id:
+        return None
+    there, written = _fields(now.schema()), _fields(planned.schema())
+    new_required = any(field[2] for field_id, field in there.items() if field_id not in written)
+    same = all(there.get(field_id) == field for field_id, field in written.items())
+    return None if same and not new_required else "columns"
+
+
+def _fields(schema: Schema) -> dict[int, tuple[str | None, str, bool]]:
+    """Return name, type and whether it is required of every field at every level, by its id."""
+    fields = index_by_id(schema)
+    return {
+        field_id: (schema.find_column_name(field_id), _kind(field.field_type), field.required)
+        for field_id, field in fields.items()
+    }
+
+
+def _kind(kind: IcebergType) -> str:
+    # Of a nested type only the kind: its parts are compared by themselves.
+    return str(kind) if isinstance(kind, PrimitiveType) else type(kind).__name__
 
 
 def _landed(table: Table, append: Append, planned: TableMetadata, branch: str, error: Exception) -> bool:

@@ -14,6 +14,8 @@ from scoter.errors import InvalidValue, NotSupported
 from scoter.server.flightsql import messages_pb2 as m
 
 _PREFIX = "type.googleapis.com/arrow.flight.protocol.sql."
+_FLIGHT = "type.googleapis.com/arrow.flight.protocol."
+_SUBSTRAIT = _PREFIX + "CommandStatementSubstraitPlan"
 
 Command: TypeAlias = (
     m.CommandGetSqlInfo
@@ -30,6 +32,7 @@ Command: TypeAlias = (
     | m.CommandStatementUpdate
     | m.CommandPreparedStatementQuery
     | m.CommandPreparedStatementUpdate
+    | m.CommandStatementIngest
     | m.TicketStatementQuery
 )
 
@@ -51,6 +54,7 @@ _COMMANDS: dict[str, type[Command]] = {
         m.CommandStatementUpdate,
         m.CommandPreparedStatementQuery,
         m.CommandPreparedStatementUpdate,
+        m.CommandStatementIngest,
         m.TicketStatementQuery,
     )
 }
@@ -65,6 +69,8 @@ def read(data: bytes) -> Command:
     """
     packed = _parse(Packed(), data)
     kind = _COMMANDS.get(packed.type_url)
+    if packed.type_url == _SUBSTRAIT:
+        raise NotSupported("Substrait plans are not offered", hint="send the statement as SQL")
     if kind is None:
         name = packed.type_url.rpartition(".")[2][:64] or "an empty one"
         raise NotSupported(f"the Flight SQL command {name} is not offered")
@@ -85,13 +91,32 @@ def unpack(data: bytes, into: M) -> M:
     return _parse(into, packed.value)
 
 
+def own(data: bytes, into: M) -> M:
+    """Read the body of one of Flight's own actions; raises InvalidValue.
+
+    The protocol sends these bare. A client that wraps one in Any, as it does Flight SQL's actions, is
+    understood: no bare body of these reads as an Any of their name.
+    """
+    packed = Packed()
+    try:
+        packed.ParseFromString(data)
+    except DecodeError:
+        return _parse(into, data)
+    if packed.type_url == _FLIGHT + into.DESCRIPTOR.name:
+        return _parse(into, packed.value)
+    return _parse(into, data)
+
+
 def bare(data: bytes, into: M) -> M:
-    """Read the body of one of Flight's own actions, which is not wrapped; raises InvalidValue."""
+    """Read a message that stands inside another as bytes; raises InvalidValue."""
     return _parse(into, data)
 
 
 def refuse_transaction(
-    message: m.CommandStatementQuery | m.CommandStatementUpdate | m.ActionCreatePreparedStatementRequest,
+    message: m.CommandStatementQuery
+    | m.CommandStatementUpdate
+    | m.CommandStatementIngest
+    | m.ActionCreatePreparedStatementRequest,
 ) -> None:
     """Raise NotSupported for a statement that is to run in a transaction."""
     if message.transaction_id:

@@ -5,7 +5,8 @@ This module must not know settings or sessions; what it claims, tests hold again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -63,10 +64,10 @@ _VALUES: dict[int, tuple[int, Any]] = {
     7: (_STRING, ""),  # newest Substrait version
     8: (_INT32, 0),  # no BeginTransaction: 1 or 2 would make DB-API leave autocommit
     9: (_BOOL, True),  # CancelQuery
-    10: (_BOOL, False),  # bulk ingestion
+    10: (_BOOL, True),  # bulk ingestion
     11: (_BOOL, False),  # ingestion in transactions
-    100: (_INT32, 0),  # a prepared statement's handle has no time limit
-    101: (_INT32, 0),
+    100: (_INT32, 0),  # milliseconds that a prepared statement's handle lasts: a setting
+    101: (_INT32, 0),  # the same of transactions, which are not offered
     500: (_BOOL, False),  # CREATE CATALOG
     501: (_BOOL, True),  # CREATE SCHEMA
     502: (_BOOL, True),  # CREATE TABLE
@@ -124,7 +125,7 @@ _VALUES: dict[int, tuple[int, Any]] = {
     554: (_BIGINT, _NAME_LENGTH),
     555: (_BIGINT, 0),
     556: (_BOOL, False),
-    557: (_BIGINT, 0),
+    557: (_BIGINT, 0),  # bytes of a statement: a setting
     558: (_BIGINT, 0),
     559: (_BIGINT, _NAME_LENGTH),
     560: (_BIGINT, 0),
@@ -147,16 +148,26 @@ _VALUES: dict[int, tuple[int, Any]] = {
 }
 
 
-def table(wanted: Sequence[int] = ()) -> pa.Table:
+@dataclass(frozen=True)
+class Limits:
+    """Those of the server's limits that the protocol has a code for: milliseconds and bytes."""
+
+    handle_milliseconds: int = 0
+    statement_bytes: int = 0
+
+
+def table(wanted: Sequence[int] = (), limits: Limits | None = None) -> pa.Table:
     """Return ``(info_name, value)`` for the wanted codes, for all without; unknown codes are left out."""
     codes = sorted(set(wanted or _VALUES) & _VALUES.keys())
-    return pa.table(list(_columns(codes)), schema=schema())
+    known = limits or Limits()
+    own = {100: known.handle_milliseconds, 557: known.statement_bytes}
+    return pa.table(list(_columns(codes, own)), schema=schema())
 
 
 @cache
 def schema() -> pa.Schema:
     """Return the answer's schema."""
-    names, values = _columns([0])
+    names, values = _columns([0], {})
     return pa.schema(
         [
             pa.field("info_name", names.type, nullable=False),
@@ -165,14 +176,14 @@ def schema() -> pa.Schema:
     )
 
 
-def _columns(codes: list[int]) -> tuple[pa.Array, pa.Array]:
+def _columns(codes: list[int], own: Mapping[int, int]) -> tuple[pa.Array, pa.Array]:
     rows: list[list[Any]] = [[] for _ in _CHILDREN]
     kinds, offsets = [], []
     for code in codes:
         kind, value = _VALUES[code]
         kinds.append(kind)
         offsets.append(len(rows[kind]))
-        rows[kind].append(value)
+        rows[kind].append(own.get(code, value))
     children = [pa.array(values, kind) for values, (_, kind) in zip(rows, _CHILDREN, strict=True)]
     union = pa.UnionArray.from_dense(
         pa.array(kinds, pa.int8()), pa.array(offsets, pa.int32()), children, [name for name, _ in _CHILDREN]
