@@ -66,6 +66,8 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/wire.py
+	$(BIN)/python benchmarks/small.py
+	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/tpch.py
 	$(BIN)/python benchmarks/table.py

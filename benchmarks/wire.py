@@ -32,9 +32,11 @@ WIDE = (
 class Bare(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
     """Runs the text that it gets and streams DuckDB's reader."""
 
-    def __init__(self) -> None:
+    def __init__(self, setup: str) -> None:
         super().__init__("grpc://127.0.0.1:0")
         self._duckdb = duckdb.connect()
+        self._duckdb.execute("SET parquet_metadata_cache = true")
+        self._duckdb.execute(setup)
 
     def get_flight_info(self, _context: object, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         """Return the schema and the text as its ticket."""
@@ -58,17 +60,17 @@ class Bare(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no typ
 ROWS = 16_384  # 28 columns of 8 bytes stay well below the driver's 16 MiB
 
 
-def _serve_bare(ready: Any) -> None:
-    server = Bare()
+def _serve_bare(ready: Any, setup: str) -> None:
+    server = Bare(setup)
     ready.send(server.port)
     server.serve()
 
 
 @contextmanager
-def bare() -> Iterator[str]:
-    """Run the bare server in a process of its own."""
+def bare(setup: str = "SELECT 1") -> Iterator[str]:
+    """Run the bare server in a process of its own, after ``setup`` in its DuckDB; yield its address."""
     receive, send = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve_bare, args=(send,))
+    process = multiprocessing.get_context("spawn").Process(target=_serve_bare, args=(send, setup))
     process.start()
     try:
         yield f"grpc://127.0.0.1:{receive.recv()}"
