@@ -6,6 +6,7 @@ STAMP := .venv/.installed
 LAKE ?= lake
 PORT ?= 31337
 ROUNDS ?= 20
+EXAMPLES ?= 100000
 TABLES := flights weather planes airports airlines
 
 .DEFAULT_GOAL := help
@@ -19,7 +20,8 @@ help:
 	@echo 'make install   the .venv with everything for development'
 	@echo 'make format    format the code'
 	@echo 'make bench     the benchmarks; results in benchmarks/results'
-	@echo 'make soak      the tests of faults and races, ROUNDS=$(ROUNDS) times'
+	@echo 'make soak      the tests of faults and races, ROUNDS=$(ROUNDS) times, and EXAMPLES=$(EXAMPLES)'
+	@echo '               damaged messages for each decoder; result in benchmarks/results'
 	@echo 'make proto     generate the Flight SQL messages from their .proto files'
 
 install: $(STAMP)
@@ -73,10 +75,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/table.py
 
 soak: $(STAMP)
-	@for round in $$(seq $(ROUNDS)); do \
-		echo "round $$round of $(ROUNDS)"; \
-		$(BIN)/python -m pytest -q -k 'kill or race or process or concurrent or locked or crash' || exit 1; \
-	done
+	$(BIN)/python benchmarks/soak.py --rounds $(ROUNDS) --examples $(EXAMPLES)
+	$(BIN)/python benchmarks/table.py
 
 proto: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. scoter/server/flightsql/*.proto

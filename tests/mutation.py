@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 # `make soak` asks for many more.
-EXAMPLES = int(os.environ.get("EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
 
 _WILD = (b"\xff" * 4, b"\xff\xff\xff\x7f", b"\x00" * 8, b"\x80" * 10, b"\xff" * 8 + b"\x7f", b"\x0a\xff")
 
 
 def often(share: float = 1.0) -> Any:
-    """Return the settings of a property: how often it is tried."""
+    """Return the settings of a property: how often it is tried, by default a ``share`` of the others."""
     return settings(
-        max_examples=max(20, int(EXAMPLES * share)),
+        max_examples=max(20, int(EXAMPLES * share)) if EXAMPLES < 1000 else EXAMPLES,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

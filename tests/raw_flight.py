@@ -38,8 +38,12 @@ def descriptor(command: bytes) -> bytes:
 class Raw:
     """One connection; what is sent and received is bytes."""
 
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.insecure_channel(address.partition("://")[2], _ANY_SIZE)
+    def __init__(self, address: str, certificate: bytes | None = None) -> None:
+        place = address.partition("://")[2]
+        if certificate is None:
+            self.channel = grpc.insecure_channel(place, _ANY_SIZE)
+        else:
+            self.channel = grpc.secure_channel(place, grpc.ssl_channel_credentials(certificate), _ANY_SIZE)
 
     def ask(self, method: str, request: bytes, *, timeout: float = 30, **headers: str) -> Any:
         """Begin a call with one request; iterate what comes back for its messages."""

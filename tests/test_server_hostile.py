@@ -77,6 +77,7 @@ BODIES += [
 # In process: each decoder gives what it promises or raises what it promises
 
 
+@pytest.mark.decoder
 @often()
 @given(damaged([packed(command) for command in COMMANDS]))
 def test_commands(data):
@@ -87,6 +88,7 @@ def test_commands(data):
     assert type(command) in {type(known) for known in COMMANDS}
 
 
+@pytest.mark.decoder
 @often()
 @given(damaged(BODIES))
 def test_bodies_of_actions(data):
@@ -117,6 +119,7 @@ def tickets(seals):
     return [seals.seal_ticket(t) for t in (query, finished)], [seals.seal_prepared(p) for p in prepared]
 
 
+@pytest.mark.decoder
 def test_tickets_and_handles(seals):
     good_tickets, good_handles = tickets(seals)
 
@@ -136,6 +139,7 @@ def test_tickets_and_handles(seals):
     check()
 
 
+@pytest.mark.decoder
 def test_session_options(tmp_path):
     with opened(tmp_path) as engine:
         default = engine.context(ADMIN)
@@ -168,6 +172,7 @@ class Users:
         return LOCAL if name == LOCAL.name else None
 
 
+@pytest.mark.decoder
 def test_tokens_and_headers():
     tokens = Tokens(b"k" * 32, 3600)
     state = State("lake", "main", "UTC", 0.0, "tag")
@@ -201,6 +206,7 @@ def victim(tmp_path_factory):
     with process(directory) as server:
         with Client(server.address) as client:
             client.update("CREATE TABLE t (n BIGINT, s VARCHAR)")
+            client.update("CREATE TABLE strict (n BIGINT NOT NULL, s VARCHAR)")
         yield server
         # It answers still, has kept its table as it was, and stops when it is told to.
         with Client(server.address) as client:
@@ -231,6 +237,7 @@ def judge(call):
 WIRE = 0.3
 
 
+@pytest.mark.decoder
 @often(WIRE)
 @given(data=damaged([descriptor(packed(command)) for command in COMMANDS]))
 def test_descriptors_over_the_wire(raw, data):
@@ -238,6 +245,7 @@ def test_descriptors_over_the_wire(raw, data):
         judge(raw.ask(method, data))
 
 
+@pytest.mark.decoder
 @often(WIRE)
 @given(data=damaged([field(1, packed(command)) for command in COMMANDS]))
 def test_tickets_over_the_wire(raw, data):
@@ -262,61 +270,91 @@ ACTIONS = [
 ]
 
 
+@pytest.mark.decoder
 @often(WIRE)
 @given(data=damaged(ACTIONS))
 def test_actions_over_the_wire(raw, data):
     judge(raw.ask("DoAction", data))
 
 
+BATCH = pa.record_batch(
+    {
+        "1": pa.array([1], pa.int64()),
+        "2": pa.array(["text"], pa.string()),
+        "3": pa.array([[1.5, None]], pa.list_(pa.float64())),
+        "4": pa.array([{"a": 1, "b": "x"}], pa.struct([("a", pa.int32()), ("b", pa.string())])),
+    }
+)
+BOUND = "SELECT CAST(? AS BIGINT), CAST(? AS VARCHAR), CAST(? AS DOUBLE[]), CAST(? AS STRUCT(a INTEGER, b VARCHAR))"
+
+
+def parts(batch):
+    """Return what Arrow sends of a batch: the schema's metadata, the batch's metadata, its body."""
+    schema, rows = pa.ipc.read_message(batch.schema.serialize()), pa.ipc.read_message(batch.serialize())
+    return schema.metadata.to_pybytes(), rows.metadata.to_pybytes(), rows.body.to_pybytes()
+
+
 def flight_data(handle):
     """Return the messages of a bind: descriptor with schema, then a batch."""
-    batch = pa.record_batch(
-        {
-            "1": pa.array([1], pa.int64()),
-            "2": pa.array(["text"], pa.string()),
-            "3": pa.array([[1.5, None]], pa.list_(pa.float64())),
-            "4": pa.array([{"a": 1, "b": "x"}], pa.struct([("a", pa.int32()), ("b", pa.string())])),
-        }
-    )
-    schema = pa.ipc.read_message(batch.schema.serialize())
-    body = pa.ipc.read_message(batch.serialize())
     command = packed(m.CommandPreparedStatementQuery(prepared_statement_handle=handle))
-    return (
-        field(1, descriptor(command)) + field(2, schema.metadata.to_pybytes()),
-        field(2, body.metadata.to_pybytes()) + field(1000, body.body.to_pybytes()),
-    )
+    schema, metadata, body = parts(BATCH)
+    return field(1, descriptor(command)) + field(2, schema), field(2, metadata) + field(1000, body)
 
 
-def test_bound_values_over_the_wire(raw, victim):
+def prepared(victim, sql):
     with Client(victim.address) as client:
-        sql = "SELECT CAST(? AS BIGINT), CAST(? AS VARCHAR), CAST(? AS DOUBLE[]), CAST(? AS STRUCT(a INTEGER, b VARCHAR))"
-        handle = client.prepare(sql).prepared_statement_handle
-    first, second = flight_data(handle)
-    assert judge(raw.send("DoPut", [first, second])) == ""
+        return client.prepare(sql).prepared_statement_handle
+
+
+def flood(raw, command, batch):
+    """Send a batch with a command again and again, damaged anew: within its parts, and as a whole."""
+    schema, metadata, body = parts(batch)
+    to = field(1, descriptor(command))
+    first, second = to + field(2, schema), field(2, metadata) + field(1000, body)
 
     @often(WIRE)
-    @given(damaged([second], most=3), damaged([first], most=3))
-    def check(batch, schema):
-        judge(raw.send("DoPut", [first, batch]))
-        judge(raw.send("DoPut", [schema, second]))
+    @given(
+        damaged([schema], most=2),
+        damaged([metadata], most=2),
+        damaged([body], most=3),
+        damaged([first], most=3),
+        damaged([second], most=3),
+    )
+    def check(columns, about, rows, start, rest):
+        judge(raw.send("DoPut", [first, field(2, metadata) + field(1000, rows)]))
+        judge(raw.send("DoPut", [first, field(2, about) + field(1000, body)]))
+        judge(raw.send("DoPut", [to + field(2, columns), second]))
+        judge(raw.send("DoPut", [first, rest]))
+        judge(raw.send("DoPut", [start, second]))
 
     check()
 
 
+@pytest.mark.decoder
+def test_bound_values_over_the_wire(raw, victim):
+    handle = prepared(victim, BOUND)
+    assert judge(raw.send("DoPut", flight_data(handle))) == ""
+    flood(raw, packed(m.CommandPreparedStatementQuery(prepared_statement_handle=handle)), BATCH)
+
+
+@pytest.mark.decoder
+def test_rows_to_insert_over_the_wire(raw, victim):
+    handle = prepared(victim, "INSERT INTO t VALUES (?, CAST(? AS DATE))")
+    # No row fits: the text is no date. What the damage makes of it may be an error, never a row.
+    batch = pa.record_batch({"1": pa.array([1, None], pa.int64()), "2": pa.array(["text", "more"])})
+    flood(raw, packed(m.CommandPreparedStatementUpdate(prepared_statement_handle=handle)), batch)
+
+
+@pytest.mark.decoder
 def test_rows_to_write_over_the_wire(raw):
-    batch = pa.record_batch({"n": pa.array([1], pa.int64()), "s": pa.array([1.5])})
-    schema, body = pa.ipc.read_message(batch.schema.serialize()), pa.ipc.read_message(batch.serialize())
-    command = packed(m.CommandStatementIngest(table="t"))
-    first = field(1, descriptor(command)) + field(2, schema.metadata.to_pybytes())
-    second = field(2, body.metadata.to_pybytes()) + field(1000, body.body.to_pybytes())
-
-    @often(WIRE)
-    @given(damaged([second], most=3), damaged([first], most=3))
-    def check(rows, columns):
-        judge(raw.send("DoPut", [first, rows]))
-        judge(raw.send("DoPut", [columns, second]))
-
-    check()
+    # Append, and fail where there is no table; NULL does not fit, so that no batch is committed.
+    options = m.TableDefinitionOptions(if_not_exist=2, if_exists=2)
+    command = packed(m.CommandStatementIngest(table="strict", table_definition_options=options))
+    batch = pa.record_batch({"n": pa.array([1, None], pa.int64()), "s": pa.array(["text", "more"])})
+    schema, metadata, body = parts(batch)
+    first, second = field(1, descriptor(command)) + field(2, schema), field(2, metadata) + field(1000, body)
+    assert "[23502] NOT_NULL_VIOLATION" in judge(raw.send("DoPut", [first, second]))
+    flood(raw, command, batch)
 
 
 def truncated(share):
@@ -331,8 +369,7 @@ def truncated(share):
 
 
 def test_errors_of_ours_have_a_code_and_a_query_id(raw, victim):
-    with Client(victim.address) as client:
-        handle = client.prepare("SELECT CAST(? AS BIGINT), CAST(? AS DATE)").prepared_statement_handle
+    handle = prepared(victim, "SELECT CAST(? AS BIGINT), CAST(? AS DATE)")
     command = packed(m.CommandPreparedStatementQuery(prepared_statement_handle=handle))
     first, second = flight_data(handle)
     said = {

@@ -117,7 +117,9 @@ def _readable_nested(kind: pa.DataType, *, new: bool) -> pa.DataType:
         parts = [kind.field(index) for index in range(kind.num_fields)]
         if not parts:
             raise Unfit("has no fields")
-        if len({folded(part.name) for part in parts}) < len(parts) or not all(part.name for part in parts):
+        if len({folded(part.name) for part in parts}) < len(parts) or not all(
+            is_name(part.name) for part in parts
+        ):
             raise Unfit("has fields without a name or of one name")
         found = [readable(part, new=new) for part in parts]
         return with_fields(kind, parts, found)
@@ -197,6 +199,11 @@ def _stored_plain(kind: pa.DataType) -> IcebergType:
     if arrow.is_time(kind):
         return TimeType()
     raise Unfit("can not be stored in an Iceberg table")
+
+
+def is_name(name: str) -> bool:
+    """Say whether a column or field can be called so; DuckDB reads names of Arrow up to a code of 0."""
+    return bool(name) and "\0" not in name
 
 
 def is_encoded(kind: pa.DataType) -> bool:

@@ -39,6 +39,7 @@ from scoter.engine.arrow_types import (
     encoded,
     is_binary,
     is_encoded,
+    is_name,
     is_number,
     is_text,
     is_uuid,
@@ -138,8 +139,8 @@ def _check_names(names: Sequence[str]) -> None:
         raise InvalidDefinition("the rows have no columns")
     seen: set[str] = set()
     for name in names:
-        if not name:
-            raise InvalidDefinition("a column needs a name")
+        if not is_name(name):
+            raise InvalidDefinition("a column needs a name, without a character of code 0")
         if folded(name) in seen:
             raise DuplicateColumn(
                 f'column "{name}" is given twice', hint="names are compared without regard to case"

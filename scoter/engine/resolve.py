@@ -196,7 +196,7 @@ def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
             f'catalog "{written}" does not exist', hint=closest(written, lake.catalogs()), span=span_of(node)
         )
     name = TableName(catalog, node.db or context.schema, node.name)
-    if name.schema in VIRTUAL_SCHEMAS:
+    if name.schema.casefold() in VIRTUAL_SCHEMAS:
         raise NotSupported(f"schema {name.schema} can not be written", span=span_of(node))
     if not lake.has_schema(name.catalog, name.schema):
         raise UndefinedSchema(

@@ -5,6 +5,7 @@ This module must not know how rows become files, nor how a call reached it.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from sqlglot import exp
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.ingest import Mode, Present, ingest
+from scoter.engine.journal import Entry
 from scoter.engine.service import Engine
 from scoter.errors import (
     Cancelled,
@@ -34,8 +36,10 @@ from scoter.server.calls import Call, Calls
 from scoter.server.flightsql import commands
 from scoter.server.flightsql import messages_pb2 as m
 
+_ACTION = "INGEST"
 _HELD = 32 * 1024 * 1024  # bytes of batches that wait to be written; one batch may always wait
 _LONGEST_NAME = 1024
+_IN_COLUMN = re.compile(r"In column (\d+):")
 
 _ABSENT = {1: True, 2: False}
 _PRESENT = {1: Present.REFUSE, 2: Present.APPEND, 3: Present.REPLACE}
@@ -64,8 +68,11 @@ class Ingests:
         Raises NotSupported for a temporary table, a transaction or an unknown option, InvalidValue for
         data that is no valid Arrow, and what the engine's `ingest` raises.
         """
-        mode, table = _mode(command), _table(command)
-        schema = _schema(reader)
+        try:
+            mode, table, schema = _mode(command), _table(command), _schema(reader)
+        except ScoterError as error:
+            self._refused(error, call, context)
+            raise
         timeout = context.statement_timeout or self._engine.settings.query.statement_timeout
         arrivals = _Arrivals(self._stall)
         cancellation = Cancellation()
@@ -81,7 +88,7 @@ class Ingests:
                 context,
                 cancellation,
                 mode=mode,
-                action="INGEST",
+                action=_ACTION,
                 query_id=call.query_id,
                 timeout=timeout,
             )
@@ -90,6 +97,13 @@ class Ingests:
             # read that is under way when the call has ended would end the process.
             self._receive(reader, arrivals, call)
             return writing.result().written.rows
+
+    def _refused(self, error: ScoterError, call: Call, context: Context) -> None:
+        """Log an ingest that ends before the engine, which logs all others, knows of it."""
+        entry = Entry(self._engine.journal, call.query_id, context.principal.name, context.query_tag)
+        entry.facts["action"] = _ACTION
+        entry.failed(error)
+        entry.write()
 
     def _receive(self, reader: flight.MetadataRecordBatchReader, arrivals: _Arrivals, call: Call) -> None:
         """Hand on what comes until it ends or nobody wants more; never raises."""
@@ -209,9 +223,14 @@ def _schema(reader: flight.MetadataRecordBatchReader) -> pa.Schema:
 def _checked(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
     """Return a batch that is safe to read: Arrow trusts offsets and would read outside its buffers.
 
-    Raises ArrowInvalid for one that is not, ValueTooLarge for one that a statement can not hold.
+    Raises InvalidValue for one that is not, ValueTooLarge for one that a statement can not hold.
     """
-    batch.validate(full=True)
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        found = _IN_COLUMN.match(str(error))
+        name = f'column "{batch.schema.field(int(found[1])).name}"' if found else "a column"
+        raise InvalidValue(f"{name} is not valid Arrow data") from error
     if batch.nbytes > most:
         raise ValueTooLarge(
             f"a batch of {batch.nbytes} bytes is larger than the {most} bytes that a statement may use",
