@@ -75,6 +75,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/table.py
 
 soak: $(STAMP)
+	$(BIN)/python benchmarks/connections.py --minutes 10
 	$(BIN)/python benchmarks/soak.py --rounds $(ROUNDS) --examples $(EXAMPLES)
 	$(BIN)/python benchmarks/table.py
 

@@ -106,7 +106,7 @@ def test_properties_in_a_table_load_no_code_and_move_no_file(tmp_path, poison):
     assert not poison()
     # What other engines set stays in the table.
     stored = json.loads(Path(newest.removeprefix("file://")).read_text())["properties"]
-    assert stored == {**POISON, **REDIRECT, "foreign": "kept", "comment": "y"}
+    assert stored == {**CODEC, **POISON, **REDIRECT, "foreign": "kept", "comment": "y"}
 
 
 @pytest.mark.parametrize(
