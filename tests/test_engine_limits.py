@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -247,3 +248,24 @@ def test_close_ends_what_runs(tmp_path: Path, model_files: Path) -> None:
         threading.Timer(0.3, session.engine.close).start()
         with pytest.raises(ScoterError):
             result.read_all()
+
+
+def test_a_result_dropped_unread_gives_its_place_back(tmp_path: Path, model_files: Path) -> None:
+    with limited(tmp_path, model_files, concurrency=1, queue_seconds=PROMPT) as session:
+        engine = session.engine
+        for _ in range(5):
+            engine.execute(LONG, session.context)
+            assert session.value("SELECT 1") == 1
+
+
+def test_a_result_is_held_by_who_reads_it(tmp_path: Path, model_files: Path) -> None:
+    with limited(tmp_path, model_files, concurrency=1, queue_seconds=PROMPT) as session:
+        # Nothing but the loop knows the result.
+        rows = 0
+        for batch in session.engine.execute("SELECT i FROM range(1000000) AS r(i)", session.context):
+            gc.collect()
+            rows += batch.num_rows
+        assert rows == 1_000_000
+        reading = iter(session.engine.execute(LONG, session.context))
+        del reading
+        assert session.value("SELECT 1") == 1

@@ -94,7 +94,7 @@ ROUND_TRIPS = [
     (exp.Insert, "INSERT INTO t BY NAME SELECT 1 AS a"),
     (exp.Insert, "INSERT INTO t DEFAULT VALUES"),
     (exp.Insert, "INSERT INTO t VALUES (?, $1, $name)"),
-    (exp.Insert, "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x"),
+    (exp.Insert, "INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x"),
     (ours.BeginTransaction, "BEGIN"),
     (ours.CommitTransaction, "COMMIT"),
     (ours.RollbackTransaction, "ROLLBACK"),
@@ -126,6 +126,11 @@ def test_round_trip(kind, sql):
     assert parse(tree.sql(dialect=Scoter), LIMIT) == tree
     assert tree.copy() == tree
     check(tree)
+
+
+def test_with_before_insert_stands_in_its_query():
+    tree = parse("WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", LIMIT)
+    assert tree.sql(dialect=Scoter) == "INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x"
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
 from flight_sql import Client, packed, served, wait_for
+from onnx import TensorProto, helper, numpy_helper
 from pyarrow import flight
 from raw_flight import Raw, descriptor, field
 
@@ -285,6 +287,46 @@ def busy(tmp_path_factory, model_files):
             client.update("CREATE TABLE freed (n BIGINT)")
             client.update("CREATE TABLE freed_scores (n DOUBLE)")
         yield running_
+
+
+def endless_model():
+    """Return a model that never ends to score its first row."""
+    scalar = [("turn", TensorProto.INT64), ("keep_in", TensorProto.BOOL)]
+    inputs = [helper.make_tensor_value_info(name, kind, ()) for name, kind in scalar]
+    value = [
+        helper.make_tensor_value_info(f"value_{end}", TensorProto.FLOAT, ("n", 1)) for end in ("in", "out")
+    ]
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["keep_in"], ["keep_out"]),
+            helper.make_node("Identity", ["value_in"], ["value_out"]),
+        ],
+        "body",
+        [*inputs, value[0]],
+        [helper.make_tensor_value_info("keep_out", TensorProto.BOOL, ()), value[1]],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["", "yes", "x"], ["y"], body=body)],
+        "endless",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("n", 1))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("n", 1))],
+        initializer=[numpy_helper.from_array(np.array(True), "yes")],
+    )
+    return helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
+
+
+@pytest.mark.parametrize("way", [by_deadline, by_leaving])
+def test_a_model_that_is_being_looked_at_is_let_go(tmp_path, way):
+    (tmp_path / "endless.onnx").write_bytes(endless_model().SerializeToString())
+    with served(tmp_path, models={"allowed_prefixes": [str(tmp_path)]}) as lake:
+        way(lake, Inform(f"CREATE MODEL endless FROM '{tmp_path}/endless.onnx'"))
+        assert wait_for(lambda: running(lake) == 0 and not psutil.Process().children(), 2)
+        with Client(lake.address) as client:
+            assert client.query("SHOW MODELS").num_rows == 0
+        (last,) = [
+            line for line in lake.engine.settings.log.read_text().splitlines() if "CREATE MODEL" in line
+        ]
+        assert json.loads(last)["error"]["condition"] == "CANCELLED"
 
 
 @pytest.mark.parametrize("way", ["cancel", "close", "deadline"])

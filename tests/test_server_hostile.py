@@ -357,6 +357,16 @@ def test_rows_to_write_over_the_wire(raw):
     flood(raw, command, batch)
 
 
+@pytest.mark.decoder
+@often(WIRE)
+@given(data=damaged([field(1, 0) + field(2, b"payload"), field(1, b"criteria")]))
+def test_handshakes_and_lists_over_the_wire(raw, data):
+    judge(raw.send("Handshake", [data]))
+    judge(raw.ask("ListFlights", data))
+    judge(raw.ask("ListActions", data))
+    judge(raw.send("DoExchange", [data]))
+
+
 def truncated(share):
     """Return the message of a batch with a part of its body, as one that is whole in itself.
 

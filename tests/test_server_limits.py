@@ -4,6 +4,8 @@ import json
 import re
 import threading
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import adbc_driver_flightsql.dbapi as adbc
 import adbc_driver_manager
@@ -13,6 +15,7 @@ import pytest
 from flight_sql import Client, packed, served, wait_for
 from pyarrow import flight
 from raw_flight import connected, field, refusal
+from test_server_process import process
 
 from scoter.errors import InvalidValue, TooManyStreams, ValueTooLarge
 from scoter.server.capacity import HEADER, fitting, message_limit
@@ -207,6 +210,29 @@ def test_a_list_of_tables_that_is_not_read_ends_too(lake):
     lake.server.calls.close(call)
 
 
+def test_clients_that_do_not_read_cost_bounded_memory(tmp_path):
+    def resident():
+        status = Path(f"/proc/{server.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    with process(tmp_path) as server, ExitStack() as stack:
+        clients = [stack.enter_context(Client(server.address)) for _ in range(3)]
+        sql = "SELECT i, repeat('x', 100) AS t FROM range(100000000) t(i)"
+        ticket = clients[0].info(m.CommandStatementQuery(query=sql)).endpoints[0].ticket
+        before = resident()
+        readers = [client.flight.do_get(ticket) for client in clients]
+        for reader in readers:
+            assert reader.read_chunk().data.num_rows > 0
+        most = 0
+        for _ in range(15):
+            time.sleep(0.1)
+            most = max(most, resident())
+        # The results have 10 GB each.
+        assert most - before < 3 * 100 * MIB
+        for reader in readers:
+            reader.cancel()
+
+
 # Users
 
 
@@ -242,6 +268,7 @@ def test_a_user_has_so_many_statements_under_way_and_no_more(lake):
         error = client.refusal(client.info, m.CommandStatementQuery(query="SELECT 1"))
         assert isinstance(error, flight.FlightUnavailableError)
         assert "[53300] TOO_MANY_STATEMENTS: 'local' has 2 statements" in str(error)
+        assert "[53300] TOO_MANY_STATEMENTS" in str(client.refusal(client.prepare, "SELECT 1"))
         # Who has too much under way can still cancel, and close its session.
         assert client.act("GetSessionOptions", b"") is not None
         for call in held:

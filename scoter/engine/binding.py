@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -20,15 +20,13 @@ from sqlglot import exp
 
 from scoter.engine.dialect import to_duckdb
 from scoter.engine.functions import SESSION_WORDS
-from scoter.engine.statements import span_of
 from scoter.engine.translate import translate
 from scoter.engine.types import literal, quote
-from scoter.errors import NotSupported, UnknownParameterType
+from scoter.errors import NotSupported
 
 _MARK = "scoter_mark_"
-_UNKNOWN = '"NULL"'
+UNTYPED = '"NULL"'
 _NOT_JSON = re.compile(r"(?<=[:\[,])\s*-?(?:nan|inf)(?:inity)?(?=\s*[,}\]])", re.IGNORECASE)
-_ALIKE = frozenset({"coalesce", "ifnull", "nullif", "greatest", "least"})
 Columns = tuple[tuple[str, str], ...]
 
 
@@ -150,6 +148,13 @@ class Binder:
         found: dict[str, Any] = json.loads(text)
         return found
 
+    def overloads(self, name: str) -> list[tuple[list[str], str | None]]:
+        """Return the argument types of each DuckDB function of that name, and the type of any more arguments."""
+        sql = """SELECT DISTINCT parameter_types, varargs FROM duckdb_functions()
+                 WHERE function_name = ? AND function_type NOT LIKE '%macro'"""
+        found: list[tuple[list[str], str | None]] = self._cursor().execute(sql, [name.casefold()]).fetchall()
+        return found
+
 
 def empty_relation(columns: Columns) -> exp.Expr:
     """Return a query of no rows with the given (name, DuckDB type) columns."""
@@ -161,7 +166,7 @@ def empty_relation(columns: Columns) -> exp.Expr:
 
 def typed_null(kind: str) -> exp.Expr:
     """Return ``CAST(NULL AS kind)``, a bare NULL where the kind is not known."""
-    if kind == _UNKNOWN:
+    if kind == UNTYPED:
         return exp.Null()
     return exp.Cast(this=exp.Null(), to=data_type(kind).copy())
 
@@ -245,107 +250,6 @@ def _type_text(kind: Mapping[str, Any]) -> str:
         case "NULL" | "SQLNULL":
             return '"NULL"'
     return tag
-
-
-def infer_parameters(
-    binder: Binder, query: exp.Expr, names: tuple[str, ...], known: dict[str, str]
-) -> dict[str, str]:
-    """Return the DuckDB type of every parameter of ``query``.
-
-    ``known`` are types that the caller already has. First DuckDB's binder is asked; what it leaves
-    open takes the type of the operand beside it. Raises UnknownParameterType with a place and a hint.
-    """
-    types = dict(known)
-    for node in parameters_of(query):
-        if isinstance(node.parent, exp.Cast):
-            types.setdefault(parameter_name(node), node.parent.to.sql(dialect="duckdb"))
-    before = -1
-    # What one round finds lets DuckDB bind more in the next.
-    while len(types) > before and any(name not in types for name in names):
-        before = len(types)
-        plan = binder.serialise(substitute(query, partial(_typed, types)))
-        if not plan.get("error"):
-            types |= {k: v for k, v in parameter_types(plan).items() if k not in types}
-        if any(name not in types for name in names):
-            types |= _from_siblings(binder, query, types)
-    for node in parameters_of(query):
-        if parameter_name(node) not in types:
-            raise UnknownParameterType(
-                f"the type of parameter {parameter_name(node)} can not be found from the statement",
-                hint=f"write CAST(${parameter_name(node)} AS type), or CAST(? AS type)",
-                span=span_of(node),
-            )
-    return types
-
-
-def _typed(types: Mapping[str, str], node: exp.Expr, name: str) -> exp.Expr:
-    return typed_null(types[name]) if name in types else node
-
-
-def _from_siblings(binder: Binder, query: exp.Expr, types: dict[str, str]) -> dict[str, str]:
-    """Type parameters by the operand beside them, as `id + ?` takes the type of id."""
-    found: dict[str, str] = {}
-    for place, node in enumerate(parameters_of(query)):
-        name = parameter_name(node)
-        if name in types or name in found:
-            continue
-        parent = _around(node)
-        if isinstance(parent, exp.Interval):
-            found[name] = "BIGINT"
-            continue
-        if parent is None or _sibling(parent, node) is None:
-            continue
-        probe = query.copy()
-        here = list(parameters_of(probe))[place]
-        around = _around(here)
-        sibling = _sibling(around, here)
-        if around is None or sibling is None:
-            continue
-        # DuckDB folds an operation on NULL away while it binds; the CASE keeps the sibling in the plan.
-        seen = exp.If(this=exp.Is(this=marked(sibling.copy(), "0"), expression=exp.Null()), true=exp.Null())
-        around.replace(exp.Case(ifs=[seen], default=around.copy()))
-        plan = binder.serialise(substitute(probe, partial(_known_null, types | found)))
-        kind = marker_types(plan).get("0", _UNKNOWN)
-        if kind not in {_UNKNOWN, "UNKNOWN"}:
-            found[name] = kind
-    return found
-
-
-def _known_null(known: Mapping[str, str], _node: exp.Expr, name: str) -> exp.Expr:
-    return typed_null(known.get(name, _UNKNOWN))
-
-
-def _around(node: exp.Expr) -> exp.Expr | None:
-    """Return what a parameter is an operand of, past parentheses and signs."""
-    parent = node.parent
-    while isinstance(parent, exp.Paren | exp.Neg):
-        parent = parent.parent
-    return parent
-
-
-def _sibling(parent: exp.Expr | None, node: exp.Expr) -> exp.Expr | None:
-    """Return the operand whose type a parameter takes; None where that would be a guess."""
-    candidates: list[exp.Expr] = []
-    if isinstance(parent, exp.Binary):
-        candidates = [parent.left, parent.right]
-    elif isinstance(parent, exp.Between):
-        candidates = [parent.this, parent.args["low"], parent.args["high"]]
-    elif isinstance(parent, exp.In):
-        candidates = [parent.this]
-    elif isinstance(parent, exp.Anonymous) and parent.name.casefold() in _ALIKE:
-        candidates = list(parent.expressions)
-    elif isinstance(parent, exp.If):
-        case = parent.parent
-        if isinstance(case, exp.Case) and parent.args.get("true") is node:
-            candidates = [i.args["true"] for i in case.args["ifs"]]
-            default = case.args.get("default")
-            candidates += [default] if default is not None else []
-    elif isinstance(parent, exp.Case):
-        candidates = [i.args["true"] for i in parent.args["ifs"]]
-    for candidate in candidates:
-        if candidate is not node and not isinstance(candidate, exp.Placeholder):
-            return candidate
-    return None
 
 
 def parameters_of(tree: exp.Expr) -> Iterator[exp.Expr]:

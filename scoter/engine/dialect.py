@@ -5,6 +5,7 @@ This module must not know which tables, models and functions exist, nor which ma
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -95,9 +96,10 @@ def parse(sql: str, max_bytes: int) -> exp.Expr:
     return trees[0]
 
 
-def to_duckdb(tree: exp.Expr) -> str:
+def to_duckdb(tree: exp.Expr, *, copy: bool = True) -> str:
     """Return the DuckDB SQL of a tree in which every node of ours has been replaced.
 
+    Without ``copy`` the tree may be changed, which for constants it is not.
     Raises NotSupported where text would lose a part of the tree and for a version that is left on a name,
     InternalError for a node of ours.
     """
@@ -108,7 +110,9 @@ def to_duckdb(tree: exp.Expr) -> str:
             # What is left has not been found in the lake: a name of WITH, or rows of a function.
             raise NotSupported("a version of something that is not a table of the lake", span=span_of(node))
     try:
-        return Scoter().generate(tree, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE)
+        return Scoter().generate(
+            tree, copy=copy, identify=True, comments=False, unsupported_level=ErrorLevel.RAISE
+        )
     except RecursionError as error:
         raise _too_deep() from error
     except SqlglotError as error:
@@ -205,6 +209,7 @@ def _too_deep() -> TooComplex:
 def _syntax_error(error: ParseError) -> InvalidSyntax:
     facts = error.errors[0] if error.errors else {}
     message = str(facts.get("description") or "the text is not SQL").strip().rstrip(".")
+    message = re.sub(r" but got <Token.*", "", message)
     if "missing for <class" in message or "Required keyword" in message:
         message = "a part of the expression is missing"
     found = str(facts.get("highlight") or "")

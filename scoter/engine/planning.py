@@ -17,6 +17,7 @@ from scoter.engine.analysis import Analysis, kind_of
 from scoter.engine.binding import data_type, number_parameters
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
+from scoter.engine.inference import operands
 from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Pins, Plan, Staged, Target
@@ -189,7 +190,8 @@ def aligned(prepared: Prepared, values: pa.RecordBatch | None) -> pa.RecordBatch
             f"{values.num_rows} rows are bound, the statement takes one",
             hint="INSERT INTO … VALUES (?, …) takes any number of rows",
         )
-    return align(values, prepared.parameters)
+    bound = prepared.inner.bound if prepared.inner is not None else prepared.bound
+    return align(values, prepared.parameters, bound.exact if bound is not None else frozenset())
 
 
 def _pins(prepared: Prepared, pins: Pins) -> Pins:
@@ -205,6 +207,12 @@ def _about(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
     statement = tree.this
     if isinstance(tree, Explain) and isinstance(statement, Explain):
         raise NotSupported("EXPLAIN of EXPLAIN is not offered", span=span_of(statement))
+    if tree.args.get("analyze") and kind_of(statement) is not Kind.QUERY:
+        raise NotSupported(
+            "EXPLAIN ANALYZE runs queries only",
+            hint="EXPLAIN shows the plan of a write",
+            span=span_of(statement),
+        )
     of = replace(resolved, tree=statement.copy())
     inner = bind(sql, of, replace(analysis, kind=kind_of(statement)), context, parts)
     if inner.bound is None:
@@ -233,6 +241,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     known = _known(query, [columns[i][1] for i in chosen])
     if isinstance(tree.expression, exp.Values):
         _cast_values(query, [columns[i][1] for i in chosen])
+        query = querying.constant_rows(query)
     bound = querying.bind(query, resolved, parts.binder, context, known)
     given = bound.result.names
     if tree.args.get("by_name"):
@@ -283,20 +292,21 @@ def _column(node: exp.Expr, columns: list[str]) -> int:
 
 
 def _known(query: exp.Expr, types: list[str]) -> dict[str, str]:
-    """Type the parameters that stand directly as a value for a column."""
+    """Type the parameters that stand as a value for a column."""
     number_parameters(query)
     found: dict[str, str] = {}
     for row in _rows(query):
         for part, kind in zip(row, types, strict=False):
-            inner = part.this if isinstance(part, exp.Alias) else part
-            if isinstance(inner, exp.Placeholder):
-                found.setdefault(str(inner.this), kind)
+            for parameter in operands(part):
+                found.setdefault(str(parameter.this), kind)
     return found
 
 
 def _rows(query: exp.Expr) -> list[list[exp.Expr]]:
     if isinstance(query, exp.Values):
         return [part.expressions if isinstance(part, exp.Tuple) else [part] for part in query.expressions]
+    if isinstance(query, exp.SetOperation):
+        return _rows(query.left) + _rows(query.right)
     return [list(query.expressions)] if isinstance(query, exp.Select) else []
 
 

@@ -16,7 +16,6 @@ from scoter.engine.binding import (
     Binding,
     data_type,
     empty_relation,
-    infer_parameters,
     number_parameters,
     substitute,
     typed_null,
@@ -24,6 +23,7 @@ from scoter.engine.binding import (
 from scoter.engine.context import Context
 from scoter.engine.dialect import to_duckdb
 from scoter.engine.gate import function_name
+from scoter.engine.inference import infer_parameters
 from scoter.engine.plan import ModelCall, ScanFacts, Stage
 from scoter.engine.predicates import table_predicates
 from scoter.engine.resolve import Resolved, Source
@@ -55,7 +55,10 @@ APART_ROWS = 50_000
 
 @dataclass(frozen=True)
 class Bound:
-    """A query with every type known: parameters, calls' arguments, result columns."""
+    """A query with every type known: parameters, calls' arguments, result columns.
+
+    ``exact`` are the parameters whose values must not be rounded to their types, which nobody wrote.
+    """
 
     tree: exp.Expr
     resolved: Resolved
@@ -64,6 +67,7 @@ class Bound:
     result: Binding
     parameter_schema: pa.Schema
     uses_now: bool
+    exact: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,14 @@ def bind(
     name_results(query, binder.name_of)
     settle_words(query, (column for source in resolved.sources for column in source.columns))
     pin_session(query, constants(context, binder.engine))
-    expand_stars(query)
+    expand_stars(query, resolved)
     types = dict(known or {}) | _from_calls(query, resolved)
     empties = read_tables(query.copy(), resolved, lambda _, s: str(empty_relation(s.columns).this))
     empties = unfold(empties)
     bare = without_calls(empties, resolved)
+    exact: frozenset[str] = frozenset()
     if names:
-        types = infer_parameters(binder, bare, names, types)
+        types, exact = infer_parameters(binder, bare, names, types)
     arguments = argument_types(binder, empties, resolved, types)
     try:
         result = binder.columns(substitute(bare, lambda _, name: typed_null(types[name])), query)
@@ -104,7 +109,9 @@ def bind(
         columns = [name for source in resolved.sources for name, _ in source.columns]
         error.hint = error.hint or (closest(quoted[1], columns) if len(quoted) > 2 else None)
         raise
-    return Bound(query, resolved, types, arguments, result, parameter_schema(names, types), uses_now(query))
+    return Bound(
+        query, resolved, types, arguments, result, parameter_schema(names, types), uses_now(query), exact
+    )
 
 
 def rewrite(
@@ -204,6 +211,26 @@ def rows_query(values: exp.Expr | None) -> exp.Select | None:
     return exp.Select(expressions=[part.copy() for part in parts])
 
 
+# What VALUES of constants consist of: nothing that a rule would change, a name would mean or a place would tell.
+_CONSTANT = (
+    exp.Array, exp.Boolean, exp.Cast, exp.DataType, exp.DataTypeParam, exp.HexString, exp.Literal, exp.Neg,
+    exp.Null, exp.Paren, exp.PropertyEQ, exp.Struct, exp.Tuple, exp.Values,
+)  # fmt: skip
+
+
+def constant_rows(values: exp.Expr) -> exp.Expr:
+    """Return a query that reads VALUES of constants as one text, or ``values`` where it holds more.
+
+    So that thousands of rows are not copied and searched by every stage.
+    """
+    for node in values.walk():
+        key = isinstance(node, exp.Identifier) and isinstance(node.parent, exp.PropertyEQ)
+        if not isinstance(node, _CONSTANT) and not (key and node.arg_key == "this"):
+            return values
+    rows = exp.Table(this=exp.Var(this=f"({to_duckdb(values, copy=False)})"))
+    return exp.Select(expressions=[exp.Star()], from_=exp.From(this=rows))
+
+
 def over_rows(bound: Bound) -> Bound:
     """Return ``bound`` reading its parameters from the registered table of bound rows."""
     tree = substitute(
@@ -216,6 +243,9 @@ def over_rows(bound: Bound) -> Bound:
 def _cast(value: exp.Expr, kind: str) -> exp.Expr:
     if isinstance(value, exp.Cast) and value.to == data_type(kind):
         return value
+    if isinstance(value, exp.Cast) and isinstance(value.this, exp.Null):
+        # A NULL of another type is no NULL as a UNION.
+        return typed_null(kind)
     return exp.Cast(this=value, to=data_type(kind).copy())
 
 
@@ -262,10 +292,17 @@ def _means_unnamed(node: exp.Expr) -> bool:
 
 
 def _from_calls(query: exp.Expr, resolved: Resolved) -> dict[str, str]:
-    """Return the types of parameters that stand as a model's argument by position."""
+    """Return the types of parameters that stand as a model's argument, by position or in a struct by name."""
     found: dict[str, str] = {}
     for call in query.find_all(Predict):
         inputs = function_of(call, resolved.model(call)).signature.inputs
+        by_name = {wanted.name.casefold(): wanted.type for wanted in inputs}
+        for struct in call.arguments:
+            for part in struct.expressions if isinstance(struct, exp.Struct) else []:
+                if isinstance(part, exp.PropertyEQ) and isinstance(part.expression, exp.Placeholder):
+                    kind = by_name.get(part.this.name.casefold())
+                    if kind is not None:
+                        found.setdefault(str(part.expression.this), kind)
         if len(inputs) != len(call.arguments):
             continue
         for wanted, argument in zip(inputs, call.arguments, strict=True):

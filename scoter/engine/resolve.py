@@ -216,8 +216,12 @@ def table_readings(parts: Sequence[exp.Identifier], context: Context, lake: Lake
 
 
 def model_reference(text: str, context: Context) -> tuple[ModelName, str | None]:
-    """Split 'schema.name@reference'; the schema defaults to the session's."""
-    name, _, reference = text.partition("@")
+    """Split 'schema.name@reference'; the schema defaults to the session's. Raises UndefinedVersion for 'm@'."""
+    name, at, reference = text.partition("@")
+    if at and not reference.strip():
+        raise UndefinedVersion(
+            f"no version stands behind the @ of '{text}'", hint=f"write '{name}' or '{name}@1'"
+        )
     schema, dot, bare = name.rpartition(".")
     return ModelName(schema if dot else context.schema, bare), reference or None
 
@@ -230,9 +234,9 @@ def resolve_model(
     pins: Pins | None = None,
 ) -> ModelVersion:
     """Return the version that 'm', 'm@3' or 'm@alias' means, or the pinned one."""
-    name, reference = model_reference(text, context)
     pin = next((p for p in pins.models if p.written == text), None) if pins else None
     try:
+        name, reference = model_reference(text, context)
         version = models.resolve(name, str(pin.version) if pin else reference)
     except ScoterError as error:
         error.span = error.span or span_of(node)

@@ -5,7 +5,11 @@ This module must not know how the batches are made.
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import weakref
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 
 import pyarrow as pa
 
@@ -14,7 +18,10 @@ from scoter.engine.context import Context
 
 
 class Result:
-    """One statement's result; iterate it once, and close it when it is not read to its end."""
+    """One statement's result; iterate it once, and close it when it is not read to its end.
+
+    One that is dropped unread frees what it holds, too, but later.
+    """
 
     def __init__(
         self,
@@ -34,9 +41,14 @@ class Result:
         self._batches = batches
         self._cancellation = cancellation
         self._on_close = on_close
+        if on_close is not None:
+            _FORGOTTEN.start()
+            self._unread = weakref.finalize(self, _FORGOTTEN.calls.put, on_close)
+            self._unread.atexit = False
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        return self._batches
+        # A generator of its own holds the result until the last batch, also where nobody else does.
+        yield from self._batches
 
     def cancel(self) -> None:
         """End the statement; safe from any thread."""
@@ -48,8 +60,40 @@ class Result:
         if close is not None:
             close()
         if self._on_close is not None:
+            self._unread.detach()
             self._on_close()
 
     def read_all(self) -> pa.Table:
         """Return all rows as one table."""
         return pa.Table.from_batches(list(self), schema=self.schema)
+
+
+class _Forgotten:
+    """Frees what results held that were dropped unread.
+
+    Python may drop an object at any place, also inside a lock that freeing it would need: so another
+    thread does it.
+    """
+
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, once."""
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="forgotten results", daemon=True)
+                    self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            call = self.calls.get()
+            with contextlib.suppress(Exception):
+                call()
+            del call
+
+
+_FORGOTTEN = _Forgotten()

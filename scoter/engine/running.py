@@ -194,7 +194,7 @@ class Runner:
                 command = command_of(tree)
                 bound = _bound(plan, values)
                 try:
-                    outcome = command.run(Call(tree, context, self._parts, plan.command, bound))
+                    outcome = command.run(Call(tree, context, self._parts, plan.command, bound, cancellation))
                 except ScoterError as error:
                     error.span = error.span or span_of(tree.this) or span_of(tree)
                     raise

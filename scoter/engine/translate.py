@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from scoter.engine.functions import SESSION, SESSION_WORDS
+from scoter.engine.functions import AGGREGATES, SESSION, SESSION_WORDS
 from scoter.engine.statements import span_of
 from scoter.errors import (
     AmbiguousColumn,
@@ -64,7 +64,13 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
     text = _first_line(whole)
     prefix, _, rest = text.partition(" Error: ")
     name = _named(rest)
-    told = _Told(text, rest.casefold(), whole, name, _find(tree, name) or _find_value(tree, rest))
+    told = _Told(
+        text,
+        rest.casefold(),
+        whole,
+        name,
+        _find(tree, name) or _find_value(tree, rest) or _find_nested(tree, rest),
+    )
     found = _BY_PREFIX.get(prefix.casefold())
     if found is None:
         return InternalError("the statement failed inside the engine; details are in the log")
@@ -144,6 +150,19 @@ def _find_value(tree: exp.Expr | None, text: str) -> Span | None:
         return None
     there = [node for node in tree.find_all(exp.Literal) if node.name == found.group(1)]
     return span_of(there[0]) if len(there) == 1 else None
+
+
+def _find_nested(tree: exp.Expr | None, text: str) -> Span | None:
+    """Return where the aggregate stands that another one holds, if the message is about such."""
+    if tree is None or "nested" not in text or "aggregate" not in text:
+        return None
+    for node in tree.find_all(exp.Anonymous):
+        if node.name.casefold() in AGGREGATES:
+            inner = (part for part in node.find_all(exp.Anonymous) if part is not node)
+            found = next((part for part in inner if part.name.casefold() in AGGREGATES), None)
+            if found is not None:
+                return span_of(found)
+    return None
 
 
 def _candidates(told: _Told) -> str | None:

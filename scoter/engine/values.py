@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
@@ -21,9 +22,10 @@ def parameter_schema(names: tuple[str, ...], types: dict[str, str]) -> pa.Schema
     return pa.schema([pa.field(name, wire_type(data_type(types[name]))) for name in names])
 
 
-def align(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def align(batch: pa.RecordBatch, schema: pa.Schema, exact: frozenset[str] = frozenset()) -> pa.RecordBatch:
     """Return ``batch`` with its columns cast to ``schema``, matched by name if it has just those, else by position.
 
+    Values of the parameters in ``exact`` are not rounded: `price = ?` must not match another price.
     Raises InvalidValue where a value does not fit its parameter's type.
     """
     columns = []
@@ -33,10 +35,15 @@ def align(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         given = [batch.column(name) for name in schema.names]
     for column, field in zip(given, schema, strict=True):
         try:
-            columns.append(_cast(column, field.type))
+            fitted = _cast(column, field.type)
+            fitted.validate()
+            if field.name in exact:
+                _refuse_loss(column, fitted)
+            columns.append(fitted)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise InvalidValue(
-                f"a value of parameter {field.name} is {column.type} and can not be used as {field.type}"
+                f"a value of parameter {field.name} is {column.type} and can not be used as {field.type}",
+                hint="a cast in the statement, CAST(? AS type), says how to read it",
             ) from error
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -44,19 +51,78 @@ def align(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if column.type == kind:
         return column
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_null(column.type):
+    column = _decoded(column)
+    given = column.type
+    if pa.types.is_null(given):
         return pa.nulls(len(column), kind)
-    if pa.types.is_timestamp(column.type) and pa.types.is_timestamp(kind):
+    if (
+        pa.types.is_timestamp(given)
+        and pa.types.is_timestamp(kind)
+        and (given.tz is None) != (kind.tz is None)
+    ):
         # JDBC sends milliseconds without a zone for every timestamp.
-        if column.type.tz is None and kind.tz is not None:
-            return column.cast(pa.timestamp(column.type.unit, tz="UTC")).cast(kind)
-        if column.type.tz is not None and kind.tz is None:
-            return column.cast(pa.timestamp(column.type.unit, tz="UTC")).cast(kind)
+        return column.cast(pa.timestamp(given.unit, tz="UTC")).cast(kind)
     if pa.types.is_decimal(kind):
         return _decimal(column, kind)
+    if pa.types.is_time(kind) and pa.types.is_string(given):
+        # Arrow reads times of day only behind a day.
+        return pc.binary_join_element_wise("1970-01-01", column, " ").cast(pa.timestamp("us")).cast(kind)
+    if pa.types.is_interval(kind) and pa.types.is_duration(given):
+        return _interval(column)
     return column.cast(kind)
+
+
+def _refuse_loss(given: pa.Array, fitted: pa.Array) -> None:
+    """Raise ArrowInvalid where a value lost digits behind the point, or its time of day."""
+    loses = pa.types.is_decimal(fitted.type) and (
+        pa.types.is_floating(given.type) or pa.types.is_decimal(given.type)
+    )
+    loses |= pa.types.is_date(fitted.type) and pa.types.is_timestamp(given.type)
+    if loses and pc.all(pc.equal(fitted.cast(given.type, safe=False), given)).as_py() is False:
+        raise pa.ArrowInvalid("digits or a time of day would be lost")
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """Return the same values without dictionaries, runs and UUIDs of 16 bytes."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
+    if isinstance(column.type, pa.UuidType):
+        column = _uuid_texts(column.storage)
+    if _holds_uuids(column.type):
+        raise pa.ArrowNotImplementedError("UUIDs inside of other values")
+    return column
+
+
+def _holds_uuids(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.UuidType):
+        return True
+    return any(_holds_uuids(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _uuid_texts(column: pa.Array) -> pa.Array:
+    """Return UUIDs of 16 bytes as texts of 36 letters."""
+    count = len(column)
+    filled = column.fill_null(bytes(16))
+    raw = np.frombuffer(filled.buffers()[1], np.uint8, 16 * count, 16 * filled.offset).reshape(count, 16)
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    letters = np.full((count, 36), ord("-"), np.uint8)
+    places = [i for i in range(36) if i not in {8, 13, 18, 23}]
+    letters[:, places[0::2]] = digits[raw >> 4]
+    letters[:, places[1::2]] = digits[raw & 15]
+    texts = pa.Array.from_buffers(pa.binary(36), count, [None, pa.py_buffer(letters.tobytes())])
+    return pc.if_else(column.is_valid(), texts.cast(pa.binary()).cast(pa.string()), None)
+
+
+def _interval(column: pa.Array) -> pa.Array:
+    """Return durations as intervals without months and days, because their days are always 24 hours."""
+    spans = np.zeros(len(column), np.dtype([("months", "i4"), ("days", "i4"), ("nanoseconds", "i8")]))
+    spans["nanoseconds"] = column.cast(pa.duration("ns")).cast(pa.int64()).fill_null(0).to_numpy()
+    valid = pa.array(column.is_valid()).buffers()[1]
+    return pa.Array.from_buffers(
+        pa.month_day_nano_interval(), len(column), [valid, pa.py_buffer(spans.tobytes())]
+    )
 
 
 def _decimal(column: pa.Array, kind: pa.DataType) -> pa.Array:

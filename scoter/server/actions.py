@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from scoter.catalog.lake import Lake
 from scoter.errors import NotSupported
+from scoter.server.binders import binder_schema
 from scoter.server.calls import Calls
 from scoter.server.door import Here
 from scoter.server.flightsql import commands
@@ -89,7 +90,7 @@ class Actions:
         return m.ActionCreatePreparedStatementResult(
             prepared_statement_handle=handle,
             dataset_schema=b"" if plan.is_update else plan.schema.serialize().to_pybytes(),
-            parameter_schema=plan.parameters.serialize().to_pybytes(),
+            parameter_schema=binder_schema(plan.parameters, here.agent).serialize().to_pybytes(),
             is_update=plan.is_update,
         )
 

@@ -144,7 +144,9 @@ class Calls:
             call.free = None
             ending, call.ending = call.ending, []
         for work in ending:
-            work()
+            # One that fails must not keep the others from being freed.
+            with contextlib.suppress(Exception):
+                work()
 
     def __len__(self) -> int:
         """Return how many calls are under way."""

@@ -38,11 +38,14 @@ def message_limit(headers: Mapping[str, Sequence[str | bytes]], default: int) ->
         if not (text.isascii() and text.isdigit() and _LEAST <= int(text[:12]) <= _LARGEST):
             raise InvalidValue(f"the header {HEADER} is not a number of bytes from {_LEAST} to {_LARGEST}")
         return int(text)
-    for agent in headers.get("user-agent", ()):
-        text = agent if isinstance(agent, str) else agent.decode("latin-1")
-        if any(name in text for name in _UNLIMITED):
-            return _LARGEST
-    return default
+    agent = user_agent(headers)
+    return _LARGEST if any(name in agent for name in _UNLIMITED) else default
+
+
+def user_agent(headers: Mapping[str, Sequence[str | bytes]]) -> str:
+    """Return what a client's library says of itself, the empty text when it says nothing."""
+    said = headers.get("user-agent", ())
+    return " ".join(text if isinstance(text, str) else text.decode("latin-1") for text in said)
 
 
 def fitting(batches: Iterable[pa.RecordBatch], most_bytes: int) -> Iterator[pa.RecordBatch]:

@@ -19,7 +19,7 @@ from scoter.engine.journal import new_query_id
 from scoter.errors import Cancelled, ShuttingDown
 from scoter.server.authentication import Authentication, Caller, Headers
 from scoter.server.calls import Call, Calls
-from scoter.server.capacity import fitting, message_limit
+from scoter.server.capacity import fitting, message_limit, user_agent
 from scoter.server.failures import Failures
 from scoter.server.quotas import Quota
 from scoter.server.sessions import Held, Sessions, state_of
@@ -48,15 +48,18 @@ class Reception:
 class Here:
     """One call as its handler sees it: who asks, in which session, and how to reach the client."""
 
-    __slots__ = ("_flight", "_held", "_message_bytes", "_reception", "call", "caller")
+    __slots__ = ("_flight", "_held", "_message_bytes", "_reception", "agent", "call", "caller")
 
-    def __init__(self, reception: Reception, call: Call, caller: Caller, message_bytes: int) -> None:
+    def __init__(
+        self, reception: Reception, call: Call, caller: Caller, message_bytes: int, agent: str
+    ) -> None:
         self._reception = reception
         self._message_bytes = message_bytes
         self._held: Held | None = None
         self._flight: Any = None
         self.call = call
         self.caller = caller
+        self.agent = agent
 
     @property
     def principal(self) -> Principal:
@@ -88,6 +91,11 @@ class Here:
         headers = self._reception.authentication.token_headers(self.caller, newest, state_of(context))
         for name, value in headers.items():
             self._flight.add_header(name, value)
+
+    def take_place(self) -> None:
+        """Count the call among the caller's statements until it ends; raises TooManyStatements."""
+        give_back = self._reception.statements.take(self.caller.principal.name)
+        self._reception.calls.on_end(self.call, give_back)
 
     def close_session(self) -> None:
         """End the session."""
@@ -141,7 +149,7 @@ _QUOTAS: dict[Any, Callable[[Reception], Quota]] = {
     flight.FlightMethod.GET_FLIGHT_INFO: lambda reception: reception.statements,
     flight.FlightMethod.GET_SCHEMA: lambda reception: reception.statements,
     flight.FlightMethod.DO_PUT: lambda reception: reception.statements,
-    # Actions have no quota: who has too much under way must be able to cancel some of it.
+    # Actions other than to prepare have none: who has too much under way must be able to cancel it.
     flight.FlightMethod.DO_GET: lambda reception: reception.streams,
 }
 
@@ -173,7 +181,7 @@ class Door(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has
             raise reception.failures.to_flight(error, query_id) from None
         if caller.begun:
             reception.tally.add("sessions")
-        return _Opened(reception.calls, Here(reception, call, caller, most))
+        return _Opened(reception.calls, Here(reception, call, caller, most, user_agent(headers)))
 
 
 class _Opened(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types

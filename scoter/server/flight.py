@@ -167,6 +167,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         """Answer an action."""
         if action.type == "CreatePreparedStatement":
             self._refuse_when_draining()
+            here.take_place()
         return self._actions.answer(here, action.type, action.body.to_pybytes())
 
     @answering

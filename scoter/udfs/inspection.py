@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,13 +87,18 @@ class _Column:
     position: int | None
 
 
-def inspect(data: bytes, declared: tuple[DeclaredInput, ...], settings: Models) -> Signature:
+def inspect(
+    data: bytes,
+    declared: tuple[DeclaredInput, ...],
+    settings: Models,
+    attach: Callable[[Callable[[], None]], None] | None = None,
+) -> Signature:
     """Return the signature of a model file.
 
-    The file is parsed, loaded and run in a process of its own with limits on memory and time.
-    Raises InvalidModel when it is refused there, InvalidDefinition when INPUT does not fit it.
+    The file is parsed, loaded and run in a process of its own with limits on memory and time; ``attach``
+    is given what ends that process. Raises InvalidModel when it is refused there, InvalidDefinition when INPUT does not fit it.
     """
-    facts = _ask_sandbox(data, len(declared), settings)
+    facts = _ask_sandbox(data, len(declared), settings, attach=attach)
     columns, named = _columns(facts)
     inputs = (
         _declare(columns, declared)
@@ -107,7 +112,11 @@ def inspect(data: bytes, declared: tuple[DeclaredInput, ...], settings: Models) 
 
 
 def _ask_sandbox(
-    data: bytes, declared: int, settings: Models, limits: dict[str, int] | None = None
+    data: bytes,
+    declared: int,
+    settings: Models,
+    limits: dict[str, int] | None = None,
+    attach: Callable[[Callable[[], None]], None] | None = None,
 ) -> dict[str, Any]:
     """Run the sandbox on ``data`` and return its facts; ``limits`` replace those of the settings."""
     if len(data) > settings.max_bytes:
@@ -139,6 +148,8 @@ def _ask_sandbox(
         env=environment,
         start_new_session=True,
     ) as child:
+        if attach is not None:
+            attach(child.kill)
         try:
             out, _ = child.communicate(
                 json.dumps(header).encode() + b"\n" + data, timeout=settings.load_seconds

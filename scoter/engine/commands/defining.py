@@ -34,6 +34,7 @@ from scoter.engine.statements import (
 )
 from scoter.engine.writing.definition import table_schema
 from scoter.errors import (
+    Cancelled,
     DuplicateTable,
     InvalidModel,
     NotSupported,
@@ -135,8 +136,10 @@ def _accepted(call: Call) -> dict[str, Any]:
         for part in tree.args.get("inputs") or []
     )
     try:
-        signature = inspect(data, declared, call.parts.settings.models)
+        signature = inspect(data, declared, call.parts.settings.models, call.cancellation.attach)
+        _refuse_cancelled(call)
     except ScoterError as error:
+        _refuse_cancelled(call)
         error.span = error.span or span_of(source)
         raise
     return {
@@ -146,6 +149,11 @@ def _accepted(call: Call) -> dict[str, Any]:
         "source": origin,
         "principal": call.context.principal.name,
     }
+
+
+def _refuse_cancelled(call: Call) -> None:
+    if call.cancellation.requested:
+        raise Cancelled("the statement was cancelled")
 
 
 def _on_null(node: exp.Expr | None) -> str:

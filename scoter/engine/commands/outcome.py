@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
+from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.parts import Parts
 from scoter.engine.resolve import Resolved
@@ -21,13 +22,14 @@ Columns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Call:
-    """One command to run: its syntax tree, who asks, and its bound values by parameter name."""
+    """One command to run: its syntax tree, who asks, its bound values by parameter name, what may end it."""
 
     tree: exp.Expr
     context: Context
     parts: Parts
     resolved: Resolved
     values: dict[str, Any]
+    cancellation: Cancellation
 
 
 @dataclass(frozen=True)

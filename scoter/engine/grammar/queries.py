@@ -84,7 +84,9 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
             found = super()._parse_statement()
             if found is None:
                 self.unexpected("a query")
-            return self._selected(self._ordered_pivot(found))
+            if isinstance(found, exp.Insert):
+                return self._with_inside(found)
+            return self._selected(self._pivoted(found))
         self._advance()
         read = _STATEMENTS.get(word)
         if read is None:
@@ -103,12 +105,29 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
             found.set(key, None)
         return exp.Select(expressions=[exp.Star()], from_=exp.From(this=found), **modifiers)
 
-    def _ordered_pivot(self, found: exp.Expr) -> exp.Expr:
-        if not isinstance(found, exp.Pivot) or not self._curr or self._curr.token_type == TokenType.R_PAREN:
+    def _pivoted(self, found: exp.Expr) -> exp.Expr:
+        if not isinstance(found, exp.Pivot):
             return found
-        # ORDER BY behind PIVOT belongs to its result.
-        query = exp.Select(expressions=[exp.Star()], from_=exp.From(this=exp.Subquery(this=found)))
+        # PIVOT as a statement is a query like any other; ORDER BY behind it belongs to its result.
+        within = found.args.get("with_")
+        found.set("with_", None)
+        query = exp.Select(
+            expressions=[exp.Star()], from_=exp.From(this=exp.Subquery(this=found)), with_=within
+        )
         return self._parse_query_modifiers(query) or query
+
+    def _with_inside(self, found: exp.Insert) -> exp.Insert:
+        """Put what stands in WITH before INSERT before its query, where it means the same."""
+        within, source = found.args.get("with_"), found.expression
+        found.set("with_", None)
+        if within is None or source is None:
+            return found
+        if not isinstance(source, exp.Select) or source.args.get("with_"):
+            inner = source if isinstance(source, exp.Values) else exp.Subquery(this=source)
+            source = exp.Select(expressions=[exp.Star()], from_=exp.From(this=inner))
+        source.set("with_", within)
+        found.set("expression", source)
+        return found
 
     def read_alter(self) -> exp.Expr:
         """Read what follows ``ALTER``."""

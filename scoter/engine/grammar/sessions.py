@@ -35,6 +35,9 @@ from scoter.engine.statements import (
     UseSchema,
 )
 
+_NOT_DESCRIBED = frozenset(
+    {"INSERT", "CREATE", "DROP", "ALTER", "UPDATE", "DELETE", "MERGE", "EXPLAIN", "DESCRIBE", "COPY"}
+)
 _QUERY_STARTS = ("SELECT", "WITH", "FROM", "VALUES", "PIVOT", "UNPIVOT")
 
 
@@ -80,6 +83,12 @@ class SessionGrammar(Terms):
             self._curr and self._curr.token_type == TokenType.L_PAREN
         ):
             return self.expression(DescribeQuery(this=self.query()))
+        word = self._curr.text.upper() if not self.at_end() and self._next else ""
+        if word in _NOT_DESCRIBED and self._next.token_type != TokenType.DOT:
+            self.refuse(
+                f"DESCRIBE {word}",
+                hint="DESCRIBE takes a table or a query; EXPLAIN shows the plan of a write",
+            )
         if not (self.ahead("TABLE") and self._next and self._next.token_type == TokenType.DOT):
             self.words("TABLE")
         return self.expression(DescribeTable(this=self.table_name()))

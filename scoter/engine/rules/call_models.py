@@ -16,6 +16,7 @@ from scoter.engine.dialect import Scoter
 from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.plan import ModelCall, ModelPin
+from scoter.engine.relations import is_row_and_column, relations_of
 from scoter.engine.resolve import MODEL, Resolved
 from scoter.engine.rules.pin_session import is_constant
 from scoter.engine.rules.score_once import VOLATILE_CALL
@@ -201,24 +202,53 @@ def _readable(part: exp.Expr) -> exp.Expr:
     return found
 
 
-def expand_stars(tree: exp.Expr) -> None:
-    """Replace ``PREDICT('m', *)`` by the rows of every table of its SELECT, in place."""
+def expand_stars(tree: exp.Expr, resolved: Resolved) -> None:
+    """Replace ``PREDICT('m', *)`` by the rows of every table of its SELECT, ``t.*`` by that of t, in place.
+
+    Raises WrongArguments where the star is not alone, leaves columns out, or where a column has the
+    name of the row.
+    """
     for call in tree.find_all(Predict):
-        if not any(isinstance(argument, exp.Star) for argument in call.arguments):
+        stars = [argument for argument in call.arguments if _star(argument) is not None]
+        if not stars:
             continue
         select = call.find_ancestor(exp.Select)
         if len(call.arguments) != 1 or select is None:
             raise WrongArguments("* stands alone in a model call", span=span_of(call))
-        from_ = select.args.get("from_")
-        relations = [from_.this] if from_ is not None else []
-        relations += [join.this for join in select.args.get("joins") or []]
+        star = _star(stars[0])
+        if star is not None and any(star.args.get(key) for key in ("except_", "replace", "rename")):
+            raise WrongArguments(
+                "* in a model call is of all columns", hint="write a struct", span=span_of(call)
+            )
+        relations = list(relations_of(select))
         if not relations:
             raise WrongArguments("* needs a FROM", span=span_of(call))
-        call.set("arguments", [exp.column(relation.alias_or_name) for relation in relations])
+        whole = isinstance(stars[0], exp.Star)
+        names = [r.alias_or_name for r in relations] if whole else [stars[0].args["table"].name]
+        for name in names:
+            if not name:
+                raise WrongArguments(
+                    "* needs a name for every relation", hint="write AS and an alias", span=span_of(call)
+                )
+            if is_row_and_column(name, call, resolved):
+                raise WrongArguments(
+                    f'"{name}" may be a column of the row "{name}", too',
+                    hint="give the table another alias, or name its columns",
+                    span=span_of(call),
+                )
+        if not whole:
+            call.set("arguments", [exp.Column(this=stars[0].args["table"].copy())])
+            continue
+        call.set("arguments", [exp.column(name) for name in names])
         joins = select.args.get("joins") or []
         natural = any(str(join.args.get("method", "")).upper() == "NATURAL" for join in joins)
         merged = [column.name.casefold() for join in joins for column in join.args.get("using") or []]
         call.meta[ROWS] = ("*",) if natural else tuple(merged)
+
+
+def _star(argument: exp.Expr) -> exp.Star | None:
+    inner = argument.this if isinstance(argument, exp.Column) else argument
+    return inner if isinstance(inner, exp.Star) else None
 
 
 def call_models(
@@ -344,27 +374,9 @@ def _is_merged(call: Predict, found: Sequence[_Value]) -> bool:
     return len(names) == 1 and ("*" in merged or names <= set(merged))
 
 
-def _is_hidden(row: exp.Column, resolved: Resolved) -> bool:
-    """Say whether a name means a column of the relation that has the same alias, as DuckDB reads it."""
-    name = row.name.casefold()
-    select = row.find_ancestor(exp.Select)
-    from_ = select.args.get("from_") if select is not None else None
-    if select is None or from_ is None:
-        return False
-    for relation in [from_.this, *(join.this for join in select.args.get("joins") or [])]:
-        if relation.alias_or_name.casefold() != name:
-            continue
-        source = resolved.source(relation)
-        given = [column for column, _ in source.columns] if source is not None else []
-        if isinstance(relation, exp.Subquery):
-            given = relation.this.named_selects
-        return name in (column.casefold() for column in given)
-    return False
-
-
 def _field(row: exp.Expr, name: str, resolved: Resolved) -> exp.Expr:
     """Return the expression of one field of a row: a table's column, a literal's value, or an extract."""
-    if isinstance(row, exp.Column) and not row.table and not _is_hidden(row, resolved):
+    if isinstance(row, exp.Column) and not row.table and not is_row_and_column(row.name, row, resolved):
         return exp.column(exp.to_identifier(name, quoted=True), table=row.this.copy())
     if isinstance(row, exp.Struct):
         for part in row.expressions:
