@@ -142,7 +142,7 @@ class _Arrivals:
 
     def put(self, batch: pa.RecordBatch) -> None:
         """Add a batch once there is room for it; drop it when nobody wants it any more."""
-        size = batch.nbytes
+        size = batch.get_total_buffer_size()
         with self._changed:
             self._changed.wait_for(
                 lambda: not self.wanted or not self._waiting or self._bytes + size <= _HELD
@@ -181,7 +181,7 @@ class _Arrivals:
                 if not self._waiting:
                     return
                 batch = self._waiting.popleft()
-                self._bytes -= batch.nbytes
+                self._bytes -= batch.get_total_buffer_size()
                 self._changed.notify_all()
             yield batch
 
@@ -231,9 +231,11 @@ def _checked(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
         found = _IN_COLUMN.match(str(error))
         name = f'column "{batch.schema.field(int(found[1])).name}"' if found else "a column"
         raise InvalidValue(f"{name} is not valid Arrow data") from error
-    if batch.nbytes > most:
+    # Not nbytes: it reads the offsets of an empty column too, which need not be there.
+    size = batch.get_total_buffer_size()
+    if size > most:
         raise ValueTooLarge(
-            f"a batch of {batch.nbytes} bytes is larger than the {most} bytes that a statement may use",
+            f"a batch of {size} bytes is larger than the {most} bytes that a statement may use",
             hint="send the rows in smaller batches",
         )
     return batch
