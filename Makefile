@@ -27,11 +27,11 @@ help:
 install: $(STAMP)
 
 # The stamp says that the .venv fits these files; delete it to install again.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3 …'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' -e client
 	@touch $@
 
 demo: $(STAMP)
@@ -72,6 +72,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/tpch.py
+	$(BIN)/python benchmarks/connections.py
 	$(BIN)/python benchmarks/table.py
 
 soak: $(STAMP)

@@ -411,7 +411,7 @@ class TooManyStreams(ResourceError):
 
 
 class ClientStalled(ResourceError):
-    """The client stopped reading a result for longer than ``stall_seconds``."""
+    """The client stopped reading a result, or sending rows, for longer than ``stall_seconds``."""
 
     sqlstate = "57014"
     condition = "CLIENT_STALLED"

@@ -116,11 +116,11 @@ COLUMNS = [
 
 
 def test_each_type_of_arrow_is_a_column_with_its_values(session: InProcess) -> None:
-    for number, (array, _, _) in enumerate(COLUMNS):
-        assert put(session, f"t{number}", pa.table({"c": array})) == 2, array.type
+    assert put(session, "t", pa.table({f"c{n}": array for n, (array, _, _) in enumerate(COLUMNS)})) == 2
+    described, found = types(session, "t"), session.query("SELECT * FROM t")
     for number, (array, kind, expected) in enumerate(COLUMNS):
-        assert types(session, f"t{number}") == {"c": kind}, array.type
-        assert session.query(f"SELECT c FROM t{number}").column("c").to_pylist() == expected, array.type
+        assert described[f"c{number}"] == kind, array.type
+        assert found.column(f"c{number}").to_pylist() == expected, array.type
 
 
 def test_a_table_of_all_types_goes_in_and_comes_out_in_its_order(session: InProcess) -> None:

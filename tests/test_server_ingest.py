@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pytest
 from flight_sql import Client, packed, served, wait_for
 from pyarrow import flight
+from raw_flight import connected, descriptor, field
 
 from scoter.catalog.principals import Role
 from scoter.engine.cancellation import Cancellation
@@ -307,6 +309,41 @@ def test_a_client_that_dies_has_written_nothing(lake, client):
     assert parquet_files(lake) == files
     ended = lines(lake)[logged:]
     assert {line["error"]["sqlstate"] for line in ended} == {"57014"}
+
+
+def test_cancels_that_race_with_the_end_leave_nothing(tmp_path):
+    """A stream that ends because its client has gone must never count as one that is whole."""
+    chance = random.Random(5)  # noqa: S311  # not a secret
+    rows = pa.record_batch({"n": np.arange(1000)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        for _ in range(5):
+            writer.write_batch(rows)
+    stream = [
+        field(2, message.metadata.to_pybytes())
+        + field(1000, message.body.to_pybytes() if message.body else b"")
+        for message in pa.ipc.MessageReader.open_stream(sink.getvalue())
+    ]
+    stream[0] += field(1, descriptor(packed(command("cut"))))
+    with served(tmp_path) as running, connected(running.address) as raw:
+        for _ in range(60):
+            sent, over = threading.Event(), threading.Event()
+
+            def requests(sent: threading.Event = sent, over: threading.Event = over) -> Iterator[bytes]:
+                yield from stream[: chance.randrange(1, len(stream) + 1)]
+                sent.set()
+                over.wait(10)
+
+            call = raw.send("DoPut", requests())
+            assert sent.wait(10)
+            time.sleep(chance.choice([0, 0, 0.001, 0.01, 0.03]))
+            call.cancel()
+            over.set()
+        assert wait_for(lambda: len(running.server.calls) == 0)
+        assert running.engine.lake.tables("lake", "main") == []
+        assert parquet_files(running) == set()
+        assert {line["error"]["sqlstate"] for line in lines(running)} == {"57014"}
+        assert '"event": "failure"' not in running.engine.settings.log.read_text()
 
 
 def test_a_client_that_gives_up_frees_the_statement(lake, client):

@@ -30,7 +30,7 @@ def test_a_command_is_read_by_its_field_numbers():
     [
         (b"", NotSupported),
         (b"\xff\xff\xff", InvalidValue),
-        (Any(type_url=URL + "CommandStatementIngest").SerializeToString(), NotSupported),
+        (Any(type_url=URL + "CommandStatementSubstraitPlan").SerializeToString(), NotSupported),
         (Any(type_url="CommandStatementQuery").SerializeToString(), NotSupported),
         (Any(type_url="evil.example/" + URL + "CommandStatementQuery").SerializeToString(), NotSupported),
         (Any(type_url=URL + "CommandStatementQuery", value=b"\x0a\xff").SerializeToString(), InvalidValue),

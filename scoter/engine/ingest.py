@@ -177,8 +177,7 @@ class _Work:
             )
         self.cancellation.attach(running.cancel)
         try:
-            running.check()
-            running.connection.register(_GIVEN, given.reader(running.check))
+            running.prepare((), {_GIVEN: given.reader(running.check)})
             with self.entry.stage("write"):
                 written = append(
                     running.connection,
@@ -200,7 +199,6 @@ class _Work:
                 raise given.failure from error
             raise _named(running.failure(error), error, aim.columns) from error
         finally:
-            running.connection.unregister(_GIVEN)
             running.finish()
 
     def _aim(self, name: TableName, mode: Mode, schema: pa.Schema) -> _Aim:

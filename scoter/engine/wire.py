@@ -21,6 +21,11 @@ from scoter.errors import InternalError, InvalidValue
 _T = exp.DType
 _SIMPLE: dict[exp.DType, str] = {
     _T.NULL: "INTEGER",
+    # Arrow's JDBC driver reads unsigned integers as signed ones: 255 as -1.
+    _T.UTINYINT: "SMALLINT",
+    _T.USMALLINT: "INTEGER",
+    _T.UINT: "BIGINT",
+    _T.UBIGINT: "DECIMAL(20, 0)",
     _T.INT128: "DECIMAL(38, 0)",
     _T.UINT128: "DECIMAL(38, 0)",
     _T.TIMESTAMP_S: "TIMESTAMP",
@@ -33,8 +38,8 @@ _SIMPLE: dict[exp.DType, str] = {
 }
 _PLAIN = frozenset(
     {
-        _T.BOOLEAN, _T.TINYINT, _T.SMALLINT, _T.INT, _T.BIGINT, _T.UTINYINT, _T.USMALLINT, _T.UINT,
-        _T.UBIGINT, _T.FLOAT, _T.DOUBLE, _T.DECIMAL, _T.VARCHAR, _T.TEXT, _T.DATE, _T.TIME, _T.TIMESTAMP,
+        _T.BOOLEAN, _T.TINYINT, _T.SMALLINT, _T.INT, _T.BIGINT,
+        _T.FLOAT, _T.DOUBLE, _T.DECIMAL, _T.VARCHAR, _T.TEXT, _T.DATE, _T.TIME, _T.TIMESTAMP,
         _T.TIMESTAMPNTZ, _T.TIMESTAMP_NS, _T.TIMESTAMPTZ, _T.INTERVAL, _T.VARBINARY, _T.BLOB,
     }
 )  # fmt: skip

@@ -1,0 +1,5 @@
+"""The SQLAlchemy dialect ``scoter``."""
+
+from scoter_client.dialect.dialect import ScoterDialect
+
+__all__ = ["ScoterDialect"]

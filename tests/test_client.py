@@ -1,0 +1,161 @@
+"""The client's own tests, with the newest libraries and with the versions that Apache Superset pins."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import scoter_client
+from documents import blocks
+from scoter_client.dialect import types
+from scoter_client.dialect.dialect import OPTIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIENT = ROOT / "client"
+OLD_PYTHONS = ("python3.11", "python3.12")  # those that the pinned numpy has wheels for
+SECONDS = 900
+
+
+def interpreter() -> str:
+    """Return a Python that the pinned libraries run on."""
+    if sys.version_info < (3, 13):
+        return sys.executable
+    for found in map(shutil.which, OLD_PYTHONS):
+        if found:
+            return found
+    message = f"none of {', '.join(OLD_PYTHONS)} is there"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def environment() -> Path:
+    """Make the virtual environment with the pinned libraries, once for each state of the files that describe it."""
+    constraints = CLIENT / "constraints-superset.txt"
+    described = constraints.read_bytes() + (CLIENT / "pyproject.toml").read_bytes() + interpreter().encode()
+    directory = ROOT / ".venv-client" / sha256(described).hexdigest()[:12]
+    python = directory / "bin" / "python"
+    done = directory / ".installed"
+    if not done.exists():
+        subprocess.run([interpreter(), "-m", "venv", "--clear", directory], check=True, timeout=SECONDS)
+        install = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-c",
+            constraints,
+        ]
+        subprocess.run([*install, "-e", CLIENT, "pandas", "pytest"], check=True, timeout=SECONDS)
+        done.touch()
+    return python
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[str]:
+    """Serve a new lake as a process of its own, give host and port, and end it."""
+    directory.mkdir()
+    command = [sys.executable, "-m", "scoter.cli", "serve", directory / "lake", "--port", "0"]
+    with (directory / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("scoter ready "), (directory / "log").read_text()
+        yield urlsplit(line.split()[2]).netloc
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def run(python: Path, part: str, lake: Path) -> subprocess.CompletedProcess[str]:
+    """Run a part of the client's tests against a server of its own."""
+    with serving(lake) as place:
+        url = f"scoter://{place}"
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", "--tb=short"]
+        if part == "suite":
+            command += ["--rootdir", ".", "--dburi", f"{url}/lake/main", "test_suite.py"]
+        else:
+            command += ["-c", CLIENT / "tests" / "pytest.ini", "--rootdir", ".", "."]
+        return subprocess.run(
+            command,
+            cwd=CLIENT / "tests" / ("suite" if part == "suite" else ""),
+            env={**os.environ, "SCOTER_URL": url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """All runs, begun at once: each waits for its server more than it works."""
+    with ThreadPoolExecutor() as pool:
+        newest = Path(sys.executable)
+        begun: dict[tuple[str, str], Future] = {}
+        for part in ("suite", "own"):
+            begun["newest", part] = pool.submit(run, newest, part, tmp_path_factory.mktemp("lake") / "lake")
+        pinned = environment()
+        for part in ("suite", "own"):
+            begun["superset", part] = pool.submit(run, pinned, part, tmp_path_factory.mktemp("lake") / "lake")
+        yield begun
+
+
+@pytest.mark.parametrize("part", ["own", "suite"])
+@pytest.mark.parametrize("versions", ["newest", "superset"])
+def test_the_client_works(runs, versions, part):
+    ended = runs[versions, part].result()
+    last = ended.stdout.splitlines()[-1]
+    assert ended.returncode == 0, ended.stdout[-20000:]
+    passed = int(last.split(" passed")[0].split()[-1])
+    assert passed > {"own": 80, "suite": 350}[part], last
+
+
+@pytest.fixture
+def place(tmp_path):
+    with serving(tmp_path / "served") as found:
+        yield found
+
+
+def test_the_readme_tells_what_is(place, capsys):
+    for block in blocks(CLIENT / "README.md"):
+        if block.language == "python":
+            exec(compile(block.text.replace("127.0.0.1:31337", place), block.where, "exec"), {})  # noqa: S102
+            assert capsys.readouterr().out.strip() == block.expected.strip(), block.where
+    text = (CLIENT / "README.md").read_text()
+    for name in inspect.signature(scoter_client.connect).parameters:
+        assert f"`{name}`" in text, name
+
+
+def test_the_dialects_options_are_documented():
+    text = (ROOT / "docs" / "sqlalchemy.md").read_text()
+    for name in OPTIONS:
+        assert f"| `{name}` |" in text, name
+    for name in types.__all__:
+        assert f"`{name}`" in text, name
+
+
+def test_the_newest_pins_are_those_that_are_tested():
+    pins = {line for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    newest = {line for line in (CLIENT / "constraints-newest.txt").read_text().splitlines() if "==" in line}
+    assert newest <= pins
+
+
+def test_the_client_imports_nothing_of_the_server():
+    lines = [
+        line for path in (CLIENT / "scoter_client").rglob("*.py") for line in path.read_text().splitlines()
+    ]
+    assert not [line for line in lines if line.startswith(("import scoter.", "from scoter.", "from scoter "))]
