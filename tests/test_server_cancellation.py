@@ -167,8 +167,8 @@ def by_leaving(lake, call):
     method, requests = call.raw(lake)
     raw = Raw(lake.address)
     begun = raw.send(method, requests)
-    time.sleep(0.5)
-    assert running(lake) == 1
+    assert wait_for(lambda: running(lake) == 1)
+    time.sleep(0.4)
     assert not begun.done()
     raw.close()
 
@@ -194,13 +194,18 @@ def by_cancelling(lake, call):
 
         ended = threading.Thread(target=run)
         ended.start()
-        time.sleep(0.5)
+        assert wait_for(lambda: tickets)
+        time.sleep(0.4)
         mine = m.FlightInfo()
         mine.ParseFromString(tickets[0].serialize())
         result = m.CancelFlightInfoResult()
         body = m.CancelFlightInfoRequest(info=mine).SerializeToString()
-        result.ParseFromString(other.act("CancelFlightInfo", body))
-        assert result.status == 1
+
+        def cancelled():
+            result.ParseFromString(other.act("CancelFlightInfo", body))
+            return result.status == 1
+
+        assert wait_for(cancelled)
         ended.join(5)
     assert "[57014] CANCELLED" in str(errors[0]), errors
 
@@ -349,10 +354,10 @@ def test_who_leaves_before_all_rows_are_sent_has_written_none(busy, way):
                 left.wait(10)
 
             raw = Raw(busy.address)
-            call = raw.send("DoPut", send(), timeout=0.05 if way == "deadline" else 30)
-            assert wait_for(lambda: running(busy) == 1)
+            call = raw.send("DoPut", send(), timeout=0.1 if way == "deadline" else 30)
+            assert way == "deadline" or wait_for(lambda: running(busy) == 1)
             time.sleep(0.02)
-            {"cancel": call.cancel, "close": raw.close, "deadline": lambda: time.sleep(0.1)}[way]()
+            {"cancel": call.cancel, "close": raw.close, "deadline": lambda: time.sleep(0.12)}[way]()
             assert wait_for(lambda: running(busy) == 0, 2)
             left.set()
             raw.close()

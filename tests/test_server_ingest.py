@@ -20,6 +20,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from adbc_driver_flightsql import DatabaseOptions
 from flight_sql import Client, packed, served, wait_for
 from pyarrow import flight
 from raw_flight import connected, descriptor, field
@@ -114,6 +115,31 @@ def test_adbc_with_names_and_many_batches(cursor):
     assert cursor.adbc_ingest("many", reader, mode="create", **named) == 200_000
     assert ask(cursor, "SELECT count(*), sum(n) FROM lake.other.many") == [(200_000, 19_999_900_000)]
     assert ask(cursor, 'SELECT count(*) FROM other."many$snapshots"') == [(1,)]
+
+
+def test_a_batch_above_the_limit_of_the_driver(lake, cursor):
+    rows = pa.table({"n": np.arange(3_000_000)})
+    with pytest.raises(adbc_driver_manager.Error, match="trying to send message larger than max"):
+        cursor.adbc_ingest("large", rows, mode="create")
+    assert cursor.adbc_ingest("large", rows.to_reader(max_chunksize=1_000_000), mode="create") == 3_000_000
+    raised = {DatabaseOptions.WITH_MAX_MSG_SIZE.value: str(2**31 - 1)}
+    with adbc.connect(lake.address, db_kwargs=raised, autocommit=True) as made, made.cursor() as other:
+        assert other.adbc_ingest("large", rows, mode="append") == 3_000_000
+    assert ask(cursor, "SELECT count(*), count(DISTINCT n) FROM large") == [(6_000_000, 3_000_000)]
+
+
+def test_a_batch_above_the_memory_of_a_statement(tmp_path):
+    with (
+        served(tmp_path, query={"statement_memory": 32 * 2**20}) as running,
+        Client(running.address) as client,
+    ):
+        rows = pa.table({"n": np.arange(5_000_000)})
+        error = client.refusal(put, client, command("large"), rows)
+        assert "[54000] VALUE_TOO_LARGE: a batch of 40000000 bytes" in str(error)
+        assert "smaller batches" in str(error)
+        # The rows of many batches need not fit.
+        batches = rows.to_batches(max_chunksize=100_000)
+        assert client.put(command("large"), rows.schema, batches) == 5_000_000
 
 
 def test_names_of_the_session_and_names_that_look_like_sql(connection, cursor):

@@ -287,6 +287,7 @@ def test_catalogs_schemas_and_tables(client):
     client.update("CREATE SCHEMA IF NOT EXISTS listed")
     client.update("CREATE TABLE IF NOT EXISTS listed.one (d DECIMAL(9, 2), t TIMESTAMPTZ, l VARCHAR[])")
     client.update("CREATE TABLE IF NOT EXISTS listed.two (n BIGINT NOT NULL)")
+    client.update("COMMENT ON COLUMN listed.two.n IS 'how many'")
     assert values(client.table(m.CommandGetCatalogs())) == [("lake",)]
     assert values(client.table(m.CommandGetTableTypes())) == [("TABLE",), ("VIEW",)]
     schemas = m.CommandGetDbSchemas(db_schema_filter_pattern="list%")
@@ -307,6 +308,23 @@ def test_catalogs_schemas_and_tables(client):
     assert (about[b"ARROW:FLIGHT:SQL:PRECISION"], about[b"ARROW:FLIGHT:SQL:SCALE"]) == (b"9", b"2")
     assert one.field("d").nullable
     assert not two.field("n").nullable
+    told = {
+        key.decode().removeprefix("ARROW:FLIGHT:SQL:"): v.decode()
+        for key, v in two.field("n").metadata.items()
+    }
+    assert told == {
+        "CATALOG_NAME": "lake",
+        "SCHEMA_NAME": "listed",
+        "TABLE_NAME": "two",
+        "TYPE_NAME": "BIGINT",
+        "PRECISION": "19",
+        "SCALE": "0",
+        "REMARKS": "how many",
+        "IS_AUTO_INCREMENT": "0",
+        "IS_CASE_SENSITIVE": "0",
+        "IS_READ_ONLY": "0",
+        "IS_SEARCHABLE": "1",
+    }
 
 
 def test_actions_are_listed(client):

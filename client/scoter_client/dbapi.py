@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ Binary = bytes
 
 # The driver's own limit of 16 MiB refuses single values that the server takes.
 MAX_MESSAGE_BYTES = 1 << 30
+# The server sends what the client says that it takes.
+_LIMIT_HEADER = DatabaseOptions.RPC_CALL_HEADER_PREFIX.value + "scoter-max-message-bytes"
 
 
 class Cursor(driver.Cursor):
@@ -137,7 +140,7 @@ class Cursor(driver.Cursor):
 
     def _note_write(self) -> None:
         connection = self.connection
-        if isinstance(connection, Connection) and self.rowcount > 0 and self.description is None:
+        if isinstance(connection, Connection) and self.rowcount != 0 and self.description is None:
             connection.wrote = True
 
 
@@ -145,6 +148,7 @@ class Connection(driver.Connection):
     """A connection; in autocommit mode it warns when rows were written that ``rollback`` can not take back."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        self._open: weakref.WeakSet[Cursor] = weakref.WeakSet()
         super().__init__(*args, **options)
         self.wrote = False
         self.warns_of_rollback = bool(options.get("autocommit"))
@@ -153,8 +157,21 @@ class Connection(driver.Connection):
         """Return a new cursor."""
         with translated():
             made = Cursor(self, adbc_stmt_kwargs)
-        self._cursors.add(made)
+        self._open.add(made)
         return made
+
+    def close(self) -> None:
+        """Close the connection and its cursors."""
+        # Older drivers refuse to close a connection that has cursors.
+        for cursor in list(self._open):
+            cursor.close()
+        with translated():
+            super().close()
+
+    def __del__(self) -> None:
+        # SQLAlchemy 1.4 leaves a connection to the garbage collector when setting it up failed.
+        with contextlib.suppress(Exception):
+            self.close()
 
     def commit(self) -> None:
         """Commit; in autocommit mode every statement has already."""
@@ -215,6 +232,7 @@ def connect(
     login = user if user is not None else found.user
     db_kwargs = {
         DatabaseOptions.WITH_MAX_MSG_SIZE.value: str(limit),
+        _LIMIT_HEADER: str(limit),
         **_login(login, password if password is not None else found.password, stated["token"]),
         **_trust(stated["tls_root_certs"], verify=tls_verify),
         **_timeouts(stated["timeout"]),

@@ -268,6 +268,7 @@ def test_a_pool_notices_that_its_server_is_gone():
     engine = sa.create_engine("scoter://127.0.0.1:1")
     with pytest.raises(sa.exc.OperationalError):
         engine.connect()
+    engine.dispose()
     lost = scoter_client.OperationalError(
         "IO: [FlightSQL] connection error (Unavailable; Prepare)", status_code=10, vendor_code=14
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scoter.errors import DiskFull, ValueTooLarge
 
+_OFTEN = 30.0  # seconds between two looks for what has expired
 _ABANDONED = 600  # seconds after which a file that is only half written belongs to no one
 
 
@@ -29,6 +30,8 @@ class Hold:
         self._directory = directory
         self._most = most_bytes
         self._lock = threading.Lock()
+        self._swept = -_OFTEN
+        self._since = 0  # bytes written since then
 
     def put(self, data: bytes, expires: float) -> bytes:
         """Keep ``data`` until ``expires`` (seconds since 1970) and return its hash.
@@ -46,7 +49,10 @@ class Hold:
                 self._write(self._path(key), data, expires)
             except OSError as error:
                 raise DiskFull("the values can not be kept: the lake's disk is full or read only") from error
-            self._sweep(keep=self._path(key))
+            # To look at every file costs time by their number, so that not every write does it.
+            self._since += len(data)
+            if time.monotonic() - self._swept >= _OFTEN or self._since > self._most // 64:
+                self._sweep(keep=self._path(key))
         return key
 
     def get(self, key: bytes) -> bytes | None:
@@ -91,6 +97,7 @@ class Hold:
 
     def _sweep(self, keep: Path) -> None:
         """Remove what has expired, and then what expires first, until the rest fits."""
+        self._swept, self._since = time.monotonic(), 0
         found = []
         for path in self._directory.iterdir():
             with contextlib.suppress(OSError):
