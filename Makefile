@@ -68,12 +68,15 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/wire.py
+	$(BIN)/python benchmarks/small.py
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/tpch.py
+	$(BIN)/python benchmarks/connections.py
 	$(BIN)/python benchmarks/table.py
 
 soak: $(STAMP)
+	$(BIN)/python benchmarks/connections.py --minutes 10
 	$(BIN)/python benchmarks/soak.py --rounds $(ROUNDS) --examples $(EXAMPLES)
 	$(BIN)/python benchmarks/table.py
 

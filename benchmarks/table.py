@@ -13,7 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
 _PLACE = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
-_ORDER = ("wire", "ingest", "tpch", "predict")
+_ORDER = ("wire", "small", "tpch", "predict", "ingest", "connections")
 _ONE_OF_MANY = re.compile(r"Q\d+")
 
 

@@ -6,6 +6,7 @@ Run: python benchmarks/wire.py. The bare server has no planning, sessions, ticke
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import statistics
 import time
@@ -30,25 +31,28 @@ WIDE = (
 
 
 class Bare(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
-    """Runs the text that it gets and streams DuckDB's reader."""
+    """Runs the text that it gets once, and streams DuckDB's reader to whoever brings its ticket."""
 
-    def __init__(self) -> None:
+    def __init__(self, setup: str) -> None:
         super().__init__("grpc://127.0.0.1:0")
         self._duckdb = duckdb.connect()
+        self._duckdb.execute("SET parquet_metadata_cache = true")
+        self._duckdb.execute(setup)
+        self._readers: dict[bytes, pa.RecordBatchReader] = {}
+        self._numbers = itertools.count()
 
     def get_flight_info(self, _context: object, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
-        """Return the schema and the text as its ticket."""
+        """Start the query and return its schema and a ticket."""
         query = commands.read(descriptor.command).query
-        schema = self._duckdb.cursor().sql(query).to_arrow_reader(1).schema
-        ticket = commands.pack(messages.TicketStatementQuery(statement_handle=query.encode()))
-        endpoint = flight.FlightEndpoint(ticket, [])
-        return flight.FlightInfo(schema, descriptor, [endpoint], -1, -1)
+        reader = self._duckdb.cursor().sql(query).to_arrow_reader(ROWS)
+        handle = str(next(self._numbers)).encode()
+        self._readers[handle] = reader
+        ticket = commands.pack(messages.TicketStatementQuery(statement_handle=handle))
+        return flight.FlightInfo(reader.schema, descriptor, [flight.FlightEndpoint(ticket, [])], -1, -1)
 
     def do_get(self, _context: object, ticket: flight.Ticket) -> flight.RecordBatchStream:
-        """Run and stream."""
-        query = commands.read(ticket.ticket).statement_handle.decode()
-        reader = self._duckdb.cursor().sql(query).to_arrow_reader(ROWS)
-        return flight.RecordBatchStream(reader)
+        """Stream."""
+        return flight.RecordBatchStream(self._readers.pop(commands.read(ticket.ticket).statement_handle))
 
     def do_action(self, _context: object, _action: flight.Action) -> Iterator[bytes]:
         """Answer nothing: the driver asks for capabilities only."""
@@ -58,17 +62,17 @@ class Bare(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no typ
 ROWS = 16_384  # 28 columns of 8 bytes stay well below the driver's 16 MiB
 
 
-def _serve_bare(ready: Any) -> None:
-    server = Bare()
+def _serve_bare(ready: Any, setup: str) -> None:
+    server = Bare(setup)
     ready.send(server.port)
     server.serve()
 
 
 @contextmanager
-def bare() -> Iterator[str]:
-    """Run the bare server in a process of its own."""
+def bare(setup: str = "SELECT 1") -> Iterator[str]:
+    """Run the bare server in a process of its own, after ``setup`` in its DuckDB; yield its address."""
     receive, send = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve_bare, args=(send,))
+    process = multiprocessing.get_context("spawn").Process(target=_serve_bare, args=(send, setup))
     process.start()
     try:
         yield f"grpc://127.0.0.1:{receive.recv()}"

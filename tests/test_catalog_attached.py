@@ -21,6 +21,7 @@ from scoter.errors import ConfigurationError, InvalidDefinition, NotSupported, U
 SCHEMA = Schema(NestedField(1, "a", LongType(), required=False))
 TABLE = TableName("lake", "main", "t")
 
+CODEC = {"write.parquet.compression-codec": "snappy"}
 POISON = {
     "py-io-impl": "scoter_poison.Poison",
     "write.py-location-provider.impl": "scoter_poison.Poison",
@@ -81,18 +82,18 @@ def test_properties_in_a_table_load_no_code_and_move_no_file(tmp_path, poison):
     try:
         lake = opened.lake
         loaded = lake.load(TABLE)
-        assert loaded.properties == {"comment": "x"}
-        assert lake.metadata(loaded.metadata_location).properties == {"comment": "x"}
+        assert loaded.properties == CODEC | {"comment": "x"}
+        assert lake.metadata(loaded.metadata_location).properties == CODEC | {"comment": "x"}
         for number in range(3):
             loaded.append(rows(number))
-            assert loaded.properties == {"comment": "x"}
+            assert loaded.properties == CODEC | {"comment": "x"}
         loaded.refresh()
         loaded.location_provider()
         with loaded.transaction() as transaction:
             transaction.set_properties({"comment": "y"})
         lake.io(loaded.metadata)
         assert values(lake.load(TABLE)) == [0, 1, 2]
-        assert lake.load(TABLE).properties == {"comment": "y"}
+        assert lake.load(TABLE).properties == CODEC | {"comment": "y"}
         newest = lake.pointers([TABLE])[TABLE]
         assert newest.startswith(loaded.location() + "/metadata/")
         for snapshot in loaded.metadata.snapshots:
@@ -105,7 +106,7 @@ def test_properties_in_a_table_load_no_code_and_move_no_file(tmp_path, poison):
     assert not poison()
     # What other engines set stays in the table.
     stored = json.loads(Path(newest.removeprefix("file://")).read_text())["properties"]
-    assert stored == {**POISON, **REDIRECT, "foreign": "kept", "comment": "y"}
+    assert stored == {**CODEC, **POISON, **REDIRECT, "foreign": "kept", "comment": "y"}
 
 
 @pytest.mark.parametrize(

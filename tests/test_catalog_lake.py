@@ -258,7 +258,7 @@ def test_a_table_appears_with_its_rows(lake):
         assert values(found) == [1, 2]
         assert len(found.metadata.snapshots) == 1
         assert found.metadata.metadata_log == []
-        assert found.properties == {"scoter.x": "1"}
+        assert found.properties == {"scoter.x": "1", "write.parquet.compression-codec": "snappy"}
 
 
 def test_two_writers_make_one_table(lake):

@@ -156,13 +156,18 @@ def rows(session: InProcess, sql: str, *, ordered: bool) -> list[list[str]]:
     return found if ordered else sorted(found)
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["in one query", "between two"])
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_call_is_worth_its_formula(lake: InProcess, template: str) -> None:
+def test_a_call_is_worth_its_formula(
+    lake: InProcess, template: str, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoter.engine.querying.APART_ROWS", 0 if apart else 1_000_000)
     ordered = "ORDER BY" in template.rsplit(")", 1)[-1]
     linear = "CAST(2 * {t}.a + {t}.b AS FLOAT)"
     expected = rows(lake, filled(template, FORMULA, linear), ordered=ordered)
     for call in (CALLS[0], CALLS[1 + TEMPLATES.index(template) % 2]):
-        sql = filled(template, call, "PREDICT('linear', {t}.a, {t}.b)")
+        # Plans are kept by their text.
+        sql = filled(template, call, "PREDICT('linear', {t}.a, {t}.b)") + f" -- {apart}"
         try:
             assert rows(lake, sql, ordered=ordered) == expected, sql
         except Refused as error:

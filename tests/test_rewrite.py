@@ -31,6 +31,7 @@ from scoter.engine.rules.call_models import call_models
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.pin_session import pin_session, settle_words
 from scoter.engine.rules.read_tables import read_tables
+from scoter.engine.rules.score_apart import APART, score_apart
 from scoter.engine.rules.score_once import VOLATILE_CALL, score_once
 from scoter.engine.rules.unfold import unfold
 from scoter.engine.statements import Predict
@@ -154,6 +155,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory, model_files: Path) -> Iterat
         for name in ("pair", "linear", "city", "vote", "mixed"):
             inputs = " INPUT (p FLOAT, q FLOAT)" if name == "vote" else ""
             session.update(f"CREATE MODEL {name} FROM '{model_files}/{name}.onnx'{inputs}")
+        session.update(f"CREATE MODEL named FROM '{model_files}/pair.onnx' INPUT (a FLOAT, b FLOAT)")
         yield Rules(session)
 
 
@@ -251,6 +253,22 @@ def test_call_models(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) 
 def _named(sql: str) -> exp.Expr:
     """Read SQL with functions that the gate does not know."""
     return parse(sql, 1 << 20)
+
+
+@of("score_apart")
+def test_score_apart(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
+    bound = rules.bound(case.sql)
+    tree = score_apart(bound.tree.copy(), lambda node: querying._names_of(bound.resolved.source(node)))
+    marked = tree.copy()
+    for subquery in [found for found in marked.find_all(exp.Subquery) if APART in found.meta]:
+        subquery.this.append("expressions", exp.alias_(exp.Literal.string("apart"), "mark"))
+    assert text(marked) == text(_named(case.becomes))
+    rows, names, _ = rules.run(bound, bound.tree)
+    found, found_names, scored = rules.run(bound, tree)
+    assert (found, found_names) == (rows, names)
+    assert scored == case.scored
+    if case.same_as is not None:
+        assert found == sorted_rows(bare.sql(case.same_as).to_arrow_table())
 
 
 # score_joined is the part of score_once that deals with several relations.

@@ -61,7 +61,7 @@ VALUES = {
     IntegerType(): st.integers(-50, 50) | st.integers(-(2**31) + 1000, 2**31 - 1),
     LongType(): st.integers(-50, 50) | st.integers(-(2**63) + 1000, 2**63 - 1),
     FloatType(): st.floats(width=32) | st.sampled_from([0.0, -0.0, math.nan, 0.1]).map(float32),
-    DoubleType(): st.floats() | st.sampled_from([0.0, -0.0, math.nan, 0.1]),
+    DoubleType(): st.floats() | st.sampled_from([0.0, -0.0, math.nan, -math.nan, 0.1]),
     DecimalType(9, 2): st.decimals(-9_999_000, 9_999_000, places=2) | st.decimals(-5, 5, places=2),
     DecimalType(18, 0): st.integers(-(10**17), 10**17).map(Decimal),
     DecimalType(38, 10): st.integers(-(10**37), 10**37).map(

@@ -24,6 +24,19 @@ _TABLES = sa.table(
     sa.column("metadata_location"),
     sa.column("iceberg_type"),
 )
+# Built once: a statement is looked up before every query.
+_BY_NAME = sa.select(
+    _TABLES.c.catalog_name, _TABLES.c.table_namespace, _TABLES.c.table_name, _TABLES.c.metadata_location
+).where(
+    _TABLES.c.catalog_name.in_(sa.bindparam("catalogs", expanding=True)),
+    _TABLES.c.metadata_location.is_not(None),
+    # The first half finds names outside ASCII, which a database may fold in another way.
+    sa.or_(
+        _TABLES.c.table_name.in_(sa.bindparam("names", expanding=True)),
+        sa.func.lower(_TABLES.c.table_name).in_(sa.bindparam("lowered", expanding=True)),
+    ),
+)
+_OF_TABLES = _BY_NAME.where(sa.or_(_TABLES.c.iceberg_type.is_(None), _TABLES.c.iceberg_type == "TABLE"))
 _NAMESPACES = sa.table("iceberg_namespace_properties", sa.column("catalog_name"), sa.column("namespace"))
 
 
@@ -43,21 +56,14 @@ def select(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[T
     """
     catalogs = {attached.name: attached for attached, _ in asked}
     wanted = {name.name for _, name in asked}
-    query = sa.select(
-        _TABLES.c.catalog_name, _TABLES.c.table_namespace, _TABLES.c.table_name, _TABLES.c.metadata_location
-    ).where(
-        _TABLES.c.catalog_name.in_(sorted(catalogs)),
-        _TABLES.c.metadata_location.is_not(None),
-        # The first half finds names outside ASCII, which a database may fold in another way.
-        sa.or_(
-            _TABLES.c.table_name.in_(sorted(wanted)),
-            sa.func.lower(_TABLES.c.table_name).in_(sorted({name.lower() for name in wanted})),
-        ),
-    )
-    if all(attached.has_types for attached in catalogs.values()):
-        query = query.where(sa.or_(_TABLES.c.iceberg_type.is_(None), _TABLES.c.iceberg_type == "TABLE"))
+    query = _OF_TABLES if all(attached.has_types for attached in catalogs.values()) else _BY_NAME
+    values = {
+        "catalogs": sorted(catalogs),
+        "names": sorted(wanted),
+        "lowered": sorted({name.lower() for name in wanted}),
+    }
     with engine.connect() as connection:
-        rows = [tuple(row) for row in connection.execute(query)]
+        rows = [tuple(row) for row in connection.execute(query, values)]
     found: dict[TableName, Found] = {}
     for attached, name in asked:
         fits = [

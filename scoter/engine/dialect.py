@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import sqlglot.parser
 from sqlglot import exp
@@ -92,6 +92,7 @@ def parse(sql: str, max_bytes: int) -> exp.Expr:
     if len(trees) != 1 or trees[0] is None:
         raise InternalError("the parser did not return one statement")
     _plumb(trees[0])
+    _share_facts(trees[0])
     return trees[0]
 
 
@@ -173,6 +174,20 @@ def _measure(tokens: list[Token]) -> None:
                 raise TooComplex(f"more than {MAX_PARENTHESES} parentheses are nested", span=place(token))
         elif token.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE):
             depth -= 1
+
+
+class _Facts(dict[str, Any]):
+    """What is known of a node: nothing in it ever changes, so that a copy of the tree may share it."""
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return type(self)(self)
+
+
+def _share_facts(tree: exp.Expr) -> None:
+    """Make copies of the tree cheap: half of their time went into copies of places in the text."""
+    for node in tree.walk():
+        if node._meta:  # noqa: SLF001  # the property would make one for every node
+            node._meta = _Facts(node._meta)  # noqa: SLF001
 
 
 def _plumb(tree: exp.Expr) -> None:

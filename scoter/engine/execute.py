@@ -17,7 +17,8 @@ from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.instances import Instance, Instances
 from scoter.engine.journal import Entry
-from scoter.engine.plan import ModelCall
+from scoter.engine.plan import ModelCall, Plan
+from scoter.engine.scoring import Scored
 from scoter.engine.translate import translate
 from scoter.engine.wire import batches
 from scoter.errors import Cancelled, InternalError, OutOfMemory, ScoterError, StatementTimeout
@@ -46,6 +47,7 @@ class Running:
         self._finished = False
         self._broken = False
         self._registered: list[str] = []
+        self._timezone = context.timezone
         self.instance: Instance = instances.take(context.timezone, cancellation or Cancellation())
         self._timer: threading.Timer | None = None
         if timeout > 0:
@@ -64,6 +66,24 @@ class Running:
         for name, table in tables.items():
             self.connection.register(name, table)
             self._registered.append(name)
+
+    def start(self, plan: Plan, tables: dict[str, pa.Table]) -> str:
+        """Make known what a plan needs and return the SQL to run; raises Cancelled, duckdb.Error."""
+        self.prepare(plan.calls, tables)
+        if plan.staged is None:
+            return plan.sql
+        cursor = self.instance.open_cursor(self._timezone)
+        streams = [Scored(cursor, stage, self.instance, self._failed) for stage in plan.staged.stages]
+        if not all(stream.is_exact for stream in streams):
+            return plan.sql
+        for stream in streams:
+            self.connection.register(stream.name, stream)
+            self._registered.append(stream.name)
+        return plan.staged.sql
+
+    def _failed(self, error: Exception) -> None:
+        """Keep what ended a stage: of it DuckDB passes on a text."""
+        self.instance.run.fail(error if isinstance(error, ScoterError) else translate(error, self._tree))
 
     def cancel(self) -> None:
         """End the statement; safe from any thread and after its end."""
@@ -120,6 +140,7 @@ class Running:
         try:
             for name in self._registered:
                 self.connection.unregister(name)
+            self.instance.close_cursors()
         except duckdb.Error:
             self._broken = True
         self._instances.give_back(self.instance, broken=self._broken)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from scoter.engine.execute import Running
 from scoter.engine.plan import Plan
+from scoter.engine.scoring import BATCH_ROWS
 from scoter.errors import InternalError
 
 _FRAME = frozenset({"RESULT_COLLECTOR", "EXPLAIN_ANALYZE", "QUERY"})
@@ -98,10 +99,14 @@ def _tables(plan: Plan) -> str:
 
 
 def _models(plan: Plan) -> str:
+    apart = (
+        {function for stage in plan.staged.stages for _, function in stage.scores} if plan.staged else set()
+    )
     lines = [
         f"Predict[{call.pin.name} version {call.pin.version}]  sha256 {call.function.sha256}  "
         f"written {call.pin.written!r}  {call.function.kind} -> {call.function.return_type}  "
-        "ONNX Runtime on CPU, batches of up to 2,048 rows"
+        "ONNX Runtime on CPU, batches of up to "
+        + (f"{BATCH_ROWS:,} rows between two queries" if call.function in apart else "2,048 rows")
         for call in plan.calls
     ]
     return "\n".join(dict.fromkeys(lines))

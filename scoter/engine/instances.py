@@ -5,6 +5,7 @@ This module must not know what a statement is; it hands out instances and takes 
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 import time
@@ -13,12 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.types import literal
 from scoter.errors import Cancelled, ShuttingDown, TooManyStatements
 from scoter.settings import Query
-from scoter.udfs.functions import Function, Run, register
+from scoter.udfs.functions import Function, Run, register, scorer
 from scoter.udfs.sessions import Sessions
 
 _REGISTERED_MOST = 256
@@ -62,6 +64,7 @@ class Instance:
         ):
             self.connection.execute(statement)
         self._limits: tuple[int, int, str] | None = None
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
 
     def prepare(self, memory: int, threads: int, timezone: str) -> None:
         """Set the limits and the time zone of the next statement; what has not changed costs nothing."""
@@ -79,6 +82,22 @@ class Instance:
             register(self.connection, function, self._sessions, self.run, volatile=volatile)
             self.functions[name] = None
 
+    def scorer(self, function: Function) -> Callable[[pa.RecordBatch], pa.Array]:
+        """Return what scores batches for the statement that runs."""
+        return scorer(function, self._sessions, self.run)
+
+    def open_cursor(self, timezone: str) -> duckdb.DuckDBPyConnection:
+        """Return a second connection of the same database, for a query that runs beside the first."""
+        cursor = self.connection.cursor()
+        cursor.execute(f"SET TimeZone={literal(timezone)}")
+        self._cursors.append(cursor)
+        return cursor
+
+    def close_cursors(self) -> None:
+        """Close all connections but the first; their results must have been closed before."""
+        while self._cursors:
+            self._cursors.pop().close()
+
     @property
     def worn(self) -> bool:
         """Say whether so many functions are registered that a fresh instance is due."""
@@ -88,6 +107,10 @@ class Instance:
         """End what runs: DuckDB's operators and a model's batch; safe from any thread."""
         self.run.cancel()
         self.connection.interrupt()
+        for cursor in list(self._cursors):
+            # It may have been closed since.
+            with contextlib.suppress(duckdb.Error):
+                cursor.interrupt()
 
     def close(self) -> None:
         """Close the database and remove its temporary files."""

@@ -99,6 +99,27 @@ class ModelCall:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A query whose rows are scored before another one reads them as the table ``name``.
+
+    ``scores`` are the columns that hold a model's arguments as a STRUCT, and the function that replaces
+    each of them by its result.
+    """
+
+    name: str
+    sql: str
+    scores: tuple[tuple[str, Function], ...]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Another way to run a plan: its stages, and the SQL that reads from them."""
+
+    sql: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
 class Target:
     """The table that a write fills: an existing one, or a new one with its definition.
 
@@ -118,7 +139,8 @@ class Plan:
 
     ``schema`` is what clients see, ``parameters`` what they bind. ``tree`` is the statement as written,
     for the places of errors. ``virtual`` are tables of Scoter's own
-    by the name under which the SQL reads them, ``rows`` the bound rows of an INSERT. ``command`` is the
+    by the name under which the SQL reads them, ``rows`` the bound rows of an INSERT. ``staged`` is the
+    faster way to run a plan that scores many rows, where there is one. ``command`` is the
     resolved statement of a command, ``inner`` the plan that EXPLAIN or DESCRIBE is about,
     ``described`` the names and DuckDB types of its columns.
     """
@@ -133,6 +155,7 @@ class Plan:
     sql: str = ""
     scans: tuple[ScanFacts, ...] = ()
     calls: tuple[ModelCall, ...] = ()
+    staged: Staged | None = None
     virtual: tuple[tuple[str, Any], ...] = ()
     rows: pa.Table | None = None
     target: Target | None = None

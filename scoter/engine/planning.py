@@ -20,7 +20,7 @@ from scoter.engine.context import Context
 from scoter.engine.inference import operands
 from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
-from scoter.engine.plan import Kind, Pins, Plan, Target
+from scoter.engine.plan import Kind, Pins, Plan, Staged, Target
 from scoter.engine.querying import Bound
 from scoter.engine.resolve import Resolved, table_name
 from scoter.engine.statements import CreateTable, DescribeQuery, Explain, span_of
@@ -123,9 +123,41 @@ def finish(
         plan = replace(plan, rows=rows)
     else:
         query = querying.rewrite(bound, context, parts.scans, given, only_planned=only_planned)
-    sql = wire_query(query.sql, bound.result) if prepared.target is None else _ordered(query.sql, prepared)
+    sql = _output(query, prepared)
     parts.binder.check(sql)
-    return replace(plan, sql=sql, scans=query.scans, calls=query.calls, virtual=query.virtual)
+    plan = replace(plan, sql=sql, scans=query.scans, calls=query.calls, virtual=query.virtual)
+    if not query.calls or sum(scan.rows for scan in query.scans) < querying.APART_ROWS:
+        return plan
+    return replace(plan, staged=_staged(prepared, bound, context, parts, given, only_planned=only_planned))
+
+
+def _output(query: querying.Query, prepared: Prepared) -> str:
+    """Return the SQL whose columns are those of the wire, or of the table that is written."""
+    if prepared.target is None and prepared.bound is not None:
+        return wire_query(query.sql, prepared.bound.result)
+    rows = _ordered(query.sql, prepared)
+    empty = prepared.target is not None and not prepared.target.with_data
+    return f"SELECT * FROM ({rows}) LIMIT 0" if empty else rows
+
+
+def _staged(
+    prepared: Prepared,
+    bound: querying.Bound,
+    context: Context,
+    parts: Parts,
+    values: pa.RecordBatch | None,
+    *,
+    only_planned: bool,
+) -> Staged | None:
+    if prepared.from_rows:
+        return None
+    query = querying.rewrite(bound, context, parts.scans, values, only_planned=only_planned, apart=True)
+    if not query.stages:
+        return None
+    staged = Staged(_output(query, prepared), query.stages)
+    for sql in (staged.sql, *(stage.sql for stage in staged.stages)):
+        parts.binder.check(sql)
+    return staged
 
 
 def _inner(prepared: Prepared, context: Context, parts: Parts, values: pa.RecordBatch | None) -> Plan | None:

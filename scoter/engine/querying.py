@@ -22,8 +22,9 @@ from scoter.engine.binding import (
 )
 from scoter.engine.context import Context
 from scoter.engine.dialect import to_duckdb
+from scoter.engine.gate import function_name
 from scoter.engine.inference import infer_parameters
-from scoter.engine.plan import ModelCall, ScanFacts
+from scoter.engine.plan import ModelCall, ScanFacts, Stage
 from scoter.engine.predicates import table_predicates
 from scoter.engine.resolve import Resolved, Source
 from scoter.engine.rules.call_models import (
@@ -37,6 +38,7 @@ from scoter.engine.rules.call_models import (
 from scoter.engine.rules.pin_now import pin_now, uses_now
 from scoter.engine.rules.pin_session import constants, pin_session, settle_words
 from scoter.engine.rules.read_tables import read_tables
+from scoter.engine.rules.score_apart import APART, score_apart
 from scoter.engine.rules.score_once import score_once
 from scoter.engine.rules.unfold import unfold
 from scoter.engine.scan import Scans
@@ -47,6 +49,8 @@ from scoter.engine.virtual import VirtualTable
 from scoter.errors import InternalError, UndefinedColumn, closest
 
 ROWS = "scoter_rows"
+# Below so many rows a model's calls inside one query end sooner than a second query starts.
+APART_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Query:
     scans: tuple[ScanFacts, ...]
     calls: tuple[ModelCall, ...]
     virtual: tuple[tuple[str, Source], ...]
+    stages: tuple[Stage, ...] = ()
 
 
 def bind(
@@ -116,11 +121,13 @@ def rewrite(
     values: pa.RecordBatch | None,
     *,
     only_planned: bool = False,
+    apart: bool = False,
 ) -> Query:
     """Return the DuckDB SQL of a bound query: the rules, in order.
 
     ``values`` is one row of parameter values in the order of the parameter schema. SQL that is
-    ``only_planned``, as by EXPLAIN, runs no model.
+    ``only_planned``, as by EXPLAIN, runs no model. With ``apart`` predictions are scored between two
+    queries where that is possible; the query then has stages and its SQL reads from them.
     """
     tree = bound.tree.copy()
     if values is not None:
@@ -132,6 +139,8 @@ def rewrite(
     if bound.resolved.pins.instant is not None:
         tree = pin_now(tree, bound.resolved.pins.instant, context.timezone)
     tree = score_once(tree, lambda node: _names_of(bound.resolved.source(node)))
+    if apart:
+        tree = score_apart(tree, lambda node: _stored_names_of(bound.resolved.source(node)))
     tree, calls = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
     predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
     used = _columns_used(tree)
@@ -167,7 +176,25 @@ def rewrite(
         return scan.sql
 
     tree = read_tables(tree, bound.resolved, relation)
-    return Query(to_duckdb(tree), tuple(facts), calls, tuple(virtual.items()))
+    stages = _stages(tree, calls) if apart else ()
+    return Query(to_duckdb(tree), tuple(facts), calls, tuple(virtual.items()), stages)
+
+
+def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
+    """Cut the marked subqueries out of ``tree``, in place, and return them."""
+    functions = {call.function.name + ("_v" if call.volatile else ""): call.function for call in calls}
+    stages: list[Stage] = []
+    for node in [found for found in tree.find_all(exp.Subquery) if APART in found.meta]:
+        name = f"scoter_scored_{len(stages)}"
+        scores = []
+        for part in node.this.expressions:
+            called = functions.get(str(part.this.this)) if isinstance(part.this, exp.Anonymous) else None
+            if called is not None:
+                scores.append((part.alias, called))
+                part.set("this", part.this.expressions[0])
+        stages.append(Stage(name, to_duckdb(node.this), tuple(scores)))
+        node.replace(exp.Table(this=exp.to_identifier(name), alias=node.args["alias"].copy()))
+    return tuple(stages)
 
 
 def rows_query(values: exp.Expr | None) -> exp.Select | None:
@@ -231,6 +258,10 @@ def _names_of(source: Source | None) -> list[str] | None:
     return None if source is None else [name for name, _ in source.columns]
 
 
+def _stored_names_of(source: Source | None) -> list[str] | None:
+    return None if source is None or source.virtual is not None else _names_of(source)
+
+
 def _name_set(source: Source | None) -> frozenset[str] | None:
     return None if source is None else frozenset(name for name, _ in source.columns)
 
@@ -252,7 +283,7 @@ _UNNAMED = (exp.Star, exp.Columns, exp.Pivot, exp.Join, exp.TableAlias)
 def _means_unnamed(node: exp.Expr) -> bool:
     match node:
         case exp.Star():
-            return not isinstance(node.parent, exp.Count)
+            return node.parent is None or function_name(node.parent) != "count"
         case exp.Join():
             return bool(node.args.get("method") == "NATURAL")
         case exp.TableAlias():

@@ -102,14 +102,12 @@ class Runner:
             entry.write()
 
         try:
-            running.prepare(plan.calls, tables)
+            sql = running.start(plan, tables)
         except Exception as error:
             shown = running.failure(error)
             running.finish()
             raise shown from error
-        source = stream(
-            running, plan.sql, plan.schema, self._parts.settings.server.batch_bytes, entry, finish
-        )
+        source = stream(running, sql, plan.schema, self._parts.settings.server.batch_bytes, entry, finish)
         return Result(entry.query_id, plan.schema, context, source, cancellation, on_close=finish)
 
     def _write(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Written:
@@ -128,11 +126,10 @@ class Runner:
                     return Written(0, None, 0, 0)
                 raise
         table = lake.load(target.name) if create is None else create._table  # noqa: SLF001  # only its catalog
-        sql = plan.sql if target.with_data else f"SELECT * FROM ({plan.sql}) LIMIT 0"
         tables = self._tables(plan)
         running = self._start(context, entry, cancellation, plan.tree)
         try:
-            running.prepare(plan.calls, tables)
+            sql = running.start(plan, tables)
             with entry.stage("write"):
                 return append(
                     running.connection,

@@ -119,7 +119,7 @@ def register(
     """
     connection.create_function(
         function.name + ("_v" if volatile else ""),
-        _scorer(function, sessions, run),
+        _over_struct(scorer(function, sessions, run)),
         [connection.type(function.argument_type)],
         connection.type(function.return_type),
         type=PythonUDFType.ARROW,
@@ -128,7 +128,11 @@ def register(
     )
 
 
-def _scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.ChunkedArray], pa.Array]:
+def scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.RecordBatch], pa.Array]:
+    """Return what scores a batch with the columns i0, i1, …: one result for each row, NULL as the policy says.
+
+    It raises ScoterErrors only and keeps the first in ``run.error``. Safe for many threads.
+    """
     signature = function.signature
     target = arrow_type(function.return_type)
     wanted = _wanted(function)
@@ -141,14 +145,12 @@ def _scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.Ch
             known[:] = [(loaded, batches.Layout(signature, loaded.session))]
         return known[0][1]
 
-    def score(rows: pa.ChunkedArray) -> pa.Array:
-        struct = rows.chunk(0) if rows.num_chunks == 1 else rows.combine_chunks()
-        total = len(struct)
+    def score(batch: pa.RecordBatch) -> pa.Array:
+        total = batch.num_rows
         if not total:
             return pa.nulls(0, target)
         loaded = sessions.get(function.sha256)
         layout = layout_of(loaded)
-        batch = pa.RecordBatch.from_struct_array(struct)
         kept = None
         feeds = layout.plain(batch)
         if feeds is None:
@@ -163,9 +165,9 @@ def _scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.Ch
         scored = finish(result, batch.num_rows)
         return scored if kept is None else batches.spread(scored, kept)
 
-    def call(rows: pa.ChunkedArray) -> pa.Array:
+    def call(batch: pa.RecordBatch) -> pa.Array:
         try:
-            return score(rows)
+            return score(batch)
         except ScoterError as error:
             run.fail(error)
             raise
@@ -174,6 +176,14 @@ def _scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.Ch
             failure.__cause__ = error
             run.fail(failure)
             raise failure from error
+
+    return call
+
+
+def _over_struct(score: Callable[[pa.RecordBatch], pa.Array]) -> Callable[[pa.ChunkedArray], pa.Array]:
+    def call(rows: pa.ChunkedArray) -> pa.Array:
+        struct = rows.chunk(0) if rows.num_chunks == 1 else rows.combine_chunks()
+        return score(pa.RecordBatch.from_struct_array(struct))
 
     return call
 

@@ -36,7 +36,8 @@ def score_once(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     return tree
 
 
-def _relations(select: exp.Select) -> list[exp.Expr]:
+def relations_of(select: exp.Select) -> list[exp.Expr]:
+    """Return the relations that a SELECT's FROM and joins name."""
     from_ = select.args.get("from_")
     if from_ is None:
         return []
@@ -55,7 +56,7 @@ def _spell_out_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
     if where is None or not predictions:
         return
     taken: set[str] = set()
-    for relation in _relations(select):
+    for relation in relations_of(select):
         names = columns_of(relation) if isinstance(relation, exp.Table) else None
         if names is None:
             return
@@ -69,17 +70,17 @@ def _spell_out_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
 
 def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
     where = select.args.get("where")
-    relations = _relations(select)
-    if where is None or not relations or not _is_sure(select, relations):
+    relations = relations_of(select)
+    if where is None or not relations or not adds_unseen(select, relations):
         return
-    filtered = {_text(call): call for call in _calls(where, select)}
-    everywhere = list(_calls(select, select))
+    filtered = {call_text(call): call for call in calls_of(where, select)}
+    everywhere = list(calls_of(select, select))
     repeated = [
         text
         for text, call in filtered.items()
-        if sum(_text(other) == text for other in everywhere) > 1
+        if sum(call_text(other) == text for other in everywhere) > 1
         and not _is_volatile(call)
-        and all(_may_be_column(other, select) for other in everywhere if _text(other) == text)
+        and all(may_be_column(other, select) for other in everywhere if call_text(other) == text)
     ]
     if not repeated:
         return
@@ -90,14 +91,14 @@ def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
         call.meta[VOLATILE_CALL] = True
         scores[columns[text]] = call
     for call in everywhere:
-        name = columns.get(_text(call))
+        name = columns.get(call_text(call))
         if name is not None:
             call.replace(exp.column(exp.to_identifier(name, quoted=True)))
     if len(relations) == 1 and relations[0].alias_or_name and not select.args.get("laterals"):
-        _hide(select, list(columns.values()))
+        hide(select, list(columns.values()))
         _wrap(select, relations[0], _aliased(scores))
     elif not below_filter(select, scores, columns_of, f"scoter_once_{number}"):
-        _hide(select, list(columns.values()))
+        hide(select, list(columns.values()))
         lateral = exp.Lateral(
             this=exp.Subquery(this=exp.Select(expressions=_aliased(scores))),
             alias=exp.TableAlias(this=exp.to_identifier(f"scoter_once_{number}")),
@@ -105,7 +106,7 @@ def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
         select.append("joins", exp.Join(this=lateral, kind="CROSS"))
 
 
-def _is_sure(select: exp.Select, relations: list[exp.Expr]) -> bool:
+def adds_unseen(select: exp.Select, relations: list[exp.Expr]) -> bool:
     """Say whether a column added to the FROM is seen only where it is named.
 
     COLUMNS(*), a star inside an expression and a whole row would see it; SEMI and ANTI joins hide sides.
@@ -132,7 +133,7 @@ def _is_listed(star: exp.Star) -> bool:
     return holder.arg_key == "expressions" and isinstance(holder.parent, exp.Select)
 
 
-def _may_be_column(call: Predict, select: exp.Select) -> bool:
+def may_be_column(call: Predict, select: exp.Select) -> bool:
     """Say whether a column can stand for a call.
 
     Where rows are grouped, only in WHERE, in an aggregate's arguments, or as a whole grouping expression.
@@ -151,7 +152,9 @@ def _may_be_column(call: Predict, select: exp.Select) -> bool:
         return False
     whole = call.parent is group or call.parent is select
     whole = whole or (isinstance(call.parent, exp.Alias) and call.parent.parent is select)
-    named = any(isinstance(part, Predict) and _text(part) == _text(call) for part in group.expressions)
+    named = any(
+        isinstance(part, Predict) and call_text(part) == call_text(call) for part in group.expressions
+    )
     return whole and (named or bool(group.args.get("all")))
 
 
@@ -168,26 +171,23 @@ def _wrap(select: exp.Select, relation: exp.Expr, scores: list[exp.Expr]) -> Non
     select.set("from_", exp.From(this=wrapped))
 
 
-def _text(call: Predict) -> str:
+def call_text(call: Predict) -> str:
+    """Return the text by which calls are found equal."""
     return call.sql(dialect=Scoter)
 
 
-def _calls(root: exp.Expr, select: exp.Select) -> list[Predict]:
+def calls_of(root: exp.Expr, select: exp.Select) -> list[Predict]:
     """Return the outermost calls below ``root`` that belong to ``select`` itself, not to a FROM or subquery."""
-    return [
-        call
-        for call in root.find_all(Predict)
-        if call.find_ancestor(exp.Select) is select
-        and call.find_ancestor(exp.From, exp.Join, exp.Lateral, exp.With, Predict, *_BINDING) is None
-    ]
+    holders = (exp.Select, exp.From, exp.Join, exp.Lateral, exp.With, Predict, *_BINDING)
+    return [call for call in root.find_all(Predict) if call.find_ancestor(*holders) is select]
 
 
 def _is_volatile(call: Predict) -> bool:
     return any(function_name(node) in VOLATILE for node in call.find_all(exp.Func))
 
 
-def _hide(select: exp.Select, names: list[str]) -> None:
-    """Keep the added columns out of a star."""
+def hide(select: exp.Select, names: list[str]) -> None:
+    """Keep added columns out of a star, in place."""
     for projection in select.expressions:
         star = projection.this if isinstance(projection, exp.Column) else projection
         if isinstance(star, exp.Star):

@@ -159,10 +159,9 @@ def _identity(kind: IcebergType, value: str) -> tuple[str, Decode]:  # one retur
         case BooleanType():
             return value, lambda text: text == "true"
         case FloatType():
-            return f"CAST({value} AS VARCHAR)", _float32
+            return _float_text(value), _float32
         case DoubleType():
-            # As text, because DuckDB puts 0.0 and -0.0 into one group and Iceberg does not.
-            return f"CAST({value} AS VARCHAR)", float
+            return _float_text(value), float
         case DecimalType(scale=scale, precision=precision):
             return _unscaled(value), lambda text: _decimal(text, precision, scale)
         case StringType():
@@ -231,6 +230,11 @@ def _floor(number: str, width: int) -> str:
 
 def _floor_divide(number: str, width: int) -> str:
     return f"({_floor(number, width)} // {width})"
+
+
+def _float_text(value: str) -> str:
+    """Return SQL for a number as text: DuckDB puts 0.0 and -0.0 into one group, Iceberg all NaNs."""
+    return f"CASE WHEN isnan({value}) THEN 'nan' ELSE CAST({value} AS VARCHAR) END"
 
 
 def _float32(text: str) -> float:

@@ -1,0 +1,124 @@
+"""Small queries over an Iceberg table of 1 M rows, by 1, 8 and 32 clients, against a bare Flight server.
+
+Run: python benchmarks/small.py. Each client calls GetFlightInfo and DoGet one after the other on a
+connection of its own. The bare server runs the same SQL on the same files with one shared DuckDB; it has no
+planning, sessions, tickets or log. Twenty texts of each query take turns, so both servers know them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import statistics
+import threading
+import time
+from collections.abc import Callable
+
+import measure
+import pyarrow as pa
+from pyarrow import flight
+from pyiceberg.catalog.sql import SqlCatalog
+from wire import bare
+
+from scoter.server.flightsql import commands
+from scoter.server.flightsql import messages_pb2 as messages
+
+TABLE = (
+    "CREATE TABLE t AS SELECT range AS id, range % 50 AS g, CAST(hash(range) % 1000 AS DOUBLE) AS v, "
+    "'name ' || range AS name FROM range(1000000)"
+)
+QUERIES = {
+    "lookup of one row": [f"SELECT * FROM t WHERE id = {i * 49_999}" for i in range(20)],
+    "aggregate of 50 groups": [
+        f"SELECT g, count(*) AS n, avg(v) AS m FROM t WHERE v >= {i} GROUP BY g" for i in range(20)
+    ],
+}
+CLIENTS = (1, 8, 32)
+
+
+def asker(address: str, queries: list[str]) -> Callable[[int], None]:
+    """Return a call of one of the queries by a connection of its own."""
+    client = flight.FlightClient(address)
+    options = flight.FlightCallOptions()
+    # A driver logs in first; the bare server knows no logins.
+    with contextlib.suppress(pa.ArrowNotImplementedError):
+        options = flight.FlightCallOptions(headers=[client.authenticate_basic_token("local", "")])
+    descriptors = [
+        flight.FlightDescriptor.for_command(commands.pack(messages.CommandStatementQuery(query=query)))
+        for query in queries
+    ]
+
+    def ask(turn: int) -> None:
+        info = client.get_flight_info(descriptors[turn % len(descriptors)], options)
+        assert client.do_get(info.endpoints[0].ticket, options).read_all().num_rows > 0
+
+    return ask
+
+
+def load(address: str, queries: list[str], clients: int, seconds: float) -> list[float]:
+    """Return the milliseconds of every call that the clients made in that time."""
+    askers = [asker(address, queries) for _ in range(clients)]
+    for ask in askers:
+        ask(0)
+    spent: list[list[float]] = [[] for _ in askers]
+    end = time.perf_counter() + seconds
+
+    def work(number: int) -> None:
+        turn = number
+        while (started := time.perf_counter()) < end:
+            askers[number](turn)
+            spent[number].append((time.perf_counter() - started) * 1000)
+            turn += 1
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [one for times in spent for one in times]
+
+
+def main() -> None:
+    """Measure both queries with every number of clients."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    rows = []
+    with measure.lake_directory() as directory, measure.served(directory) as (address, _):
+        with measure.connect(address) as connection, connection.cursor() as cursor:
+            cursor.execute(TABLE)
+        catalog = SqlCatalog(
+            "lake", uri=f"sqlite:///{directory}/metastore.db", warehouse=f"file://{directory}/warehouse"
+        )
+        tasks = catalog.load_table("main.t").scan().plan_files()
+        files = [task.file.file_path.removeprefix("file://") for task in tasks]
+        catalog.close()
+        with bare(f"CREATE VIEW t AS SELECT * FROM read_parquet({files})") as peer:
+            for name, queries in QUERIES.items():
+                for clients in CLIENTS:
+                    mine: list[float] = []
+                    theirs: list[float] = []
+                    for _ in range(options.rounds):
+                        mine += load(address, queries, clients, options.seconds)
+                        theirs += load(peer, queries, clients, options.seconds)
+                    spent = options.seconds * options.rounds
+                    quantiles = statistics.quantiles(mine, n=100)
+                    label = f"{name}, {clients} client{'s' if clients > 1 else ''}"
+                    rows += [
+                        measure.Row(
+                            label,
+                            len(mine) / spent,
+                            "queries/s",
+                            len(mine) / len(theirs),
+                            ">= 0.7",
+                            "bare Flight server",
+                        ),
+                        measure.Row(f"{label}, p50", quantiles[49], "ms"),
+                        measure.Row(f"{label}, p99", quantiles[98], "ms"),
+                    ]
+    measure.report("small", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Put a SELECT's predictions into a subquery that holds nothing else, so that they can be scored apart.
+
+`SELECT avg(PREDICT('m', a)) FROM t WHERE b` becomes `SELECT avg(score) FROM (SELECT PREDICT('m', a) AS
+score FROM t WHERE b) AS t`: DuckDB can then give the subquery's rows as a stream, in batches larger than
+those of a function call, and take the scored rows back as another. Only done where the subquery
+certainly means the same. This module must not know how a stream is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from scoter.engine.functions import AGGREGATES
+from scoter.engine.gate import function_name
+from scoter.engine.rules.score_once import adds_unseen, call_text, calls_of, hide, may_be_column, relations_of
+from scoter.engine.statements import Predict
+
+APART = "scoter_apart"
+ColumnsOf = Callable[[exp.Table], list[str] | None]
+
+_CLAUSES = frozenset(
+    {"expressions", "from_", "where", "group", "having", "order", "limit", "offset", "distinct"}
+)
+_PLAIN = AGGREGATES | {"abs", "ceil", "exp", "floor", "ln", "round", "sqrt"}
+# What may stand between a call and its SELECT: anything else might not evaluate the call for every row.
+_EAGER = (exp.Alias, exp.Paren, exp.Cast, exp.Neg, exp.Not, exp.Ordered, exp.Order, exp.Group, exp.Having)
+
+
+def score_apart(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
+    """Return ``tree`` with the calls of a SELECT over one table in a marked subquery in its FROM.
+
+    ``columns_of`` gives a stored table's column names, None for any other.
+    """
+    for number, select in enumerate(list(tree.find_all(exp.Select))):
+        calls = calls_of(select, select)
+        relations = relations_of(select)
+        if not calls or len(relations) != 1 or not isinstance(relations[0], exp.Table):
+            continue
+        columns = columns_of(relations[0])
+        if columns is not None and _is_sure(select, calls, relations[0], columns):
+            _move(select, calls, relations[0], columns, number)
+    return tree
+
+
+def _is_sure(select: exp.Select, calls: list[Predict], table: exp.Table, columns: list[str]) -> bool:
+    if not {key for key, value in select.args.items() if value} <= _CLAUSES:
+        return False
+    if any(table.args.get(key) for key in ("joins", "pivots", "sample", "laterals")):
+        return False
+    alias = table.args.get("alias")
+    if (alias is not None and alias.columns) or not adds_unseen(select, [table]):
+        return False
+    if (select.args.get("limit") or select.args.get("offset")) and not select.args.get("order"):
+        return False
+    return (
+        _is_read_whole(select)
+        and _names_are_own(select, table, columns)
+        and all(
+            _is_eager(call, select) and _is_simple(call) and may_be_column(call, select) for call in calls
+        )
+    )
+
+
+def _is_read_whole(select: exp.Select) -> bool:
+    """Say whether no enclosing query leaves rows out before they are scored.
+
+    A stream is scored whole, where DuckDB would put a filter of the enclosing query below the call.
+    """
+    scores = {
+        part.alias.casefold()
+        for part in select.expressions
+        if isinstance(part, exp.Alias) and part.this.find(Predict) is not None
+    }
+    outer = select.find_ancestor(exp.Select)
+    while outer is not None:
+        if any(outer.args.get(key) for key in ("joins", "laterals", "limit", "qualify", "having")):
+            return False
+        where = outer.args.get("where")
+        for part in (
+            where.this.flatten() if where is not None and isinstance(where.this, exp.And) else [where]
+        ):
+            if part is not None and scores.isdisjoint(
+                column.name.casefold() for column in part.find_all(exp.Column)
+            ):
+                return False
+        outer = outer.find_ancestor(exp.Select)
+    return True
+
+
+def _names_are_own(select: exp.Select, table: exp.Table, columns: list[str]) -> bool:
+    """Say whether every name in the SELECT is one of the table's, and below the calls and the filter only such."""
+    own = table.alias_or_name.casefold()
+    known = {name.casefold() for name in columns}
+    aliases = {part.alias.casefold() for part in select.expressions if isinstance(part, exp.Alias)}
+    for column in select.find_all(exp.Column):
+        if isinstance(column.this, exp.Star):
+            if column.table.casefold() not in {"", own}:
+                return False
+            continue
+        name = column.name.casefold()
+        inside = column.find_ancestor(Predict, exp.Where, exp.Select)
+        is_row = name == own and not column.table and isinstance(inside, Predict)
+        may_be_alias = name in aliases and not column.table and isinstance(inside, exp.Select)
+        if column.db or column.table.casefold() not in {"", own}:
+            return False
+        if not (name in known or is_row or may_be_alias):
+            return False
+    # With no other query inside, no name can mean anything else.
+    return all(node is select for node in select.find_all(exp.Query))
+
+
+def _is_eager(call: Predict, select: exp.Select) -> bool:
+    node = call.parent
+    while node is not None and node is not select:
+        arithmetic = isinstance(node, exp.Binary) and not isinstance(node, exp.Connector)
+        if not (isinstance(node, _EAGER) or arithmetic or function_name(node) in _PLAIN):
+            return False
+        node = node.parent
+    return node is select
+
+
+def _is_simple(call: Predict) -> bool:
+    """Say whether a call's arguments can stand below a grouping: columns, and nothing that needs groups."""
+    if call.find(exp.Column) is None:
+        return False
+    return not any(
+        isinstance(node, exp.Query | exp.Window)
+        or function_name(node) in AGGREGATES
+        or isinstance(node, Predict)
+        for argument in call.arguments
+        for node in argument.walk()
+    )
+
+
+def _move(
+    select: exp.Select, calls: list[Predict], table: exp.Table, columns: list[str], number: int
+) -> None:
+    names: dict[str, str] = {}
+    scores: list[exp.Expr] = []
+    for call in calls:
+        text = call_text(call)
+        if text not in names:
+            names[text] = f"scoter_apart_{number}_{len(names)}"
+            scores.append(exp.alias_(call.copy(), names[text], quoted=True))
+        call.replace(exp.column(exp.to_identifier(names[text], quoted=True)))
+    where = select.args.get("where")
+    select.set("where", None)
+    hide(select, list(names.values()))
+    inner = exp.Select(expressions=[*_kept(select, table, columns), *scores])
+    inner.set("from_", exp.From(this=table.copy()))
+    inner.set("where", where)
+    alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
+    apart = exp.Subquery(this=inner, alias=alias)
+    apart.meta[APART] = True
+    select.set("from_", exp.From(this=apart))
+
+
+def _kept(select: exp.Select, table: exp.Table, columns: list[str]) -> list[exp.Expr]:
+    """Return the columns that the SELECT itself needs of the table; all where it has a star."""
+    if any(function_name(star.parent) != "count" for star in select.find_all(exp.Star) if star.parent):
+        return [exp.Star()]
+    named = {column.name.casefold() for column in select.find_all(exp.Column)}
+    own = table.alias_or_name
+    return [
+        exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(own, quoted=True))
+        for name in columns
+        if name.casefold() in named
+    ]

@@ -1,0 +1,103 @@
+"""Score the rows of one query on their way to another, in batches larger than those of a function call.
+
+This module must not know how a query is cut in two, nor what reads the scored rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import duckdb
+import pyarrow as pa
+
+from scoter.engine.instances import Instance
+from scoter.engine.plan import Stage
+from scoter.udfs.tensors import arrow_type
+
+BATCH_ROWS = 16_384
+_THREADS = os.cpu_count() or 1
+# Types whose values are the same after they went through Arrow and came back.
+_EXACT = frozenset(
+    {
+        "BIGINT",
+        "BLOB",
+        "BOOLEAN",
+        "DATE",
+        "DOUBLE",
+        "FLOAT",
+        "INTEGER",
+        "SMALLINT",
+        "TIMESTAMP",
+        "TIMESTAMP WITH TIME ZONE",
+        "TINYINT",
+        "UBIGINT",
+        "UINTEGER",
+        "USMALLINT",
+        "UTINYINT",
+        "VARCHAR",
+    }
+)
+
+
+class Scored:
+    """The rows of a stage with their scores: an Arrow stream that runs anew whenever it is read."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        stage: Stage,
+        instance: Instance,
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.name = stage.name
+        self._failed = failed
+        self._relation = connection.sql(stage.sql)
+        self._scorers = {name: instance.scorer(function) for name, function in stage.scores}
+        results = {name: arrow_type(function.return_type) for name, function in stage.scores}
+        kinds = dict(zip(self._relation.columns, map(str, self._relation.types), strict=True))
+        self.is_exact = all(
+            kind in _EXACT or kind.startswith("DECIMAL(")
+            for name, kind in kinds.items()
+            if name not in self._scorers
+        )
+        given = self._relation.limit(0).to_arrow_table().schema
+        self._schema = pa.schema([pa.field(f.name, results.get(f.name, f.type)) for f in given])
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the rows by Arrow's protocol; nothing runs before the first batch is asked for."""
+        reader = pa.RecordBatchReader.from_batches(self._schema, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        waiting: deque[Future[pa.RecordBatch]] = deque()
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="scoter-score")
+        reader: pa.RecordBatchReader | None = None
+        try:
+            reader = self._relation.to_arrow_reader(BATCH_ROWS)
+            for batch in reader:
+                waiting.append(pool.submit(self._scored, batch))
+                if len(waiting) > _THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except Exception as error:
+            self._failed(error)
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+            with contextlib.suppress(Exception):
+                if reader is not None:
+                    reader.close()
+            del reader
+
+    def _scored(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = []
+        for field, column in zip(batch.schema, batch.columns, strict=True):
+            score = self._scorers.get(field.name)
+            given = column if score is None else score(pa.RecordBatch.from_struct_array(column))
+            columns.append(given)
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)

@@ -1,0 +1,131 @@
+"""Predictions over many rows are scored between two queries; nobody can tell but by the time it takes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sessions import ADMIN, InProcess, opened
+from slt import Refused
+
+from scoter.engine.cancellation import Cancellation
+from scoter.errors import Cancelled
+
+ROWS = 60_000
+AVERAGE = "SELECT avg(PREDICT('pair', a, b)) FROM t"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory, model_files: Path):
+    directory = tmp_path_factory.mktemp("lake")
+    with opened(directory, models={"allowed_prefixes": [str(model_files)]}) as engine:
+        session = InProcess(engine)
+        session.update(f"CREATE MODEL pair FROM '{model_files}/pair.onnx'")
+        session.update(
+            f"CREATE MODEL strict FROM '{model_files}/pair.onnx' INPUT (a FLOAT ON NULL ERROR, b FLOAT)"
+        )
+        session.update(
+            "CREATE TABLE t AS SELECT i AS id, CASE WHEN i % 10 <> 0 THEN i % 7 END AS a, i % 5 AS b, "
+            "'n' || i AS text, md5(i::VARCHAR)::UUID AS key, i::DECIMAL(20, 3) AS exact, "
+            f"TIMESTAMPTZ '2024-01-01 00:00:00+00' + to_hours(i) AS at FROM range({ROWS}) AS r(i)"
+        )
+        yield session
+
+
+def is_apart(lake: InProcess, sql: str) -> bool:
+    return lake.engine.plan(sql, lake.context).staged is not None
+
+
+def scoring() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("scoter-score")]
+
+
+def logged(lake: InProcess) -> dict:
+    assert lake.engine.settings.log is not None
+    return json.loads(lake.engine.settings.log.read_text().splitlines()[-1])
+
+
+def test_many_rows_are_scored_apart_and_counted(lake):
+    assert is_apart(lake, AVERAGE)
+    assert not is_apart(lake, "SELECT PREDICT('pair', 1, 2)")
+    expected = lake.value("SELECT avg((a + 10 * b)::FLOAT) FROM t")
+    assert lake.value(AVERAGE) == pytest.approx(expected)
+    line = logged(lake)
+    assert (line["rows_scored"], line["rows_skipped"]) == (ROWS, ROWS // 10)
+    assert scoring() == []
+
+
+def test_rows_keep_their_order_and_their_values(lake):
+    sql = "SELECT id, text, exact, at, PREDICT('pair', a, b) AS p FROM t"
+    assert is_apart(lake, sql)
+    expected = lake.query("SELECT id, text, exact, at, (a + 10 * b)::FLOAT AS p FROM t")
+    assert lake.query(sql).equals(expected)
+    lake.update("SET timezone = 'America/New_York'")
+    assert lake.query(sql + " -- again")["at"][0].as_py() == expected["at"][0].as_py()
+    lake.update("RESET timezone")
+
+
+def test_a_value_that_arrow_would_change_keeps_the_rows_in_one_query(lake):
+    sql = "SELECT key, PREDICT('pair', a, b) AS p FROM t"
+    assert lake.query(sql).equals(lake.query("SELECT key, (a + 10 * b)::FLOAT AS p FROM t"))
+
+
+def test_a_write_is_scored_apart(lake):
+    assert lake.update("CREATE TABLE scores AS SELECT id, PREDICT('pair', a, b) AS p FROM t") == ROWS
+    assert lake.update("INSERT INTO scores SELECT id, PREDICT('pair', a, b) FROM t WHERE id < 100") == 100
+    assert logged(lake)["rows_scored"] == 100
+    assert lake.value("SELECT count(p) FROM scores") == ROWS - ROWS // 10 + 90
+    lake.update("DROP TABLE scores")
+
+
+def test_a_stage_that_is_read_twice_gives_its_rows_twice(lake):
+    sql = (
+        "WITH s AS NOT MATERIALIZED (SELECT PREDICT('pair', a, b) AS p FROM t) "
+        "SELECT (SELECT count(p) FROM s) + (SELECT count(p) FROM s)"
+    )
+    assert is_apart(lake, sql)
+    assert lake.value(sql) == 2 * (ROWS - ROWS // 10)
+
+
+@pytest.mark.parametrize(
+    ("sql", "state"),
+    [
+        ("SELECT avg(PREDICT('strict', a, b)) FROM t", "23502"),
+        ("SELECT avg(PREDICT('pair', a, text::INTEGER)) FROM t", "22P02"),
+        ("SELECT avg(PREDICT('pair', a, b)) FROM t WHERE error(text) IS NULL", "22023"),
+    ],
+)
+def test_an_error_in_a_stage_is_the_statements(lake, sql, state):
+    assert is_apart(lake, sql)
+    with pytest.raises(Refused) as caught:
+        lake.query(sql)
+    assert f"[{state}]" in str(caught.value)
+    assert str(lake.engine.settings.directory) not in str(caught.value)
+    assert scoring() == []
+    assert lake.value("SELECT count(*) FROM t") == ROWS
+
+
+def test_a_result_that_is_not_read_to_its_end_frees_its_threads(lake):
+    result = lake.engine.execute("SELECT id, PREDICT('pair', a, b) AS p FROM t", lake.context)
+    assert next(iter(result)).num_rows > 0
+    result.close()
+    assert scoring() == []
+    assert lake.engine.instances.running == 0
+
+
+def test_a_cancelled_statement_ends_its_stages(lake, model_files):
+    lake.update(f"CREATE MODEL IF NOT EXISTS slow FROM '{model_files}/slow.onnx'")
+    sql = "SELECT sum(PREDICT('slow', a)) FROM t"
+    assert is_apart(lake, sql)
+    cancellation = Cancellation()
+    plan = lake.engine.plan(sql, lake.context)
+    timer = threading.Timer(0.5, cancellation.cancel)
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        list(lake.engine.run(plan, lake.engine.context(ADMIN), cancellation=cancellation))
+    assert time.monotonic() - started < 5
+    assert scoring() == []
