@@ -38,6 +38,7 @@ class Instance:
         self._temporary = tempfile.TemporaryDirectory(prefix="scoter-")
         self._sessions = sessions
         self.directories = directories
+        self.threads = settings.threads
         self.run = Run()
         self.functions: OrderedDict[str, None] = OrderedDict()
         self.connection = duckdb.connect(

@@ -6,7 +6,6 @@ This module must not know how a query is cut in two, nor what reads the scored r
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,6 @@ from scoter.engine.plan import Stage
 from scoter.udfs.tensors import arrow_type
 
 BATCH_ROWS = 16_384
-_THREADS = os.cpu_count() or 1
 # Types whose values are the same after they went through Arrow and came back.
 _EXACT = frozenset(
     {
@@ -55,6 +53,7 @@ class Scored:
     ) -> None:
         self.name = stage.name
         self._failed = failed
+        self._threads = instance.threads
         self._relation = connection.sql(stage.sql)
         self._scorers = {name: instance.scorer(function) for name, function in stage.scores}
         results = {name: arrow_type(function.return_type) for name, function in stage.scores}
@@ -74,13 +73,13 @@ class Scored:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         waiting: deque[Future[pa.RecordBatch]] = deque()
-        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="scoter-score")
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="scoter-score")
         reader: pa.RecordBatchReader | None = None
         try:
             reader = self._relation.to_arrow_reader(BATCH_ROWS)
             for batch in reader:
                 waiting.append(pool.submit(self._scored, batch))
-                if len(waiting) > _THREADS:
+                if len(waiting) > self._threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
