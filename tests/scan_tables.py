@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -14,10 +18,37 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.typedef import Record
+from pyiceberg.types import (
+    DoubleType,
+    IntegerType,
+    ListType,
+    LongType,
+    MapType,
+    NestedField,
+    StringType,
+    StructType,
+)
 
 from scoter.catalog.manifests import Manifests
 from scoter.engine.predicates import table_predicates
 from scoter.engine.scan import Scan, Scans
+
+PLAIN = Schema(NestedField(1, "a", IntegerType()), NestedField(2, "b", StringType()))
+NESTED = Schema(
+    NestedField(1, "k", LongType()),
+    NestedField(2, "s", StructType(NestedField(3, "x", IntegerType()), NestedField(4, "y", StringType()))),
+    NestedField(5, "l", ListType(6, StructType(NestedField(7, "p", IntegerType())), element_required=False)),
+    NestedField(
+        8,
+        "m",
+        MapType(9, StringType(), 10, StructType(NestedField(11, "v", DoubleType())), value_required=False),
+    ),
+)
+NESTED_ROWS = [
+    {"k": 1, "s": {"x": 1, "y": "a"}, "l": [{"p": 1}, None], "m": [("a", {"v": 0.5})]},
+    {"k": 2, "s": None, "l": None, "m": None},
+    {"k": 3, "s": {"x": None, "y": None}, "l": [], "m": []},
+]
 
 
 class Lake:
@@ -64,6 +95,12 @@ class Lake:
 
     def explain(self, sql: str) -> str:
         return self.connection.execute(f"EXPLAIN {sql}").fetchall()[0][1]
+
+
+def opened(tmp_path: Path) -> Iterator[Lake]:
+    """A lake for one test."""
+    with closing(Lake(tmp_path / "lake")) as lake:
+        yield lake
 
 
 def predicate_of(where: str | None) -> sqlglot.exp.Expr | None:
@@ -116,3 +153,18 @@ def write_parquet(path: Path, table: pa.Table, ids: dict[str, int] | None = None
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
     return path
+
+
+def naive(*parts: int) -> dt.datetime:
+    """Return a timestamp without a zone."""
+    return dt.datetime(*parts, tzinfo=dt.UTC).replace(tzinfo=None)
+
+
+def ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows in an order that any values have, NULL too."""
+    return sorted(rows, key=repr)
+
+
+def as_iceberg(table: Table) -> list[dict[str, Any]]:
+    """Return the rows as pyiceberg reads them, the reference for what a scan must yield."""
+    return ordered(table.scan().to_arrow().to_pylist())

@@ -26,7 +26,7 @@ from pyiceberg.types import (
     TimestampType,
     TimestamptzType,
 )
-from scan_tables import Lake, add_file, write_parquet
+from scan_tables import Lake, add_file, naive, write_parquet
 
 SCHEMA = Schema(
     NestedField(1, "i", IntegerType()),
@@ -54,10 +54,6 @@ ARROW = pa.schema(
         ("tz", pa.timestamp("us", "UTC")),
     ]
 )
-
-
-def naive(*parts):
-    return dt.datetime(*parts, tzinfo=dt.UTC).replace(tzinfo=None)
 
 
 def row(number):
