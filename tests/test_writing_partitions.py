@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyiceberg.avro.decoder import StreamingBinaryDecoder
-from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.expressions import EqualTo, IsNull
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
@@ -45,6 +44,7 @@ from pyiceberg.types import (
     TimeType,
     UUIDType,
 )
+from write_tables import bare
 
 from scoter.engine.writing import append
 from scoter.errors import NumericOutOfRange
@@ -89,13 +89,7 @@ TRANSFORMS = (
 PAIRS = [(kind, transform) for kind in VALUES for transform in TRANSFORMS if transform.can_transform(kind)]
 
 
-@pytest.fixture(scope="module")
-def catalog(tmp_path_factory):
-    place = tmp_path_factory.mktemp("lake")
-    catalog = SqlCatalog("lake", uri=f"sqlite:///{place}/m.db", warehouse=f"file://{place}/w")
-    catalog.create_namespace("main")
-    yield catalog
-    catalog.engine.dispose()
+catalog = pytest.fixture(scope="module")(bare)
 
 
 @pytest.fixture(scope="module")

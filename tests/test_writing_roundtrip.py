@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.conversions import from_bytes
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema, assign_fresh_schema_ids
@@ -35,6 +34,7 @@ from pyiceberg.types import (
     TimeType,
     UUIDType,
 )
+from write_tables import bare
 
 from scoter.engine.types import duckdb_type
 from scoter.engine.writing import append
@@ -104,13 +104,7 @@ def tables(draw):
     return fields, [{"row": number, **row} for number, row in enumerate(rows)]
 
 
-@pytest.fixture(scope="module")
-def catalog(tmp_path_factory):
-    place = tmp_path_factory.mktemp("lake")
-    catalog = SqlCatalog("lake", uri=f"sqlite:///{place}/m.db", warehouse=f"file://{place}/w")
-    catalog.create_namespace("main")
-    yield catalog
-    catalog.engine.dispose()
+catalog = pytest.fixture(scope="module")(bare)
 
 
 @pytest.fixture(scope="module")
