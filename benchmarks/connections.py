@@ -30,8 +30,7 @@ class Client:
 
     def __init__(self, address: str) -> None:
         self._client = flight.FlightClient(address)
-        header = self._client.authenticate_basic_token("local", "")
-        self._options = flight.FlightCallOptions(headers=[header])
+        self._options = measure.logged_in(self._client)
 
     def ask(self) -> None:
         """Run one query and read its result."""

@@ -22,6 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from adbc_driver_flightsql import dbapi
+from pyarrow import flight
+from pyiceberg.catalog.sql import SqlCatalog
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("duckdb", "pyarrow", "onnxruntime", "pyiceberg", "sqlglot")
@@ -95,6 +97,22 @@ def lake_directory(kept: str | None = None) -> Iterator[Path]:
 def connect(address: str) -> dbapi.Connection:
     """Connect with the driver's defaults, each statement committing by itself."""
     return dbapi.connect(address, autocommit=True)
+
+
+def parquet(directory: Path, table: str) -> str:
+    """Return the call of DuckDB that reads the data files of a lake's table."""
+    catalog = SqlCatalog(
+        "lake", uri=f"sqlite:///{directory}/metastore.db", warehouse=f"file://{directory}/warehouse"
+    )
+    tasks = catalog.load_table(f"main.{table}").scan().plan_files()
+    files = [task.file.file_path.removeprefix("file://") for task in tasks]
+    catalog.close()
+    return f"read_parquet({files})"
+
+
+def logged_in(client: flight.FlightClient) -> flight.FlightCallOptions:
+    """Begin a session as a driver does; return the options of calls that belong to it."""
+    return flight.FlightCallOptions(headers=[client.authenticate_basic_token("local", "")])
 
 
 def resident(pid: int) -> int:

@@ -8,16 +8,14 @@ planning, sessions, tickets or log. Twenty texts of each query take turns, so bo
 from __future__ import annotations
 
 import argparse
-import contextlib
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import measure
-import pyarrow as pa
 from pyarrow import flight
-from pyiceberg.catalog.sql import SqlCatalog
 from wire import bare
 
 from scoter.server.flightsql import commands
@@ -36,13 +34,10 @@ QUERIES = {
 CLIENTS = (1, 8, 32)
 
 
-def asker(address: str, queries: list[str]) -> Callable[[int], None]:
-    """Return a call of one of the queries by a connection of its own."""
+def asker(address: str, queries: list[str], *, login: bool) -> Callable[[int], None]:
+    """Return a call of one of the queries by a connection of its own; the bare server knows no logins."""
     client = flight.FlightClient(address)
-    options = flight.FlightCallOptions()
-    # A driver logs in first; the bare server knows no logins.
-    with contextlib.suppress(pa.ArrowNotImplementedError):
-        options = flight.FlightCallOptions(headers=[client.authenticate_basic_token("local", "")])
+    options = measure.logged_in(client) if login else flight.FlightCallOptions()
     descriptors = [
         flight.FlightDescriptor.for_command(commands.pack(messages.CommandStatementQuery(query=query)))
         for query in queries
@@ -55,9 +50,9 @@ def asker(address: str, queries: list[str]) -> Callable[[int], None]:
     return ask
 
 
-def load(address: str, queries: list[str], clients: int, seconds: float) -> list[float]:
+def load(connect: Callable[[], Callable[[int], None]], clients: int, seconds: float) -> list[float]:
     """Return the milliseconds of every call that the clients made in that time."""
-    askers = [asker(address, queries) for _ in range(clients)]
+    askers = [connect() for _ in range(clients)]
     for ask in askers:
         ask(0)
     spent: list[list[float]] = [[] for _ in askers]
@@ -78,45 +73,37 @@ def load(address: str, queries: list[str], clients: int, seconds: float) -> list
     return [one for times in spent for one in times]
 
 
+def compared(
+    label: str, address: str, peer: str, queries: list[str], clients: int, asked: argparse.Namespace
+) -> Iterator[measure.Row]:
+    """Yield the rate against the bare server's, in turn, and the latency."""
+    mine: list[float] = []
+    theirs: list[float] = []
+    for _ in range(asked.rounds):
+        mine += load(partial(asker, address, queries, login=True), clients, asked.seconds)
+        theirs += load(partial(asker, peer, queries, login=False), clients, asked.seconds)
+    rate = len(mine) / (asked.seconds * asked.rounds)
+    yield measure.Row(label, rate, "queries/s", len(mine) / len(theirs), ">= 0.7", "bare Flight server")
+    quantiles = statistics.quantiles(mine, n=100)
+    yield measure.Row(f"{label}, p50", quantiles[49], "ms")
+    yield measure.Row(f"{label}, p99", quantiles[98], "ms")
+
+
 def main() -> None:
     """Measure both queries with every number of clients."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    rows = []
+    asked = parser.parse_args()
+    rows: list[measure.Row] = []
     with measure.lake_directory() as directory, measure.served(directory) as (address, _):
         with measure.connect(address) as connection, connection.cursor() as cursor:
             cursor.execute(TABLE)
-        catalog = SqlCatalog(
-            "lake", uri=f"sqlite:///{directory}/metastore.db", warehouse=f"file://{directory}/warehouse"
-        )
-        tasks = catalog.load_table("main.t").scan().plan_files()
-        files = [task.file.file_path.removeprefix("file://") for task in tasks]
-        catalog.close()
-        with bare(f"CREATE VIEW t AS SELECT * FROM read_parquet({files})") as peer:
+        with bare(f"CREATE VIEW t AS SELECT * FROM {measure.parquet(directory, 't')}") as peer:
             for name, queries in QUERIES.items():
                 for clients in CLIENTS:
-                    mine: list[float] = []
-                    theirs: list[float] = []
-                    for _ in range(options.rounds):
-                        mine += load(address, queries, clients, options.seconds)
-                        theirs += load(peer, queries, clients, options.seconds)
-                    spent = options.seconds * options.rounds
-                    quantiles = statistics.quantiles(mine, n=100)
                     label = f"{name}, {clients} client{'s' if clients > 1 else ''}"
-                    rows += [
-                        measure.Row(
-                            label,
-                            len(mine) / spent,
-                            "queries/s",
-                            len(mine) / len(theirs),
-                            ">= 0.7",
-                            "bare Flight server",
-                        ),
-                        measure.Row(f"{label}, p50", quantiles[49], "ms"),
-                        measure.Row(f"{label}, p99", quantiles[98], "ms"),
-                    ]
+                    rows += compared(label, address, peer, queries, clients, asked)
     measure.report("small", rows)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import duckdb
 import measure
 import pyarrow as pa
-from pyiceberg.catalog.sql import SqlCatalog
 
 TABLES = ("lineitem", "orders", "customer", "part", "partsupp", "supplier", "nation", "region")
 
@@ -39,15 +38,9 @@ def load(directory: Path, scale: float) -> None:
 
 def views(directory: Path) -> duckdb.DuckDBPyConnection:
     """Return DuckDB with a plain view over each table's data files."""
-    catalog = SqlCatalog(
-        "lake", uri=f"sqlite:///{directory}/metastore.db", warehouse=f"file://{directory}/warehouse"
-    )
     connection = duckdb.connect()
     for table in TABLES:
-        scanned = catalog.load_table(f"main.{table}").scan().plan_files()
-        files = [task.file.file_path.removeprefix("file://") for task in scanned]
-        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({files})")
-    catalog.close()
+        connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {measure.parquet(directory, table)}")
     return connection
 
 

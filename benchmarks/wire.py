@@ -5,7 +5,6 @@ Run: python benchmarks/wire.py. The bare server has no planning, sessions, ticke
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import multiprocessing
 import statistics
@@ -100,15 +99,12 @@ def reader(address: str, query: str) -> Callable[[], None]:
     return read
 
 
-def small(address: str) -> Callable[[], None]:
-    """Return `SELECT 1` by GetFlightInfo and DoGet from one raw client."""
+def small(address: str, *, login: bool) -> Callable[[], None]:
+    """Return `SELECT 1` by GetFlightInfo and DoGet from one raw client; the bare server knows no logins."""
     client = flight.FlightClient(address)
     command = commands.pack(messages.CommandStatementQuery(query="SELECT 1"))
     descriptor = flight.FlightDescriptor.for_command(command)
-    options = flight.FlightCallOptions()
-    # A driver logs in first; the bare server knows no logins.
-    with contextlib.suppress(pa.ArrowNotImplementedError):
-        options = flight.FlightCallOptions(headers=[client.authenticate_basic_token("local", "")])
+    options = measure.logged_in(client) if login else flight.FlightCallOptions()
 
     def ask() -> None:
         info = client.get_flight_info(descriptor, options)
@@ -148,7 +144,7 @@ def main() -> None:
                     name, count / mine / 1e6, "M rows/s", theirs / mine, ">= 0.85", "bare Flight server"
                 )
             )
-        mine, theirs = median_milliseconds(small(address), small(peer), 1000)
+        mine, theirs = median_milliseconds(small(address, login=True), small(peer, login=False), 1000)
         rows.append(measure.Row("SELECT 1, p50", mine, "ms", mine / theirs, "<= 2", "bare Flight server"))
     measure.report("wire", rows)
 
