@@ -53,7 +53,7 @@ class Command:
 
 def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
     """Start `scoter` as a process of its own; its streams are pipes unless told otherwise."""
-    environment = {**os.environ, **(options.pop("env", None) or {})}  # type: ignore[dict-item]
+    environment = {**os.environ, **(options.pop("env", None) or {})}
     return subprocess.Popen(
         [sys.executable, "-m", "scoter.cli", *map(str, arguments)],
         cwd=options.pop("cwd", ROOT),

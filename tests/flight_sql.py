@@ -183,7 +183,7 @@ class _Factory(flight.ClientMiddlewareFactory):
     def __init__(self, client: Client) -> None:
         self.client = client
 
-    def start_call(self, info: Any) -> _Headers:  # noqa: ARG002
+    def start_call(self, info: Any) -> _Headers:  # noqa: ARG002  # Flight calls it so
         return _Headers(self.client)
 
 

@@ -144,7 +144,7 @@ def place(tmp_path):
 def test_the_readme_tells_what_is(place, capsys):
     for block in blocks(CLIENT / "README.md"):
         if block.language == "python":
-            exec(compile(block.text.replace("127.0.0.1:31337", place), block.where, "exec"), {})  # noqa: S102
+            exec(compile(block.text.replace("127.0.0.1:31337", place), block.where, "exec"), {})  # noqa: S102  # our own document
             assert capsys.readouterr().out.strip() == block.expected.strip(), block.where
     text = (CLIENT / "README.md").read_text()
     for name in inspect.signature(scoter_client.connect).parameters:

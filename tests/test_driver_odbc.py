@@ -111,7 +111,6 @@ def test_a_wrong_login_is_refused(tmp_path):
     with served(tmp_path) as running:
         running.engine.principals.add("ann", Role.READER, "right horse")
         client = flight.FlightClient(running.address)
-        with pytest.raises(flight.FlightUnauthenticatedError, match=r"\[28000\]"):  # noqa: PT012
-            for _ in range(50):
-                client.authenticate_basic_token("ann", "wrong")
+        with pytest.raises(flight.FlightUnauthenticatedError, match=r"\[28000\]"):
+            client.authenticate_basic_token("ann", "wrong")
         client.close()

@@ -137,7 +137,7 @@ def test_the_gate_lets_the_corpus_pass(connection):
 @pytest.mark.parametrize("hidden", ["getenv('HOME')", "read_csv('x')", "\"query\"('x')"])
 def test_no_place_hides_a_function(connection, hidden):
     """A forbidden call put in place of any word is refused, or DuckDB does not read it as a call."""
-    chosen = random.Random(len(hidden)).sample(CORPUS, 60)  # noqa: S311 - repeatable choice
+    chosen = random.Random(len(hidden)).sample(CORPUS, 60)  # noqa: S311  # a choice that can be repeated
     passed = 0
     for sql in chosen:
         tokens = Scoter().tokenize(sql)
@@ -224,7 +224,7 @@ def bare(tree):
 @pytest.mark.parametrize("seed", range(4))
 def test_operators_bind_as_in_duckdb(connection, seed):
     """A row of operators without parentheses is read by DuckDB as before, whatever we make of it."""
-    chance = random.Random(seed)  # noqa: S311 - repeatable choice
+    chance = random.Random(seed)  # noqa: S311  # a choice that can be repeated
     compared = 0
     for _ in range(250):
         parts = []

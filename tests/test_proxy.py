@@ -67,7 +67,7 @@ class Proxied:
 
     def __init__(self, server: subprocess.Popen[str], directory: Path, port: int) -> None:
         self.server = server
-        self.direct = server.address  # type: ignore[attr-defined]
+        self.direct = server.address
         self.address = f"grpc+tls://127.0.0.1:{port}"
         self.certificate = (directory / "cert.pem").read_bytes()
         self.log = directory / "nginx.log"

@@ -80,7 +80,7 @@ def test_python_gives_what_is_shown(address: str) -> None:
     (block,) = [b for b in BLOCKS if b.language == "python"]
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        exec(compile(block.text.replace(ADDRESS, address), block.where, "exec"), {})  # noqa: S102
+        exec(compile(block.text.replace(ADDRESS, address), block.where, "exec"), {})  # noqa: S102  # our own document
     assert not differs(said.getvalue().splitlines(), block.expected or "")
 
 
@@ -123,7 +123,7 @@ def test_links_lead_to_files() -> None:
 def test_the_results_are_those_of_the_benchmarks() -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        import table  # noqa: PLC0415  # benchmarks are no package
+        import table  # noqa: PLC0415  # a script of another directory  # benchmarks are no package
     finally:
         sys.path.pop(0)
     text = README.read_text("utf-8")
@@ -133,7 +133,7 @@ def test_the_results_are_those_of_the_benchmarks() -> None:
 def test_a_table_of_results(tmp_path: Path) -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        import table  # noqa: PLC0415
+        import table  # noqa: PLC0415  # a script of another directory
     finally:
         sys.path.pop(0)
     machine = {"cpu": "some CPU", "cores": 2, "memory_gib": 8.0, "duckdb": "2.0.0"}

@@ -16,7 +16,7 @@ class Watched(flight.ServerMiddleware):
         self.calls = calls
         self.call = calls.open("q")
 
-    def call_completed(self, exception):  # noqa: ARG002
+    def call_completed(self, exception):  # noqa: ARG002  # Flight calls it so
         self.calls.close(self.call)
 
 
@@ -24,7 +24,7 @@ class Factory(flight.ServerMiddlewareFactory):
     def __init__(self, calls):
         self.calls = calls
 
-    def start_call(self, info, headers):  # noqa: ARG002
+    def start_call(self, info, headers):  # noqa: ARG002  # Flight calls it so
         return Watched(self.calls)
 
 
@@ -55,7 +55,7 @@ class Slow(flight.FlightServerBase):
         self._wait(context)
         raise flight.FlightCancelledError("ended")
 
-    def do_get(self, context, ticket):  # noqa: ARG002
+    def do_get(self, context, ticket):  # noqa: ARG002  # Flight calls it so
         def rows():
             yield pa.record_batch([[1]], schema=SCHEMA)
             self._wait(context)

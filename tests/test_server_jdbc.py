@@ -132,7 +132,7 @@ def test_the_session_belongs_to_the_connection(lake, connection, request):
 
 def test_a_catalog_in_the_address(lake):
     # The driver ends the session only after it has closed its own channel, and says so.
-    with pytest.raises(Exception, match="Channel shutdown"):  # noqa: SIM117
+    with pytest.raises(Exception, match="Channel shutdown"):  # noqa: SIM117  # what is inside must not be what raises
         with java.connection(lake.address, catalog="lake") as connection:
             assert ask(connection, "SELECT count(*) FROM flights") == [(2,)]
     with pytest.raises(Exception, match="catalog"), java.connection(lake.address, catalog="none"):

@@ -244,10 +244,9 @@ def _begin(connection: Connection) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    # Imported here because an up-to-date metastore, the usual case, needs no Alembic.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415  # a metastore that is up to date needs no Alembic
+    from alembic.config import Config  # noqa: PLC0415  # as above
+    from alembic.util import CommandError  # noqa: PLC0415  # as above
 
     config = Config()
     # Interpolation is Alembic's: a percent sign in the path must be doubled.

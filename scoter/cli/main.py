@@ -83,7 +83,7 @@ def serve(
     accepts calls. Settings come from scoter.toml in DIR, from SCOTER_… in
     the environment and from these options; later ones win.
     """
-    from scoter.cli.serving import serve_lake  # noqa: PLC0415  # loaded when asked for, as all below
+    from scoter.cli.serving import serve_lake  # loaded when asked for, as all below
 
     given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
     serve_lake(directory, {name: value for name, value in given.items() if value is not None})
@@ -129,7 +129,7 @@ def sql(
     terminal that is a prompt. A password is asked for, or taken from
     SCOTER_PASSWORD in the environment.
     """
-    from scoter.cli.sql import Request, run_sql  # noqa: PLC0415
+    from scoter.cli.sql import Request, run_sql
 
     run_sql(Request(target, tuple(command or ()), file, format_, out, rows, user, tls_ca, timing))
 
@@ -141,7 +141,7 @@ def demo(
     ] = None,
 ) -> None:
     """Tell the whole story on a year of real flights: load, query, score, crash, recover."""
-    from scoter.cli.demo.story import tell  # noqa: PLC0415
+    from scoter.cli.demo.story import tell
 
     tell(keep)
 
@@ -163,7 +163,7 @@ def user_add(
     password_stdin: PasswordStdin = False,
 ) -> None:
     """Add a user. From the first one on, the server demands a login."""
-    from scoter.cli import users  # noqa: PLC0415
+    from scoter.cli import users
 
     users.add(lake, name, role, users.new_password(from_stdin=password_stdin))
 
@@ -175,7 +175,7 @@ def user_password(
     password_stdin: PasswordStdin = False,
 ) -> None:
     """Change a user's password; the user's logins end."""
-    from scoter.cli import users  # noqa: PLC0415
+    from scoter.cli import users
 
     users.change_password(lake, name, users.new_password(from_stdin=password_stdin))
 
@@ -183,7 +183,7 @@ def user_password(
 @user.command("list", epilog=_examples("scoter user list --lake /srv/lake"))
 def user_list(lake: LakeOption = Path("lake")) -> None:
     """List the users and their roles."""
-    from scoter.cli import users  # noqa: PLC0415
+    from scoter.cli import users
 
     users.show(lake)
 
@@ -205,7 +205,7 @@ def model_add(
     default: Annotated[bool, typer.Option("--default", help="Make this version the default.")] = False,
 ) -> None:
     """Register a model; when there is one of that name, add the file as its next version."""
-    from scoter.cli.models import add  # noqa: PLC0415
+    from scoter.cli.models import add
 
     add(lake, name, file, alias=alias, default=default)
 
@@ -229,7 +229,7 @@ def import_(
     Columns go by name. A new table takes its types from the files: create
     the table first where the values of a CSV file mean something else.
     """
-    from scoter.cli.importing import import_files  # noqa: PLC0415
+    from scoter.cli.importing import import_files
 
     import_files(lake, table, files)
 
@@ -253,7 +253,7 @@ def main() -> None:
 
 
 def _defect() -> None:
-    from scoter.cli.prompt import state_directory  # noqa: PLC0415
+    from scoter.cli.prompt import state_directory
 
     kind, value, _ = sys.exc_info()
     errors().print(

@@ -164,8 +164,7 @@ class RemoteSession:
             try:
                 cursor.close()
             except (Error, RuntimeError):
-                # The driver would try again when it is collected, and complain of its own count.
-                cursor._closed = True  # noqa: SLF001
+                cursor._closed = True  # noqa: SLF001  # else the driver tries again when it is collected, and warns
 
 
 def is_address(target: str) -> bool:

@@ -142,7 +142,7 @@ def answering(handler: H) -> H:
         except BaseException as error:  # noqa: BLE001  # pyarrow would send the traceback of any other
             raise here.failure(error) from None
 
-    return answer  # type: ignore[return-value]
+    return answer  # type: ignore[return-value]  # the wrapper takes Flight's context where the handler takes a Here
 
 
 _QUOTAS: dict[Any, Callable[[Reception], Quota]] = {

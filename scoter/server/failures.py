@@ -90,7 +90,7 @@ class PlainRefusal(ValueError):
     """
 
     @property
-    def __cause__(self) -> None:  # type: ignore[override]
+    def __cause__(self) -> None:  # type: ignore[override]  # the docstring says why
         raise AttributeError
 
 

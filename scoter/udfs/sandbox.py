@@ -263,8 +263,7 @@ def _answer(header: dict[str, Any], data: bytes) -> dict[str, Any]:
         return {"error": error.message, "hint": error.hint}
     except MemoryError:
         return {"memory": True}
-    # Whatever else a hostile file provokes here is the file's fault; the process ends after this.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001  # a hostile file's fault, and the process ends after this
         if _is_memory(error):
             return {"memory": True}
         return {"error": f"the model can not be loaded: {reason(error)}", "hint": None}

@@ -104,12 +104,9 @@ class ScoterCompiler(SQLCompiler):
         return str(super().visit_values(element, *args, **kw))
 
     def limit_clause(self, select: Any, **kw: Any) -> str:
-        text = ""
-        if select._limit_clause is not None:  # noqa: SLF001  # a compiler reads the parts of a statement
-            text += f"\n LIMIT {self.process(select._limit_clause, **kw)}"  # noqa: SLF001
-        if select._offset_clause is not None:  # noqa: SLF001
-            text += f"\n OFFSET {self.process(select._offset_clause, **kw)}"  # noqa: SLF001
-        return text
+        limit, offset = select._limit_clause, select._offset_clause  # noqa: SLF001  # as in SQLAlchemy's own compilers
+        text = "" if limit is None else f"\n LIMIT {self.process(limit, **kw)}"
+        return text if offset is None else f"{text}\n OFFSET {self.process(offset, **kw)}"
 
     def for_update_clause(self, select: Any, **kw: Any) -> str:
         raise exc.CompileError("Scoter has no locks: SELECT … FOR UPDATE is not supported")
@@ -123,10 +120,11 @@ class ScoterCompiler(SQLCompiler):
 
     def visit_json_getitem_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
         value, path = self.process(binary.left, **kw), self.process(binary.right, **kw)
-        if binary.type._type_affinity is types.JSON:  # noqa: SLF001  # as SQLAlchemy's own compilers tell them apart
+        wanted = binary.type._type_affinity  # noqa: SLF001  # as in SQLAlchemy's own compilers
+        if wanted is types.JSON:
             return f"json_extract({value}, CAST({path} AS VARCHAR))"
         text = f"json_extract_string({value}, CAST({path} AS VARCHAR))"
-        if binary.type._type_affinity is types.String:  # noqa: SLF001
+        if wanted is types.String:
             return text
         return f"CAST({text} AS {self.dialect.type_compiler.process(binary.type)})"
 

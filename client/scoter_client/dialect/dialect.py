@@ -29,7 +29,7 @@ _NUMBERS = {"timeout": float, "max_message_bytes": int}
 OPTIONS = (*_TEXTS, *_TRUTHS, *_NUMBERS)
 
 
-class ScoterDialect(Reflection, default.DefaultDialect):
+class ScoterDialect(Reflection):
     """SQLAlchemy's dialect for ``scoter://user:password@host:port/catalog/schema?tls=…``."""
 
     name = "scoter"

@@ -40,7 +40,7 @@ class ScoterIdentifierPreparer(IdentifierPreparer):
 
     reserved_words = set(RESERVED)  # noqa: RUF012  # SQLAlchemy's name and form
 
-    def quote_schema(self, schema: str, force: object = None) -> str:  # noqa: ARG002
+    def quote_schema(self, schema: str, force: object = None) -> str:
         """Return ``schema`` or ``catalog.schema``, each part quoted on its own."""
         catalog, name = schema_path(schema)
         return self.quote(name) if catalog is None else f"{self.quote(catalog)}.{self.quote(name)}"

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import exc, types, util
+from sqlalchemy.engine import default
 
 from scoter_client.dialect.identifiers import schema_path
 from scoter_client.dialect.spelling import read_type
@@ -31,7 +32,7 @@ _VIEW = """SELECT view_definition FROM information_schema.views
 WHERE lower(table_catalog) = lower(?) AND lower(table_schema) = lower(?) AND lower(table_name) = lower(?)"""
 
 
-class Reflection:
+class Reflection(default.DefaultDialect):
     """The reflecting half of the dialect. Keys, constraints and indexes are empty: Iceberg has none."""
 
     def get_schema_names(self, connection: Any, **kw: Any) -> list[str]:
@@ -56,7 +57,7 @@ class Reflection:
 
     def has_table(self, connection: Any, table_name: str, schema: str | None = None, **kw: Any) -> bool:
         """Say whether there is a table or a view of that name."""
-        self._ensure_has_table_connection(connection)  # type: ignore[attr-defined]
+        self._ensure_has_table_connection(connection)
         return self._relation(connection, table_name, schema, **kw) is not None
 
     def has_schema(self, connection: Any, schema_name: str, **kw: Any) -> bool:
@@ -90,7 +91,7 @@ class Reflection:
             path = _path(connection, schema, kw)
             for name, rows in groupby(_rows(connection, _ALL_COLUMNS, path, kw), key=itemgetter(0)):
                 cache[_key(_COLUMNS, (*path, name))] = [row[1:] for row in rows]
-        return super().get_multi_columns(connection, schema=schema, **kw)  # type: ignore[misc]
+        return super().get_multi_columns(connection, schema=schema, **kw)
 
     def get_table_comment(
         self, connection: Any, table_name: str, schema: str | None = None, **kw: Any

@@ -32,7 +32,7 @@ class ScoterTypeCompiler(GenericTypeCompiler):
     def visit_DOUBLE(self, type_: Any, **kw: Any) -> str:
         return "DOUBLE"
 
-    visit_DOUBLE_PRECISION = visit_DOUBLE  # noqa: N815  # SQLAlchemy calls it
+    visit_DOUBLE_PRECISION = visit_DOUBLE
 
     def visit_NUMERIC(self, type_: Any, **kw: Any) -> str:
         if type_.precision is None:
@@ -42,27 +42,27 @@ class ScoterTypeCompiler(GenericTypeCompiler):
             )
         return f"DECIMAL({type_.precision}, {type_.scale or 0})"
 
-    visit_DECIMAL = visit_NUMERIC  # noqa: N815  # SQLAlchemy calls it
+    visit_DECIMAL = visit_NUMERIC
 
     def visit_VARCHAR(self, type_: Any, **kw: Any) -> str:
         return "VARCHAR"
 
-    visit_CHAR = visit_VARCHAR  # noqa: N815  # SQLAlchemy calls it
-    visit_NVARCHAR = visit_VARCHAR  # noqa: N815  # SQLAlchemy calls it
-    visit_NCHAR = visit_VARCHAR  # noqa: N815  # SQLAlchemy calls it
-    visit_TEXT = visit_VARCHAR  # noqa: N815  # SQLAlchemy calls it
-    visit_CLOB = visit_VARCHAR  # noqa: N815  # SQLAlchemy calls it
+    visit_CHAR = visit_VARCHAR
+    visit_NVARCHAR = visit_VARCHAR
+    visit_NCHAR = visit_VARCHAR
+    visit_TEXT = visit_VARCHAR
+    visit_CLOB = visit_VARCHAR
 
     def visit_BLOB(self, type_: Any, **kw: Any) -> str:
         return "BLOB"
 
-    visit_BINARY = visit_BLOB  # noqa: N815  # SQLAlchemy calls it
-    visit_VARBINARY = visit_BLOB  # noqa: N815  # SQLAlchemy calls it
+    visit_BINARY = visit_BLOB
+    visit_VARBINARY = visit_BLOB
 
     def visit_TIMESTAMP(self, type_: Any, **kw: Any) -> str:
         return "TIMESTAMP WITH TIME ZONE" if type_.timezone else "TIMESTAMP"
 
-    visit_DATETIME = visit_TIMESTAMP  # noqa: N815  # SQLAlchemy calls it
+    visit_DATETIME = visit_TIMESTAMP
 
     def visit_TIME(self, type_: Any, **kw: Any) -> str:
         return "TIME WITH TIME ZONE" if type_.timezone else "TIME"
@@ -73,7 +73,7 @@ class ScoterTypeCompiler(GenericTypeCompiler):
     def visit_uuid(self, type_: Any, **kw: Any) -> str:
         return "UUID"
 
-    visit_UUID = visit_uuid  # noqa: N815  # SQLAlchemy calls it
+    visit_UUID = visit_uuid
 
     def visit_INTERVAL(self, type_: Any, **kw: Any) -> str:
         return "INTERVAL"

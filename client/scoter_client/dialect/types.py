@@ -186,14 +186,14 @@ class _TravelsAsText:
 
 if hasattr(types, "Uuid"):
 
-    class UUID(_TravelsAsText, types.Uuid):  # type: ignore[type-arg]
+    class UUID(_TravelsAsText, types.Uuid):  # type: ignore[type-arg]  # its values are of either of two types
         """A UUID; values are ``uuid.UUID``, or texts with ``as_uuid=False``."""
 
         __visit_name__ = "UUID"
 
 else:
 
-    class UUID(_TravelsAsText, types.TypeEngine):  # type: ignore[no-redef,type-arg]
+    class UUID(_TravelsAsText, types.TypeEngine):  # type: ignore[no-redef,type-arg]  # that of SQLAlchemy 1.4
         """A UUID; values are ``uuid.UUID``, or texts with ``as_uuid=False``."""
 
         __visit_name__ = "UUID"
@@ -287,15 +287,8 @@ class JSONIndexType(types.JSON.JSONIndexType):
 
     def literal_processor(self, dialect: Any) -> Processor:
         """Write the path as a literal."""
-        quote = self._string_literal(dialect)
+        quote = _string_literal(dialect)
         return lambda value: quote(f"${_step(value)}")
-
-    @staticmethod
-    def _string_literal(dialect: Any) -> Processor:
-        found = types.String().literal_processor(dialect)
-        if found is None:
-            raise NotImplementedError("texts have literals")
-        return found
 
 
 class JSONIntIndexType(JSONIndexType):
@@ -319,8 +312,12 @@ class JSONPathType(types.JSON.JSONPathType):
 
     def literal_processor(self, dialect: Any) -> Processor:
         """Write the path as a literal."""
-        quote = JSONIndexType._string_literal(dialect)  # noqa: SLF001  # of this module
+        quote = _string_literal(dialect)
         return lambda value: quote("$" + "".join(_step(step) for step in value))
+
+
+def _string_literal(dialect: Any) -> Any:
+    return types.String().literal_processor(dialect)
 
 
 def _step(step: int | str) -> str:
