@@ -18,7 +18,6 @@ from slt import Refused
 
 D = decimal.Decimal
 DATE, STAMP = "date32[day]", "timestamp[us]"
-MODEL_ARGUMENTS = {"a": "float", "b": "float"}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ FOUND = [
     ("n > ALL (SELECT n FROM t WHERE id < ?)", "int32"),
     ("PREDICT('pair', id, x) BETWEEN ? AND ?", "float", "float"),
     ("PREDICT('pair', ?, x) IN (?, 2)", "float", "float"),
-    ("PREDICT('pair', {a: ?, b: ?}) > 0", *MODEL_ARGUMENTS.values()),
+    ("PREDICT('pair', {a: ?, b: ?}) > 0", "float", "float"),
 ]
 WHOLE = [
     ("SELECT id FROM t LIMIT ?", "int64"),
@@ -116,24 +115,29 @@ WHOLE = [
     ("INSERT INTO w VALUES (CASE WHEN ? THEN ? ELSE ? END, ?, ?)", "bool", "int32", "int32", "string", DATE),
     ("INSERT INTO w SELECT id, ?, d FROM t WHERE s = ?", "string", "string"),
     ("INSERT INTO w SELECT id, s, ? FROM t UNION ALL SELECT ?, ?, ?", DATE, "int32", "string", DATE),
-    ("INSERT INTO w BY NAME SELECT ? AS s, ? AS id", "int32", "string"),
+    ("INSERT INTO w BY NAME SELECT ? AS s, ? AS id", "string", "int32"),
+    (
+        "INSERT INTO w BY NAME SELECT ? AS d, coalesce(?, 'x') AS S UNION ALL SELECT ?, 'y'",
+        DATE,
+        "string",
+        DATE,
+    ),
+    ("INSERT INTO w SELECT ?, * FROM (SELECT s, d FROM t)", "int32"),
     ("CREATE TABLE z AS SELECT id FROM t WHERE s = ?", "string"),
 ]
 CASES = [(f"SELECT count(*) FROM t WHERE {case[0]}", *case[1:]) for case in FOUND] + WHOLE
-BY_NAME = "INSERT INTO w BY NAME SELECT ? AS s, ? AS id"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 def test_types_are_found(session, case):
     sql, *wanted = case
     plan = session.engine.plan(sql, session.context)
-    if sql != BY_NAME:
-        assert [str(kind) for kind in plan.parameters.types] == wanted
+    assert [str(kind) for kind in plan.parameters.types] == wanted
     if sql.startswith("SELECT") and "LIMIT" not in sql and "FETCH" not in sql:
         # NULLs of these types can be run.
         nulls = [pa.scalar(None, kind) for kind in plan.parameters.types]
         values = ["month" if "date_trunc(?" in sql else "UTC" if "ZONE" in sql else null for null in nulls]
-        assert session.rows(sql, *values) is not None
+        session.rows(sql, *values)
 
 
 # (statement, line:column of the parameter)
@@ -153,6 +157,7 @@ OPEN = [
     ("SELECT id FROM t WHERE ? = ?", "1:24"),
     ("SELECT id FROM t UNION ALL SELECT ?", "1:35"),
     ("CREATE TABLE z AS SELECT ? AS s", "1:26"),
+    ("INSERT INTO w SELECT *, ? FROM (SELECT id, s FROM t)", "1:25"),
 ]
 
 
@@ -166,6 +171,13 @@ def test_a_cast_is_asked_for_where_a_type_would_be_a_guess(session, sql, place):
     assert "AS type)" in text
     if " - ?" in sql or " + ?" in sql:
         assert "INTERVAL (?) DAY" in text
+
+
+def test_values_go_by_name(session):
+    session.update("CREATE TABLE named (id INTEGER, s VARCHAR, d DATE)")
+    day = dt.date(2020, 2, 29)
+    assert session.update("INSERT INTO named BY NAME SELECT ? AS d, ? AS s", bound(day, "x")) == 1
+    assert session.rows("SELECT * FROM named") == [(None, "x", day)]
 
 
 def test_what_else_is_wrong_is_said_first(session):

@@ -5,8 +5,10 @@ This module must not know how a plan is run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 import pyarrow as pa
@@ -238,13 +240,15 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     query = rows if rows is not None else tree.expression
     if query is None:
         raise NotSupported("INSERT needs VALUES or a query", span=span_of(tree))
-    known = _known(query, [columns[i][1] for i in chosen])
+    types = [columns[i][1] for i in chosen]
+    by_name = bool(tree.args.get("by_name"))
+    known = _known(query, _named_types(query, columns) if by_name else types)
     if isinstance(tree.expression, exp.Values):
-        _cast_values(query, [columns[i][1] for i in chosen])
+        _cast_values(query, types)
         query = querying.constant_rows(query)
     bound = querying.bind(query, resolved, parts.binder, context, known)
     given = bound.result.names
-    if tree.args.get("by_name"):
+    if by_name:
         chosen = [_column(exp.to_identifier(n), [c for c, _ in columns]) for n in given]
         if len(set(chosen)) < len(chosen):
             raise DuplicateColumn("the query gives a column twice", span=span_of(tree))
@@ -291,15 +295,22 @@ def _column(node: exp.Expr, columns: list[str]) -> int:
     return folded.index(node.name.casefold())
 
 
-def _known(query: exp.Expr, types: list[str]) -> dict[str, str]:
-    """Type the parameters that stand as a value for a column."""
+def _known(query: exp.Expr, types: Sequence[str | None]) -> dict[str, str]:
+    """Type the parameters that stand as a value for a column; behind a star no place is known."""
     number_parameters(query)
     found: dict[str, str] = {}
     for row in _rows(query):
-        for part, kind in zip(row, types, strict=False):
-            for parameter in operands(part):
-                found.setdefault(str(parameter.this), kind)
+        places = takewhile(lambda part: not (part.is_star or part.find(exp.Columns)), row)
+        for part, kind in zip(places, types, strict=False):
+            for parameter in operands(part) if kind is not None else ():
+                found.setdefault(str(parameter.this), str(kind))
     return found
+
+
+def _named_types(query: exp.Expr, columns: Sequence[tuple[str, str]]) -> list[str | None]:
+    """Return the type of the column that each result of a query is for BY NAME, None where there is none."""
+    types = {name.casefold(): kind for name, kind in columns}
+    return [types.get(part.alias_or_name.casefold()) for row in _rows(query)[:1] for part in row]
 
 
 def _rows(query: exp.Expr) -> list[list[exp.Expr]]:
