@@ -80,6 +80,11 @@ def certificate(directory: Path) -> tuple[Path, Path]:
     return cert_file, key_file
 
 
+def values(table: pa.Table) -> list[tuple[Any, ...]]:
+    """Return the rows as tuples."""
+    return [tuple(row.values()) for row in table.to_pylist()]
+
+
 def packed(message: Any, name: str | None = None) -> bytes:
     """Wrap a message as the protocol does."""
     url = URL + (name or message.DESCRIPTOR.name)

@@ -6,7 +6,7 @@ statements, prepared statements without parameters, and its metadata calls.
 
 import pyarrow as pa
 import pytest
-from flight_sql import Client, packed, served
+from flight_sql import Client, packed, served, values
 from proofs import proves
 from pyarrow import flight
 
@@ -33,10 +33,6 @@ def client(lake):
     assert (name, token.split()[0]) == (b"authorization", b"Bearer")
     with Client(lake.address, authorization=token.decode(), application="replay") as made:
         yield made
-
-
-def values(table):
-    return [tuple(row.values()) for row in table.to_pylist()]
 
 
 @proves("ODBC", "Login with user and password, or with a token")

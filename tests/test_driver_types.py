@@ -1,5 +1,7 @@
 """The types on the wire: what a client is told, what it gets, and what JDBC's driver makes of it."""
 
+from dataclasses import dataclass
+
 import adbc_driver_flightsql.dbapi as adbc
 import adbc_driver_manager
 import duckdb
@@ -12,200 +14,149 @@ from slt import written
 
 from scoter.server.flightsql import messages_pb2 as m
 
-# (SQL type, value, Arrow type, value over ADBC, JDBC's type, value over JDBC as text)
+
+@dataclass(frozen=True)
+class Case:
+    """A type, a value in SQL, and what a client is told; the value's text too, where a client shows another."""
+
+    kind: str
+    value: str
+    arrow: str
+    jdbc: str
+    text: str = ""
+    java: str = ""
+
+    @property
+    def over_adbc(self) -> str:
+        return self.text or self.value.strip("'")
+
+    @property
+    def over_jdbc(self) -> str:
+        return self.java or self.over_adbc
+
+
 CASES = [
-    ("BOOLEAN", "true", "bool", "true", "BOOLEAN", "true"),
-    ("TINYINT", "-128", "int8", "-128", "TINYINT", "-128"),
-    ("SMALLINT", "-32768", "int16", "-32768", "SMALLINT", "-32768"),
-    ("INTEGER", "2147483647", "int32", "2147483647", "INTEGER", "2147483647"),
-    ("BIGINT", "-9223372036854775808", "int64", "-9223372036854775808", "BIGINT", "-9223372036854775808"),
-    ("UTINYINT", "255", "int16", "255", "SMALLINT", "255"),
-    ("USMALLINT", "65535", "int32", "65535", "INTEGER", "65535"),
-    ("UINTEGER", "4294967295", "int64", "4294967295", "BIGINT", "4294967295"),
-    (
-        "UBIGINT",
-        "18446744073709551615",
-        "decimal128(20, 0)",
-        "18446744073709551615",
-        "DECIMAL",
-        "18446744073709551615",
-    ),
-    (
-        "HUGEINT",
-        "-99999999999999999999999999999999999999",
-        "decimal128(38, 0)",
-        "-99999999999999999999999999999999999999",
-        "DECIMAL",
-        "-99999999999999999999999999999999999999",
-    ),
-    (
-        "UHUGEINT",
-        "99999999999999999999999999999999999999",
-        "decimal128(38, 0)",
-        "99999999999999999999999999999999999999",
-        "DECIMAL",
-        "99999999999999999999999999999999999999",
-    ),
-    ("FLOAT", "1.5", "float", "1.5", "FLOAT", "1.5"),
-    ("DOUBLE", "'-inf'", "double", "-inf", "DOUBLE", "-Infinity"),
-    ("DECIMAL(4, 1)", "-999.9", "decimal128(4, 1)", "-999.9", "DECIMAL", "-999.9"),
-    ("DECIMAL(9, 2)", "1234567.89", "decimal128(9, 2)", "1234567.89", "DECIMAL", "1234567.89"),
-    (
-        "DECIMAL(18, 6)",
-        "123456789012.345678",
-        "decimal128(18, 6)",
-        "123456789012.345678",
-        "DECIMAL",
-        "123456789012.345678",
-    ),
-    (
-        "DECIMAL(38, 10)",
-        "'1234567890123456789012345678.0123456789'",
-        "decimal128(38, 10)",
-        "1234567890123456789012345678.0123456789",
-        "DECIMAL",
-        "1234567890123456789012345678.0123456789",
-    ),
-    (
-        "DECIMAL(38, 38)",
-        "'0.99999999999999999999999999999999999999'",
-        "decimal128(38, 38)",
-        "0.99999999999999999999999999999999999999",
-        "DECIMAL",
-        "0.99999999999999999999999999999999999999",
-    ),
-    ("VARCHAR", "'ü漢😀'", "string", "ü漢😀", "VARCHAR", "ü漢😀"),
-    (
-        "UUID",
-        "'00000000-0000-0000-0000-000000000005'",
-        "string",
-        "00000000-0000-0000-0000-000000000005",
-        "VARCHAR",
-        "00000000-0000-0000-0000-000000000005",
-    ),
-    ("ENUM('sad', 'happy')", "'happy'", "string", "happy", "VARCHAR", "happy"),
-    ("JSON", "'{\"a\": [1, 2]}'", "string", '{"a": [1, 2]}', "VARCHAR", '{"a": [1, 2]}'),
-    ("UNION(n INTEGER, s VARCHAR)", "2", "string", '{"n":2}', "VARCHAR", '{"n":2}'),
-    ("VARIANT", "7", "string", "7", "VARCHAR", "7"),
-    ("BLOB", "'\\xAA\\x41'", "binary", "\\xaa41", "VARBINARY", "�A"),
-    ("BIT", "'10101'", "string", "10101", "VARCHAR", "10101"),
-    ("DATE", "'2020-02-29'", "date32[day]", "2020-02-29", "DATE", "2020-02-29"),
-    ("TIME", "'12:34:56.789'", "time64[us]", "12:34:56.789", "TIME", "12:34:56.789"),
-    ("TIMETZ", "'12:34:56.789+02:30'", "string", "12:34:56.789+02:30", "VARCHAR", "12:34:56.789+02:30"),
-    (
-        "TIMESTAMP",
-        "'2020-02-29 12:34:56.789012'",
-        "timestamp[us]",
-        "2020-02-29 12:34:56.789012",
-        "TIMESTAMP",
-        "2020-02-29 12:34:56.789012",
-    ),
-    (
+    Case("BOOLEAN", "true", "bool", "BOOLEAN"),
+    Case("TINYINT", "-128", "int8", "TINYINT"),
+    Case("SMALLINT", "-32768", "int16", "SMALLINT"),
+    Case("INTEGER", "2147483647", "int32", "INTEGER"),
+    Case("BIGINT", "-9223372036854775808", "int64", "BIGINT"),
+    Case("UTINYINT", "255", "int16", "SMALLINT"),
+    Case("USMALLINT", "65535", "int32", "INTEGER"),
+    Case("UINTEGER", "4294967295", "int64", "BIGINT"),
+    Case("UBIGINT", "18446744073709551615", "decimal128(20, 0)", "DECIMAL"),
+    Case("HUGEINT", "-99999999999999999999999999999999999999", "decimal128(38, 0)", "DECIMAL"),
+    Case("UHUGEINT", "99999999999999999999999999999999999999", "decimal128(38, 0)", "DECIMAL"),
+    Case("FLOAT", "1.5", "float", "FLOAT"),
+    Case("DOUBLE", "'-inf'", "double", "DOUBLE", java="-Infinity"),
+    Case("DECIMAL(4, 1)", "-999.9", "decimal128(4, 1)", "DECIMAL"),
+    Case("DECIMAL(9, 2)", "1234567.89", "decimal128(9, 2)", "DECIMAL"),
+    Case("DECIMAL(18, 6)", "123456789012.345678", "decimal128(18, 6)", "DECIMAL"),
+    Case("DECIMAL(38, 10)", "'1234567890123456789012345678.0123456789'", "decimal128(38, 10)", "DECIMAL"),
+    Case("DECIMAL(38, 38)", "'0.99999999999999999999999999999999999999'", "decimal128(38, 38)", "DECIMAL"),
+    Case("VARCHAR", "'ü漢😀'", "string", "VARCHAR"),
+    Case("UUID", "'00000000-0000-0000-0000-000000000005'", "string", "VARCHAR"),
+    Case("ENUM('sad', 'happy')", "'happy'", "string", "VARCHAR"),
+    Case("JSON", "'{\"a\": [1, 2]}'", "string", "VARCHAR"),
+    Case("UNION(n INTEGER, s VARCHAR)", "2", "string", "VARCHAR", text='{"n":2}'),
+    Case("VARIANT", "7", "string", "VARCHAR"),
+    Case("BLOB", "'\\xAA\\x41'", "binary", "VARBINARY", text="\\xaa41", java="�A"),
+    Case("BIT", "'10101'", "string", "VARCHAR"),
+    Case("DATE", "'2020-02-29'", "date32[day]", "DATE"),
+    Case("TIME", "'12:34:56.789'", "time64[us]", "TIME"),
+    Case("TIMETZ", "'12:34:56.789+02:30'", "string", "VARCHAR"),
+    Case("TIMESTAMP", "'2020-02-29 12:34:56.789012'", "timestamp[us]", "TIMESTAMP"),
+    Case(
         "TIMESTAMP_S",
         "'2020-02-29 12:34:56'",
         "timestamp[us]",
-        "2020-02-29 12:34:56",
         "TIMESTAMP",
-        "2020-02-29 12:34:56.0",
+        java="2020-02-29 12:34:56.0",
     ),
-    (
-        "TIMESTAMP_MS",
-        "'2020-02-29 12:34:56.789'",
-        "timestamp[us]",
-        "2020-02-29 12:34:56.789",
-        "TIMESTAMP",
-        "2020-02-29 12:34:56.789",
-    ),
-    (
-        "TIMESTAMP_NS",
-        "'2020-02-29 12:34:56.789012345'",
-        "timestamp[ns]",
-        "2020-02-29 12:34:56.789012345",
-        "TIMESTAMP",
-        "2020-02-29 12:34:56.789012345",
-    ),
-    (
+    Case("TIMESTAMP_MS", "'2020-02-29 12:34:56.789'", "timestamp[us]", "TIMESTAMP"),
+    Case("TIMESTAMP_NS", "'2020-02-29 12:34:56.789012345'", "timestamp[ns]", "TIMESTAMP"),
+    Case(
         "TIMESTAMPTZ",
         "'2020-02-29 12:34:56.789012+02'",
         "timestamp[us, tz=UTC]",
-        "2020-02-29 10:34:56.789012Z",
         "TIMESTAMP_WITH_TIMEZONE",
-        "2020-02-29 10:34:56.789012",
+        text="2020-02-29 10:34:56.789012Z",
+        java="2020-02-29 10:34:56.789012",
     ),
-    (
+    Case(
         "INTERVAL",
         "'1 month 2 days 3.5 seconds'",
         "month_day_nano_interval",
-        "1m 2d 3500000us",
         "JAVA_OBJECT",
-        "P1M2DT3.5S",
+        text="1m 2d 3500000us",
+        java="P1M2DT3.5S",
     ),
-    ("INTEGER[]", "[1, NULL, 3]", "list<element: int32>", "[1, NULL, 3]", "ARRAY", "[1,null,3]"),
-    ("INTEGER[3]", "[1, 2, 3]", "list<element: int32>", "[1, 2, 3]", "ARRAY", "[1,2,3]"),
-    (
+    Case("INTEGER[]", "[1, NULL, 3]", "list<element: int32>", "ARRAY", java="[1,null,3]"),
+    Case("INTEGER[3]", "[1, 2, 3]", "list<element: int32>", "ARRAY", java="[1,2,3]"),
+    Case(
         "VARCHAR[][]",
         "[['a'], NULL, []]",
         "list<element: list<element: string>>",
-        "[[a], NULL, []]",
         "ARRAY",
-        '[["a"],null,[]]',
+        text="[[a], NULL, []]",
+        java='[["a"],null,[]]',
     ),
-    ("HUGEINT[]", "[9]", "list<element: decimal128(38, 0)>", "[9]", "ARRAY", "[9]"),
-    (
+    Case("HUGEINT[]", "[9]", "list<element: decimal128(38, 0)>", "ARRAY"),
+    Case(
         "ENUM('sad', 'happy')[]",
         "['happy', NULL]",
         "list<element: string>",
-        "[happy, NULL]",
         "ARRAY",
-        '["happy",null]',
+        text="[happy, NULL]",
+        java='["happy",null]',
     ),
-    (
+    Case(
         "UNION(n INTEGER, s VARCHAR)[]",
         "[2, NULL]",
         "list<element: string>",
-        '[{"n":2}, {"n":null}]',
         "ARRAY",
-        '["{\\"n\\":2}","{\\"n\\":null}"]',
+        text='[{"n":2}, {"n":null}]',
+        java='["{\\"n\\":2}","{\\"n\\":null}"]',
     ),
-    (
+    Case(
         "TIMESTAMP[]",
         "['2020-02-29 12:34:56']",
         "list<element: timestamp[us]>",
-        "[2020-02-29 12:34:56]",
         "ARRAY",
-        "[[2020,2,29,12,34,56]]",
+        text="[2020-02-29 12:34:56]",
+        java="[[2020,2,29,12,34,56]]",
     ),
-    (
+    Case(
         "STRUCT(a INTEGER, b VARCHAR)",
         "{'a': 1, 'b': 'x'}",
         "struct<a: int32, b: string>",
-        "{a: 1, b: x}",
         "JAVA_OBJECT",
-        '{"a":1,"b":"x"}',
+        text="{a: 1, b: x}",
+        java='{"a":1,"b":"x"}',
     ),
-    (
+    Case(
         "STRUCT(e ENUM('a'), u UNION(n INTEGER))",
         "{'e': 'a', 'u': 2}",
         "struct<e: string, u: string>",
-        '{e: a, u: {"n":2}}',
         "JAVA_OBJECT",
-        '{"e":"a","u":"{\\"n\\":2}"}',
+        text='{e: a, u: {"n":2}}',
+        java='{"e":"a","u":"{\\"n\\":2}"}',
     ),
-    (
+    Case(
         "MAP(VARCHAR, DOUBLE)",
         "MAP {'k': 1.5, 'l': NULL}",
         "map<string, double>",
-        "{k: 1.5, l: NULL}",
         "JAVA_OBJECT",
-        '{"k":1.5,"l":null}',
+        text="{k: 1.5, l: NULL}",
+        java='{"k":1.5,"l":null}',
     ),
-    (
+    Case(
         "MAP(INTEGER, STRUCT(l INTEGER[]))",
         "MAP {1: {'l': [2]}}",
         "map<int32, struct<l: list<element: int32>>>",
-        "{1: {l: [2]}}",
         "JAVA_OBJECT",
-        '{"1":{"l":[2]}}',
+        text="{1: {l: [2]}}",
+        java='{"1":{"l":[2]}}',
     ),
 ]
 # SQL type, a value that can not travel, what the error says
@@ -253,16 +204,15 @@ def read(connection, sql):
 
 
 @proves("ADBC", "Values of every type")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
 def test_over_adbc(cursor, client, case):
-    kind, value, arrow, text, *_ = case
-    sql = f"SELECT CAST({value} AS {kind}) AS v, CAST(NULL AS {kind}) AS n"
+    sql = f"SELECT CAST({case.value} AS {case.kind}) AS v, CAST(NULL AS {case.kind}) AS n"
     cursor.execute(sql)
     table = cursor.fetch_arrow_table()
     table.validate(full=True)
-    assert [str(found) for found in table.schema.types] == [arrow, arrow]
+    assert [str(found) for found in table.schema.types] == [case.arrow, case.arrow]
     assert all(field.nullable for field in table.schema)
-    assert (written(table.column(0)[0]), table.column(1).null_count) == (text, 1)
+    assert (written(table.column(0)[0]), table.column(1).null_count) == (case.over_adbc, 1)
     # Told, told again without a run, and sent: one schema each time. The client compares the first with the last.
     command = m.CommandStatementQuery(query=sql)
     assert client.schema(command).equals(client.table(command).schema)
@@ -273,11 +223,10 @@ def test_over_adbc(cursor, client, case):
 
 @pytest.mark.java
 @proves("JDBC", "Values of every type")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
 def test_over_jdbc(connection, case):
-    kind, value, _, _, name, text = case
-    assert read(connection, f"SELECT CAST({value} AS {kind}) AS v") == (name, text)
-    assert read(connection, f"SELECT CAST(NULL AS {kind}) AS v") == (name, None)
+    assert read(connection, f"SELECT CAST({case.value} AS {case.kind}) AS v") == (case.jdbc, case.over_jdbc)
+    assert read(connection, f"SELECT CAST(NULL AS {case.kind}) AS v") == (case.jdbc, None)
 
 
 @pytest.mark.parametrize(("kind", "value", "error"), REFUSED, ids=[case[0] for case in REFUSED])
@@ -368,7 +317,7 @@ def test_what_the_driver_makes_of_some_values(connection):
 
 
 def test_duckdb_reads_what_comes(cursor):
-    kinds = [f"CAST({value} AS {kind}) AS c{i}" for i, (kind, value, *_) in enumerate(CASES)]
+    kinds = [f"CAST({case.value} AS {case.kind}) AS c{i}" for i, case in enumerate(CASES)]
     cursor.execute(f"SELECT {', '.join(kinds)}")
     reader = cursor.fetch_record_batch()  # noqa: F841  # DuckDB finds it by its name
     with duckdb.connect() as here:
@@ -381,5 +330,5 @@ def test_the_document_shows_the_types():
     proofs.check_table(
         "types",
         ["SQL", "ADBC", "JDBC", "`getString` of an example"],
-        [(f"`{kind}`", f"`{arrow}`", name, f"`{text}`") for kind, _, arrow, _, name, text in CASES],
+        [(f"`{case.kind}`", f"`{case.arrow}`", case.jdbc, f"`{case.over_jdbc}`") for case in CASES],
     )

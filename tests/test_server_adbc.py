@@ -157,16 +157,6 @@ def test_errors(cursor, sql, condition):
     assert ask(cursor, "SELECT 1") == [(1,)]
 
 
-def test_cancel_while_rows_come(lake, cursor):
-    cursor.execute("SELECT i, i + 1 AS j FROM range(200000000) t(i)")
-    reader = cursor.fetch_record_batch()
-    reader.read_next_batch()
-    cursor.adbc_cancel()
-    with pytest.raises((adbc_driver_manager.Error, pa.ArrowException, OSError)):
-        reader.read_all()
-    assert wait_for(lambda: len(lake.server.calls) == 0)
-
-
 def refused(address, options):
     try:
         with adbc.connect(address, db_kwargs=options, autocommit=True) as made, made.cursor() as asked:

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
-from flight_sql import Client, packed, served, wait_for
+from flight_sql import Client, packed, served, values, wait_for
 from onnx import TensorProto, helper, numpy_helper
 from pyarrow import flight
 from raw_flight import Raw, descriptor, field
@@ -27,10 +27,6 @@ def lake(tmp_path_factory):
 def client(lake):
     with Client(lake.address) as made:
         yield made
-
-
-def values(table):
-    return [tuple(row.values()) for row in table.to_pylist()]
 
 
 def running(lake):

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import pyarrow as pa
 import pytest
-from flight_sql import Client, packed, served
+from flight_sql import Client, packed, served, values
 from pyarrow import flight
 
 from scoter.catalog.principals import Role
@@ -49,10 +49,6 @@ def clients(pair):
     yield made
     for client in made.values():
         client.flight.close()
-
-
-def values(table):
-    return [tuple(row.values()) for row in table.to_pylist()]
 
 
 def ticket_of(client, command):

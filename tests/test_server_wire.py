@@ -5,7 +5,7 @@ import re
 
 import pyarrow as pa
 import pytest
-from flight_sql import Client, packed, served
+from flight_sql import Client, packed, served, values
 from pyarrow import flight
 
 from scoter.errors import ConfigurationError
@@ -28,10 +28,6 @@ def lake(tmp_path_factory):
 def client(lake):
     with Client(lake.address) as made:
         yield made
-
-
-def values(table):
-    return [tuple(row.values()) for row in table.to_pylist()]
 
 
 def test_a_query_is_planned_then_fetched_as_often_as_one_likes(client):

@@ -17,19 +17,18 @@ from scoter.engine.binding import data_type
 
 _KEY = "ARROW:FLIGHT:SQL:"
 _T = exp.DType
+_INTEGERS = {
+    3: (_T.TINYINT, _T.UTINYINT),
+    5: (_T.SMALLINT, _T.USMALLINT),
+    10: (_T.INT, _T.UINT),
+    19: (_T.BIGINT,),
+    20: (_T.UBIGINT,),
+    38: (_T.INT128, _T.UINT128),
+}
 # Digits or characters that a value has at most, and digits behind the point; as GetXdbcTypeInfo says.
 _SIZES: dict[exp.DType, tuple[int, int | None]] = {
+    **{kind: (digits, 0) for digits, kinds in _INTEGERS.items() for kind in kinds},
     _T.BOOLEAN: (1, None),
-    _T.TINYINT: (3, 0),
-    _T.SMALLINT: (5, 0),
-    _T.INT: (10, 0),
-    _T.BIGINT: (19, 0),
-    _T.INT128: (38, 0),
-    _T.UTINYINT: (3, 0),
-    _T.USMALLINT: (5, 0),
-    _T.UINT: (10, 0),
-    _T.UBIGINT: (20, 0),
-    _T.UINT128: (38, 0),
     _T.FLOAT: (7, None),
     _T.DOUBLE: (15, None),
     _T.DATE: (10, None),
