@@ -1,12 +1,18 @@
-"""Clients of Scoter: DB-API connections here, the SQLAlchemy dialect in ``scoter_client.dialect``.
+"""A client of Scoter: this package is its DB-API 2.0 module, ``scoter_client.dialect`` the SQLAlchemy dialect.
 
 This package must not know anything of the server but its address and its SQL.
 """
 
-from scoter_client.dbapi import Connection, Cursor, connect
-from scoter_client.failures import (
+from adbc_driver_manager.dbapi import (
+    BINARY,
+    DATETIME,
+    NUMBER,
+    ROWID,
+    STRING,
     DatabaseError,
     DataError,
+    Date,
+    DateFromTicks,
     Error,
     IntegrityError,
     InterfaceError,
@@ -14,16 +20,36 @@ from scoter_client.failures import (
     NotSupportedError,
     OperationalError,
     ProgrammingError,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
     Warning,  # noqa: A004  # PEP 249 names it
 )
 
+from scoter_client.dbapi import MAX_MESSAGE_BYTES, Connection, Cursor, connect
+
 __version__ = "0.1.0"
 
+apilevel = "2.0"
+threadsafety = 1
+paramstyle = "qmark"
+Binary = bytes
+
 __all__ = [
+    "BINARY",
+    "DATETIME",
+    "MAX_MESSAGE_BYTES",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "Binary",
     "Connection",
     "Cursor",
     "DataError",
     "DatabaseError",
+    "Date",
+    "DateFromTicks",
     "Error",
     "IntegrityError",
     "InterfaceError",
@@ -31,7 +57,14 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
     "Warning",
     "__version__",
+    "apilevel",
     "connect",
+    "paramstyle",
+    "threadsafety",
 ]

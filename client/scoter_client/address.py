@@ -6,7 +6,9 @@ This module must not know drivers or SQL.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 DEFAULT_PORT = 31337
@@ -32,7 +34,7 @@ class Address:
     password: str | None
     catalog: str | None
     schema: str | None
-    options: dict[str, str]
+    options: dict[str, Any]
 
     def driver_uri(self, *, tls: bool) -> str:
         """Return the address as the Flight SQL driver takes it."""
@@ -59,7 +61,9 @@ def read(uri: str) -> Address:
         password=unquote(parts.password) if parts.password is not None else None,
         catalog=catalog,
         schema=schema,
-        options=dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))),
+        options=options(
+            dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        ),
     )
 
 
@@ -82,10 +86,36 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def truth(name: str, text: str) -> bool:
-    """Return the boolean of an option's text. Raises ValueError."""
+def options(texts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the options behind ``?``. Raises ValueError for one that is unknown or can not be read."""
+    if unknown := sorted(texts.keys() - OPTIONS.keys()):
+        raise ValueError(f"unknown options: {', '.join(unknown)}")
+    return {name: _value(name, text) for name, text in texts.items()}
+
+
+def _value(name: str, text: Any) -> Any:
+    if not isinstance(text, str):
+        raise ValueError(f"{name} stands in the URI more than once")  # noqa: TRY004  # the URI is wrong, not a type
+    try:
+        return OPTIONS[name](text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _truth(text: str) -> bool:
     if text.lower() in _TRUE:
         return True
     if text.lower() in _FALSE:
         return False
-    raise ValueError(f"{name} is true or false, not {text!r}")
+    raise ValueError(f"true or false is meant, not {text!r}")
+
+
+# What may stand behind the ? of a URI, and how it is read.
+OPTIONS: dict[str, Callable[[str], Any]] = {
+    "token": str,
+    "tls": _truth,
+    "tls_root_certs": str,
+    "tls_verify": _truth,
+    "timeout": float,
+    "max_message_bytes": int,
+}

@@ -17,72 +17,9 @@ import adbc_driver_manager
 import pyarrow as pa
 from adbc_driver_flightsql import DatabaseOptions
 from adbc_driver_manager import dbapi as driver
-from adbc_driver_manager.dbapi import (
-    BINARY,
-    DATETIME,
-    NUMBER,
-    ROWID,
-    STRING,
-    Date,
-    DateFromTicks,
-    Time,
-    TimeFromTicks,
-    Timestamp,
-    TimestampFromTicks,
-)
 
 from scoter_client import address
-from scoter_client.failures import (
-    DatabaseError,
-    DataError,
-    Error,
-    IntegrityError,
-    InterfaceError,
-    InternalError,
-    NotSupportedError,
-    OperationalError,
-    ProgrammingError,
-    Warning,  # noqa: A004  # PEP 249 names it
-    translated,
-    unusable,
-)
-
-__all__ = [
-    "BINARY",
-    "DATETIME",
-    "MAX_MESSAGE_BYTES",
-    "NUMBER",
-    "ROWID",
-    "STRING",
-    "Binary",
-    "Connection",
-    "Cursor",
-    "DataError",
-    "DatabaseError",
-    "Date",
-    "DateFromTicks",
-    "Error",
-    "IntegrityError",
-    "InterfaceError",
-    "InternalError",
-    "NotSupportedError",
-    "OperationalError",
-    "ProgrammingError",
-    "Time",
-    "TimeFromTicks",
-    "Timestamp",
-    "TimestampFromTicks",
-    "Warning",
-    "apilevel",
-    "connect",
-    "paramstyle",
-    "threadsafety",
-]
-
-apilevel = "2.0"
-threadsafety = 1
-paramstyle = "qmark"
-Binary = bytes
+from scoter_client.failures import translated, unusable
 
 # The driver's own limit of 16 MiB refuses single values that the server takes.
 MAX_MESSAGE_BYTES = 1 << 30
@@ -186,7 +123,7 @@ class Connection(driver.Connection):
         if self.wrote and self.warns_of_rollback:
             warnings.warn(
                 "rows were written and stay: each statement committed by itself, rollback has no effect",
-                Warning,
+                driver.Warning,
                 stacklevel=2,
             )
         self.wrote = False
@@ -200,12 +137,12 @@ def connect(
     token: str | None = None,
     tls: bool | None = None,
     tls_root_certs: str | Path | None = None,
-    tls_verify: bool = True,
+    tls_verify: bool | None = None,
     catalog: str | None = None,
     schema: str | None = None,
     autocommit: bool = True,
     timeout: float | None = None,
-    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    max_message_bytes: int | None = None,
     driver_options: Mapping[str, str] | None = None,
 ) -> Connection:
     """Connect to a server.
@@ -219,25 +156,29 @@ def connect(
     ``autocommit=False`` raises NotSupportedError while the server offers no transactions.
     """
     found = address.read(uri)
-    options: dict[str, Any] = dict(found.options)
-    stated: dict[str, Any] = {"token": token, "tls_root_certs": tls_root_certs, "timeout": timeout}
-    stated = {name: options.pop(name, None) if value is None else value for name, value in stated.items()}
-    tls_text, verify_text = options.pop("tls", None), options.pop("tls_verify", None)
-    limit = int(options.pop("max_message_bytes", max_message_bytes))
-    if options:
-        raise ValueError(f"unknown options in the URI: {', '.join(sorted(options))}")
-    if verify_text is not None and tls_verify:
-        tls_verify = address.truth("tls_verify", verify_text)
-    encrypted = _encrypted(found, tls, tls_text)
-    login = user if user is not None else found.user
+    given = {
+        "token": token,
+        "tls": tls,
+        "tls_root_certs": tls_root_certs,
+        "tls_verify": tls_verify,
+        "timeout": timeout,
+        "max_message_bytes": max_message_bytes,
+    }
+    options = {**found.options, **{name: value for name, value in given.items() if value is not None}}
+    limit = str(options.get("max_message_bytes", MAX_MESSAGE_BYTES))
     db_kwargs = {
-        DatabaseOptions.WITH_MAX_MSG_SIZE.value: str(limit),
-        _LIMIT_HEADER: str(limit),
-        **_login(login, password if password is not None else found.password, stated["token"]),
-        **_trust(stated["tls_root_certs"], verify=tls_verify),
-        **_timeouts(stated["timeout"]),
+        DatabaseOptions.WITH_MAX_MSG_SIZE.value: limit,
+        _LIMIT_HEADER: limit,
+        **_login(
+            found.user if user is None else user,
+            found.password if password is None else password,
+            options.get("token"),
+        ),
+        **_trust(options.get("tls_root_certs"), verify=options.get("tls_verify", True)),
+        **_timeouts(options.get("timeout")),
         **(driver_options or {}),
     }
+    encrypted = _encrypted(found, options.get("tls"))
     made = _opened(found.driver_uri(tls=encrypted), db_kwargs, autocommit=autocommit)
     try:
         _begin_in(made, catalog or found.catalog, schema or found.schema)
@@ -272,19 +213,19 @@ def _begin_in(connection: Connection, catalog: str | None, schema: str | None) -
                 connection.adbc_current_catalog = catalog
             if schema:
                 connection.adbc_current_db_schema = schema
-    except ProgrammingError as error:
+    except driver.ProgrammingError as error:
         if error.sqlstate is not None:
             raise
         # The driver names neither the value nor the server's reason.
         named = " ".join(
             f"{kind} {name!r}" for kind, name in (("catalog", catalog), ("schema", schema)) if name
         )
-        raise ProgrammingError(f"there is no {named}: {error}", status_code=error.status_code) from error
+        raise driver.ProgrammingError(
+            f"there is no {named}: {error}", status_code=error.status_code
+        ) from error
 
 
-def _encrypted(found: address.Address, tls: bool | None, text: str | None) -> bool:
-    if tls is None and text is not None:
-        tls = address.truth("tls", text)
+def _encrypted(found: address.Address, tls: bool | None) -> bool:
     if found.tls is not None:
         if tls is not None and tls != found.tls:
             raise ValueError("tls contradicts the scheme of the URI")
@@ -315,7 +256,7 @@ def _trust(root_certs: str | Path | None, *, verify: bool) -> dict[str, str]:
     return options
 
 
-def _timeouts(seconds: float | str | None) -> dict[str, str]:
+def _timeouts(seconds: float | None) -> dict[str, str]:
     if seconds is None:
         return {}
     text = str(float(seconds))

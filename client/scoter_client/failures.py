@@ -17,30 +17,11 @@ from adbc_driver_manager.dbapi import (
     DataError,
     Error,
     IntegrityError,
-    InterfaceError,
     InternalError,
     NotSupportedError,
     OperationalError,
     ProgrammingError,
-    Warning,  # noqa: A004  # PEP 249 names it
 )
-
-__all__ = [
-    "DataError",
-    "DatabaseError",
-    "Error",
-    "IntegrityError",
-    "InterfaceError",
-    "InternalError",
-    "NotSupportedError",
-    "OperationalError",
-    "ProgrammingError",
-    "Warning",
-    "classified",
-    "sqlstate_of",
-    "translated",
-    "unusable",
-]
 
 # The driver gives OperationalError for all that the server refuses.
 _BY_CLASS: dict[str, type[DatabaseError]] = {

@@ -30,7 +30,7 @@ def test_addresses():
     read = address.read("scoter://ann:p%40ss@db.example:9999/lake/main?tls=true&timeout=5")
     assert (read.host, read.port, read.user, read.password) == ("db.example", 9999, "ann", "p@ss")
     assert (read.catalog, read.schema, read.tls) == ("lake", "main", None)
-    assert read.options == {"tls": "true", "timeout": "5"}
+    assert read.options == {"tls": True, "timeout": 5.0}
     assert address.read("grpc+tls://h").driver_uri(tls=True) == "grpc+tls://h:31337"
     assert address.read("grpc://[::1]:5").driver_uri(tls=False) == "grpc://[::1]:5"
 
@@ -55,8 +55,9 @@ def test_only_this_machine_is_reached_without_tls(host, loopback):
     [
         ("http://127.0.0.1:1", {}, "must begin with"),
         ("scoter://127.0.0.1:1/a/b/c", {}, "catalog/schema"),
-        ("scoter://127.0.0.1:1?tsl=true", {}, "unknown options in the URI: tsl"),
-        ("scoter://127.0.0.1:1?tls=maybe", {}, "true or false"),
+        ("scoter://127.0.0.1:1?tsl=true", {}, "unknown options: tsl"),
+        ("scoter://127.0.0.1:1?tls=maybe", {}, "tls: true or false"),
+        ("scoter://127.0.0.1:1?timeout=soon", {}, "timeout: could not"),
         ("grpc://127.0.0.1:1", {"tls": True}, "contradicts"),
         ("scoter://127.0.0.1:1", {"password": "x"}, "needs a user"),
         ("scoter://127.0.0.1:1", {"user": "a", "token": "x"}, "token, or user"),
@@ -147,9 +148,29 @@ def test_a_value_larger_than_the_drivers_own_limit(cursor):
 
 
 def test_a_limit_can_be_set(url):
-    too_large = pytest.raises(scoter_client.Error, match="larger than")
-    with scoter_client.connect(url, max_message_bytes=1 << 20) as small, small.cursor() as cursor, too_large:
-        asked(cursor, "SELECT repeat('x', 5000000) AS s")
+    large = "SELECT repeat('x', 5000000) AS s"
+    for uri, options in (
+        (url, {"max_message_bytes": 1 << 20}),
+        (f"{url}?max_message_bytes={1 << 20}", {}),
+    ):
+        too_large = pytest.raises(scoter_client.Error, match="larger than")
+        with scoter_client.connect(uri, **options) as small, small.cursor() as cursor, too_large:
+            asked(cursor, large)
+    uri = f"{url}?max_message_bytes={1 << 20}"
+    with scoter_client.connect(uri, max_message_bytes=1 << 24) as made, made.cursor() as cursor:
+        assert len(asked(cursor, large)) == 1
+
+
+def test_the_package_is_a_module_of_the_dbapi():
+    assert (scoter_client.apilevel, scoter_client.paramstyle, scoter_client.threadsafety) == (
+        "2.0",
+        "qmark",
+        1,
+    )
+    for name in scoter_client.__all__:
+        assert hasattr(scoter_client, name)
+    assert issubclass(scoter_client.IntegrityError, scoter_client.DatabaseError)
+    assert scoter_client.Binary(b"x") == b"x"
 
 
 def test_rollback_says_that_rows_stay(connection, cursor, name):

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import exc, schema, types
 from sqlalchemy.engine import default
 
-import scoter_client.dbapi
+import scoter_client
 from scoter_client import address
 from scoter_client.dialect import types as duck
 from scoter_client.dialect.compiler import ScoterCompiler
@@ -21,12 +21,12 @@ from scoter_client.dialect.spelling import ScoterTypeCompiler
 
 AUTOCOMMIT = "AUTOCOMMIT"
 
+_SHUTTING_DOWN = "57P03"
+# What the driver says when nothing of the server was heard.
+_UNREACHABLE = ("UNAVAILABLE", "Unavailable", "connection refused", "transport is closing")
+
 # SQLAlchemy 2 sets an engine's isolation level itself.
 _SETS_LEVEL = hasattr(default.DefaultDialect, "_builtin_onconnect")
-_TEXTS = ("token", "tls_root_certs")
-_TRUTHS = ("tls", "tls_verify")
-_NUMBERS = {"timeout": float, "max_message_bytes": int}
-OPTIONS = (*_TEXTS, *_TRUTHS, *_NUMBERS)
 
 
 class ScoterDialect(Reflection):
@@ -123,12 +123,12 @@ class ScoterDialect(Reflection):
     @classmethod
     def import_dbapi(cls) -> Any:
         """Return the DB-API module."""
-        return scoter_client.dbapi
+        return scoter_client
 
     @classmethod
     def dbapi(cls) -> Any:  # type: ignore[override,unused-ignore]  # SQLAlchemy 1.4's name of import_dbapi
         """Return the DB-API module."""
-        return scoter_client.dbapi
+        return scoter_client
 
     def create_connect_args(self, url: Any) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of ``scoter_client.connect``. Raises ArgumentError."""
@@ -169,12 +169,11 @@ class ScoterDialect(Reflection):
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Say whether an error means that the connection is of no use any more."""
-        if not isinstance(e, scoter_client.Error) or e.sqlstate is not None:
-            return isinstance(e, scoter_client.Error) and e.sqlstate == "57P03"
-        return any(
-            sign in str(e)
-            for sign in ("UNAVAILABLE", "Unavailable", "connection refused", "transport is closing")
-        )
+        if not isinstance(e, scoter_client.Error):
+            return False
+        if e.sqlstate is not None:
+            return bool(e.sqlstate == _SHUTTING_DOWN)
+        return any(sign in str(e) for sign in _UNREACHABLE)
 
     def get_isolation_level_values(self, dbapi_connection: Any) -> list[Any]:
         """Return the one level there is: every statement commits by itself."""
@@ -207,21 +206,11 @@ def _host(url: Any) -> str:
 
 def _options(url: Any) -> dict[str, Any]:
     catalog, schema_name = address.path_names(url.database or "")
-    found: dict[str, Any] = {
+    found = {
         "user": url.username,
         "password": None if url.password is None else str(url.password),
         "catalog": catalog,
         "schema": schema_name,
+        **address.options(url.query),
     }
-    query = dict(url.query)
-    for name in _TEXTS:
-        found[name] = query.pop(name, None)
-    for name in _TRUTHS:
-        if name in query:
-            found[name] = address.truth(name, query.pop(name))
-    for name, number in _NUMBERS.items():
-        if name in query:
-            found[name] = number(query.pop(name))
-    if query:
-        raise ValueError(f"unknown options: {', '.join(sorted(query))}")
     return {name: value for name, value in found.items() if value is not None}

@@ -5,6 +5,7 @@ This module must not know how statements are compiled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -154,41 +155,43 @@ def driver_connection(connection: Any) -> Any:
     return getattr(pooled, "dbapi_connection", pooled)
 
 
+def _once(kw: dict[str, Any], key: tuple[Any, ...], ask: Callable[[], Any]) -> Any:
+    """Return what ``ask`` finds, which is asked once for each Inspector: it keeps it in ``info_cache``."""
+    cache = kw.get("info_cache")
+    if cache is None:
+        return ask()
+    if key not in cache:
+        cache[key] = ask()
+    return cache[key]
+
+
+def _rows(connection: Any, sql: str, values: tuple[str, ...], kw: dict[str, Any]) -> list[Any]:
+    return list(_once(kw, _key(sql, values), lambda: _asked(connection, sql, values)))
+
+
 def _key(sql: str, values: tuple[str, ...]) -> tuple[Any, ...]:
     return ("scoter", sql, values)
 
 
-def _rows(connection: Any, sql: str, values: tuple[str, ...], kw: dict[str, Any]) -> list[Any]:
-    """Return the rows of a question, which is asked once for each Inspector: it keeps them in ``info_cache``."""
-    cache = kw.get("info_cache")
-    key = _key(sql, values)
-    if cache is not None and key in cache:
-        return list(cache[key])
-    rows = [tuple(row) for row in connection.exec_driver_sql(sql, values)]
-    if cache is not None:
-        cache[key] = rows
-    return rows
-
-
-def _current_catalog(connection: Any) -> str:
-    return str(driver_connection(connection).adbc_current_catalog)
+def _asked(connection: Any, sql: str, values: tuple[str, ...]) -> list[Any]:
+    return [tuple(row) for row in connection.exec_driver_sql(sql, values)]
 
 
 def _path(connection: Any, schema: str | None, kw: dict[str, Any]) -> tuple[str, str]:
     """Return the catalog and the schema that a schema's name means on this connection."""
-    cache = kw.get("info_cache")
-    key = ("scoter", "path", schema)
-    if cache is not None and key in cache:
-        return cache[key]
+    found: tuple[str, str] = _once(kw, ("scoter", "path", schema), lambda: _meant(connection, schema))
+    return found
+
+
+def _meant(connection: Any, schema: str | None) -> tuple[str, str]:
     if schema is None:
-        session = driver_connection(connection)
-        path = str(session.adbc_current_catalog), str(session.adbc_current_db_schema)
-    else:
-        catalog, name = schema_path(schema)
-        path = _current_catalog(connection) if catalog is None else catalog, name
-    if cache is not None:
-        cache[key] = path
-    return path
+        return _current_catalog(connection), str(driver_connection(connection).adbc_current_db_schema)
+    catalog, name = schema_path(schema)
+    return _current_catalog(connection) if catalog is None else catalog, name
+
+
+def _current_catalog(connection: Any) -> str:
+    return str(driver_connection(connection).adbc_current_catalog)
 
 
 def _column_of(
