@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.types import TimestamptzNanoType
 from sessions import InProcess, opened
 
@@ -116,6 +117,34 @@ def test_places_and_comments(session: InProcess):
     assert "REMARKS" not in about(second)
     (field,) = schema(session, "SELECT table_name FROM information_schema.tables")
     assert (about(field)["SCHEMA_NAME"], about(field)["TABLE_NAME"]) == ("information_schema", "tables")
+
+
+def place(found: pa.Field) -> tuple[str, str, str]:
+    facts = about(found)
+    return facts["CATALOG_NAME"], facts["SCHEMA_NAME"], facts["TABLE_NAME"]
+
+
+def test_tables_are_spelled_as_in_the_catalog(tmp_path: Path):
+    with opened(tmp_path) as engine:
+        session = InProcess(engine)
+        session.update("CREATE SCHEMA Sales")
+        session.update("CREATE TABLE sales.Orders (id INTEGER)")
+        settings = engine.settings
+        catalog = SqlCatalog("lake", uri=settings.metastore_url, warehouse=f"file://{settings.warehouse}")
+        catalog.create_table("Sales.orders", pa.schema([("id", pa.int64())]))
+        catalog.engine.dispose()
+        sql = 'SELECT a.id, b.id FROM SALES."Orders" AS a, LAKE.sales.orders AS b'
+        plan = engine.plan(sql, session.context)
+        assert [place(found) for found in plan.schema] == [
+            ("lake", "Sales", "Orders"),
+            ("lake", "Sales", "orders"),
+        ]
+        (own,) = schema(session, "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES")
+        assert place(own) == ("lake", "information_schema", "tables")
+    with opened(tmp_path) as engine:
+        again = engine.plan(sql, InProcess(engine).context, pins=plan.pins)
+        assert again.pins == plan.pins
+        assert again.schema.equals(plan.schema, check_metadata=True)
 
 
 def test_a_comment_is_seen_at_once(session: InProcess):

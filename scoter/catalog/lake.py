@@ -174,13 +174,36 @@ class Lake:
 
     # Tables
 
-    def pointers(self, names: Sequence[TableName]) -> dict[TableName, str]:
-        """Return the metadata location of each table that exists, by the name that was asked.
+    def find(self, names: Iterable[TableName]) -> dict[TableName, Found]:
+        """Return each table that exists with its own spelling and metadata location, by the name that was asked.
 
         All tables of one database come from one SELECT, so that a commit over several tables is seen
         whole or not at all. Raises AmbiguousName when a name fits two stored ones equally well.
         """
-        return {asked: found.location for asked, found in self._resolve(names).items()}
+        found: dict[TableName, Found] = {}
+        by_database: dict[sa.Engine, list[tuple[TamedSql, TableName]]] = {}
+        known = {folded(name) for name in self.catalogs()}
+        for name in dict.fromkeys(names):
+            if folded(name.catalog) not in known:
+                continue
+            attached = self._catalog(name.catalog)
+            if isinstance(attached, TamedSql):
+                by_database.setdefault(attached.engine, []).append((attached, name))
+                continue
+            with translated(f"table {name}"):
+                loaded = load_elsewhere(attached, name)
+            if loaded is not None:
+                stored = TableName(attached.name, ".".join(loaded.name()[:-1]), loaded.name()[-1])
+                found[name] = Found(stored, loaded.metadata_location, loaded)
+                self._remember(loaded)
+        for engine, asked in by_database.items():
+            with translated("the catalog"):
+                found |= select(engine, asked)
+        return found
+
+    def pointers(self, names: Sequence[TableName]) -> dict[TableName, str]:
+        """Return the metadata location of each table that exists, by the name that was asked; raises as ``find``."""
+        return {asked: found.location for asked, found in self.find(names).items()}
 
     def metadata(self, location: str) -> TableMetadata:
         """Return the metadata at a location with the honoured properties; raises CorruptData."""
@@ -190,7 +213,7 @@ class Lake:
     def load(self, name: TableName) -> Table:
         """Return the table as it is now; raises UndefinedTable, UndefinedCatalog, CorruptData."""
         self._catalog(name.catalog)
-        found = self._resolve([name]).get(name)
+        found = self.find([name]).get(name)
         if found is None:
             raise self.undefined(name)
         if found.table is not None:
@@ -259,7 +282,7 @@ class Lake:
         Raises UndefinedTable.
         """
         attached = self._catalog(name.catalog)
-        found = self._resolve([name]).get(name)
+        found = self.find([name]).get(name)
         if found is None:
             if if_exists:
                 return False
@@ -281,12 +304,12 @@ class Lake:
         if folded(old.catalog) != folded(new.catalog):
             raise NotSupported("a table can not be renamed into another catalog")
         attached = self._catalog(old.catalog)
-        found = self._resolve([old]).get(old)
+        found = self.find([old]).get(old)
         if found is None:
             raise self.undefined(old)
         stored = TableName(found.name.catalog, self.schema(new.catalog, new.schema), new.name)
         check_name(new.name, "table")
-        there = self._resolve([new]).get(new)
+        there = self.find([new]).get(new)
         if there is not None and there.name != found.name:
             raise DuplicateTable(f"table {new} exists")
         if stored == found.name:
@@ -367,7 +390,7 @@ class Lake:
         check_name(name.name, "table")
         attached = self._catalog(name.catalog)
         stored = TableName(attached.name, self.schema(name.catalog, name.schema), name.name)
-        if name in self._resolve([name]):
+        if name in self.find([name]):
             raise DuplicateTable(f"table {name} exists", hint="CREATE TABLE IF NOT EXISTS accepts it")
         return attached, stored
 
@@ -394,25 +417,3 @@ class Lake:
                 self._lent.move_to_end(key)
             while len(self._lent) > _LENT:
                 self._lent.popitem(last=False)
-
-    def _resolve(self, names: Iterable[TableName]) -> dict[TableName, Found]:
-        found: dict[TableName, Found] = {}
-        by_database: dict[sa.Engine, list[tuple[TamedSql, TableName]]] = {}
-        known = {folded(name) for name in self.catalogs()}
-        for name in dict.fromkeys(names):
-            if folded(name.catalog) not in known:
-                continue
-            attached = self._catalog(name.catalog)
-            if isinstance(attached, TamedSql):
-                by_database.setdefault(attached.engine, []).append((attached, name))
-                continue
-            with translated(f"table {name}"):
-                loaded = load_elsewhere(attached, name)
-            if loaded is not None:
-                stored = TableName(attached.name, ".".join(loaded.name()[:-1]), loaded.name()[-1])
-                found[name] = Found(stored, loaded.metadata_location, loaded)
-                self._remember(loaded)
-        for engine, asked in by_database.items():
-            with translated("the catalog"):
-                found |= select(engine, asked)
-        return found

@@ -112,6 +112,11 @@ class TableName:
         return ".".join(quoted(part) for part in (self.catalog, *self.schema.split("."), self.name))
 
     @property
+    def folded(self) -> tuple[str, str, str]:
+        """Return what all spellings of the name have in common."""
+        return folded(self.catalog), folded(self.schema), folded(self.name)
+
+    @property
     def identifier(self) -> tuple[str, ...]:
         """Return the name inside its catalog as Iceberg writes it: levels of the schema, then the table."""
         return (*self.schema.split("."), self.name)

@@ -14,6 +14,7 @@ from pyiceberg.table.metadata import TableMetadata
 from sqlglot import exp
 
 from scoter.catalog.lake import Lake
+from scoter.catalog.lookup import Found
 from scoter.catalog.models import Models, ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.context import Context
@@ -44,7 +45,10 @@ MODEL = "scoter_model"
 
 @dataclass(frozen=True)
 class Source:
-    """One table of a statement: an Iceberg table at a snapshot, or a table that Scoter makes itself."""
+    """One table of a statement: an Iceberg table at a snapshot, or a table that Scoter makes itself.
+
+    The name has the catalog's spelling, not the statement's.
+    """
 
     name: TableName
     metadata_location: str | None
@@ -127,14 +131,14 @@ def resolve(
     readings = [_readings(node, context, lake) for node in nodes]
     target = _insert_target(tree, context, lake)
     asked = _asked(readings, target)
-    pointers = _pointers(asked, lake, pins)
-    if target is not None and target not in pointers:
+    there = _there(asked, lake, pins)
+    if target is not None and target not in there:
         raise _undefined(target, target_of(tree), lake)
     sources: list[Source] = []
     for node, ways in zip(nodes, readings, strict=True):
-        reading = _choose(node, ways, pointers, lake)
+        reading = _choose(node, ways, there, lake)
         node.meta[SOURCE] = len(sources)
-        sources.append(_source(node, reading, pointers, lake, at))
+        sources.append(_source(node, reading, there, lake, at))
     calls = list(tree.find_all(Predict))
     for number, call in enumerate(calls):
         call.meta[MODEL] = number
@@ -143,7 +147,7 @@ def resolve(
     versions = [found[text] for text in written]
     used = {s.name: s.metadata_location for s in sources if s.metadata_location}
     if target is not None:
-        used[target] = pointers[target]
+        used[there[target].name] = there[target].location
     return Resolved(
         tree,
         tuple(sources),
@@ -159,7 +163,7 @@ def resolve(
         ),
         tuple(written),
         target,
-        pointers[target] if target is not None else None,
+        there[target].location if target is not None else None,
         asked,
         relative,
     )
@@ -346,20 +350,27 @@ def _asked(readings: Sequence[Sequence[_Reading]], target: TableName | None) -> 
     return tuple(dict.fromkeys(names + ([target] if target is not None else [])))
 
 
-def _pointers(asked: Sequence[TableName], lake: Lake, pins: Pins | None) -> dict[TableName, str]:
+def _there(asked: Sequence[TableName], lake: Lake, pins: Pins | None) -> dict[TableName, Found]:
+    """Return the tables that exist, by the name that was asked: those of the pins, else those of the lake."""
     if pins is not None and pins.tables:
-        pinned = {pin.name: pin.metadata_location for pin in pins.tables}
-        return {name: pinned[name] for name in asked if name in pinned}
-    return lake.pointers(asked) if asked else {}
+        return {name: pin for name in asked if (pin := _pinned(name, pins.tables))}
+    return lake.find(asked) if asked else {}
 
 
-def _choose(
-    node: exp.Table, ways: Sequence[_Reading], pointers: dict[TableName, str], lake: Lake
-) -> _Reading:
+def _pinned(name: TableName, pins: Sequence[TablePin]) -> Found | None:
+    fits = [pin for pin in pins if pin.name.folded == name.folded]
+    # A statement may read two tables whose names differ in case alone.
+    best = max(
+        fits, key=lambda pin: (pin.name.schema == name.schema) + (pin.name.name == name.name), default=None
+    )
+    return None if best is None else Found(best.name, best.metadata_location)
+
+
+def _choose(node: exp.Table, ways: Sequence[_Reading], found: dict[TableName, Found], lake: Lake) -> _Reading:
     there = [
         way
         for way in ways
-        if way.name in pointers
+        if way.name in found
         or (way.name.schema.casefold() in VIRTUAL_SCHEMAS and virtual_table(way.name.schema, way.name.name))
     ]
     # Catalog, schema and table written out leave no doubt.
@@ -383,17 +394,18 @@ def _undefined(name: TableName, node: exp.Table | None, lake: Lake) -> ScoterErr
 def _source(
     node: exp.Table,
     reading: _Reading,
-    pointers: dict[TableName, str],
+    there: dict[TableName, Found],
     lake: Lake,
     at: Callable[[exp.Expr], int | None],
 ) -> Source:
     name = reading.name
     travelled = node.args.get("version") or node.args.get("when")
-    if name not in pointers:
+    if name not in there:
         if travelled:
             raise NotSupported(f"{name} has no versions", span=span_of(node))
-        return Source(name, None, None, None, False, None, virtual_table(name.schema, name.name))
-    location = pointers[name]
+        own = TableName(name.catalog, name.schema.casefold(), name.name.casefold())
+        return Source(own, None, None, None, False, None, virtual_table(own.schema, own.name))
+    name, location = there[name].name, there[name].location
     metadata = lake.metadata(location)
     if reading.suffix:
         if travelled:

@@ -256,8 +256,10 @@ class Engine:
         resolved = kept.prepared.resolved
         if pins is not None:
             return pins.tables == resolved.pins.tables and pins.models == resolved.pins.models
-        if resolved.asked and self.lake.pointers(resolved.asked) != kept.pointers:
-            return False
+        if resolved.asked:
+            found = self.lake.find(resolved.asked).values()
+            if {table.name: table.location for table in found} != kept.pointers:
+                return False
         return kept.revision is None or kept.revision == self.models.revision()
 
 
