@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.schema import Schema
@@ -100,9 +100,10 @@ def field_at(schema: Schema, path: Sequence[str]) -> NestedField:
         folded = exact or [one for one in inside if one.name.casefold() == name.casefold()]
         if not folded:
             names = [one.name for one in inside]
+            kind = "columns" if depth == 0 else "names inside"
             raise UndefinedColumn(
                 f'column "{".".join(path[: depth + 1])}" does not exist',
-                hint=closest(name, names) or (f"the columns are {', '.join(names)}" if depth == 0 else None),
+                hint=closest(name, names) or (f"the {kind} are {', '.join(names)}" if names else None),
             )
         holder = None if field is None else field.field_type
         field = folded[0]
@@ -114,6 +115,15 @@ def field_at(schema: Schema, path: Sequence[str]) -> NestedField:
             "the elements of lists and maps have no comments", hint="name a column or a field"
         )
     return field
+
+
+def comments_inside(field: NestedField) -> Iterator[tuple[str, str]]:
+    """Yield the path from a column to each field inside it that has a comment, and the comment."""
+    for part in _inside(field.field_type):
+        if part.doc:
+            yield part.name, part.doc
+        for path, text in comments_inside(part):
+            yield f"{part.name}.{path}", text
 
 
 def _inside(kind: IcebergType) -> Sequence[NestedField]:

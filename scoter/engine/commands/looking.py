@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyiceberg.types import NestedField
 from sqlglot import exp
 
+from scoter.catalog.comments import comments_inside
 from scoter.catalog.models import ModelVersion
 from scoter.catalog.names import TableName
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
@@ -109,10 +111,16 @@ def _describe(call: Call) -> Outcome:
     if source.schema is None:
         return Outcome([(n, kind, "YES", None, None, None) for n, kind in source.columns], call.context)
     rows: list[tuple[Any, ...]] = [
-        (f.name, listed_type(f.field_type), "NO" if f.required else "YES", None, None, f.doc)
+        (f.name, listed_type(f.field_type), "NO" if f.required else "YES", None, None, _remarks(f))
         for f in source.schema.fields
     ]
     return Outcome(rows, call.context)
+
+
+def _remarks(field: NestedField) -> str | None:
+    """Return the comment of a column, and behind it those of the fields inside."""
+    inside = [f"{path}: {text}" for path, text in comments_inside(field)]
+    return "; ".join([field.doc, *inside] if field.doc else inside) if inside else field.doc
 
 
 def _create_table(call: Call) -> Outcome:
