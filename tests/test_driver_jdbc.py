@@ -145,6 +145,8 @@ def test_transactions_are_the_drivers_stubs(connection):
 def test_what_pools_ask(connection):
     assert connection.isValid(5)
     assert connection.getTransactionIsolation() == 0
+    shown = connection.createStatement().executeQuery("SHOW TRANSACTION ISOLATION LEVEL")
+    assert java.rows(shown) == [("none",)]
     assert connection.getWarnings() is None
     assert not connection.isClosed()
 

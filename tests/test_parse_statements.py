@@ -57,6 +57,7 @@ ROUND_TRIPS = [
     (ours.ShowColumns, "SHOW COLUMNS FROM s.t"),
     (ours.ShowCreateTable, "SHOW CREATE TABLE t"),
     (ours.ShowSettings, "SHOW ALL"),
+    (ours.ShowIsolation, "SHOW TRANSACTION ISOLATION LEVEL"),
     (ours.ShowSetting, "SHOW timezone"),
     (ours.DescribeModel, "DESCRIBE MODEL m"),
     (ours.DescribeModel, "DESCRIBE MODEL s.m@champion"),

@@ -299,6 +299,10 @@ class ShowSettings(Statement):
     """``SHOW ALL``."""
 
 
+class ShowIsolation(Statement):
+    """``SHOW TRANSACTION ISOLATION LEVEL`` or ``SHOW transaction_isolation``."""
+
+
 class ShowSetting(Statement):
     """``SHOW name``; ``this`` is an identifier. ``SHOW TIME ZONE`` has the name ``timezone``."""
 

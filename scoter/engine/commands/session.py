@@ -17,6 +17,7 @@ from scoter.engine.statements import (
     ResetSetting,
     RollbackTransaction,
     SetSetting,
+    ShowIsolation,
     ShowSetting,
     ShowSettings,
     Statement,
@@ -89,6 +90,11 @@ def _show_all(call: Call) -> Outcome:
     return Outcome([(name, call.context.get(name)) for name in SETTINGS], call.context)
 
 
+def _isolation(call: Call) -> Outcome:
+    # As GetSqlInfo says: where there are no transactions there is no level.
+    return Outcome([("none",)], call.context)
+
+
 def _placed_name(call: Call) -> str:
     try:
         return setting_name(call.tree.name)
@@ -113,6 +119,8 @@ COMMANDS: dict[type[Statement], Command] = {
     ResetSetting: Command((), _reset),
     ShowSetting: Command(_SETTING, _show, changes=False),
     ShowSettings: Command(_SETTING, _show_all, changes=False),
+    # PostgreSQL's name of the column: its tools ask.
+    ShowIsolation: Command((("transaction_isolation", "VARCHAR"),), _isolation, changes=False),
     BeginTransaction: Command((), _transaction),
     CommitTransaction: Command((), _transaction),
     RollbackTransaction: Command((), _transaction),

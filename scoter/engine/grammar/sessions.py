@@ -25,6 +25,7 @@ from scoter.engine.statements import (
     ShowCatalogs,
     ShowColumns,
     ShowCreateTable,
+    ShowIsolation,
     ShowModels,
     ShowSchemas,
     ShowSetting,
@@ -169,4 +170,6 @@ _SHOWS: tuple[tuple[tuple[str, ...], Callable[[SessionGrammar], Statement]], ...
     (("DATABASES",), lambda _: ShowCatalogs()),
     (("COLUMNS",), lambda grammar: ShowColumns(this=grammar.from_table())),
     (("CREATE", "TABLE"), lambda grammar: ShowCreateTable(this=grammar.table_name())),
+    (("TRANSACTION", "ISOLATION", "LEVEL"), lambda _: ShowIsolation()),
+    (("TRANSACTION_ISOLATION",), lambda _: ShowIsolation()),
 )

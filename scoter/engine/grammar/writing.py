@@ -196,6 +196,7 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
     ours.ShowColumns: _show("COLUMNS"),
     ours.ShowCreateTable: _after("SHOW CREATE TABLE"),
     ours.ShowSettings: _words("SHOW ALL"),
+    ours.ShowIsolation: _words("SHOW TRANSACTION ISOLATION LEVEL"),
     ours.ShowSetting: _after("SHOW"),
     ours.DescribeModel: _after("DESCRIBE MODEL"),
     ours.DescribeTable: _after("DESCRIBE TABLE"),
