@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,27 +32,6 @@ SELECT
     'order ' || hash(range + 4) AS reference
 FROM range({rows})
 """
-
-
-class _Peak:
-    """The most resident memory that a process had while it was looked at, beyond what it had before."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._before = self._most = measure.resident(pid)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while not self._over.wait(0.02):
-            self._most = max(self._most, measure.resident(self._pid))
-
-    def end(self) -> float:
-        """Stop looking; return the growth in MiB."""
-        self._over.set()
-        self._thread.join()
-        return (self._most - self._before) / 2**20
 
 
 @contextmanager
@@ -95,7 +73,7 @@ def main() -> None:
             target.unlink()
 
         mine, theirs = measure.paired(ingest, copy, runs=3)
-        peak = _Peak(pid)
+        peak = measure.Peak(pid)
         ingest()
         growth = peak.end()
     name = f"{given.rows / 1e6:g} M rows x 8"

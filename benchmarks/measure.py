@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,16 +40,6 @@ class Row:
     ratio: float | None = None
     target: str | None = None
     against: str | None = None
-
-
-def best(work: Callable[[], object], runs: int = 5) -> float:
-    """Return the shortest of ``runs`` durations in seconds."""
-    spent = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        spent.append(time.perf_counter() - started)
-    return min(spent)
 
 
 def paired(first: Callable[[], object], second: Callable[[], object], runs: int = 5) -> tuple[float, float]:
@@ -119,6 +110,27 @@ def resident(pid: int) -> int:
     """Return the resident bytes of a process."""
     fields = Path(f"/proc/{pid}/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Peak:
+    """How far the resident memory of a process rises above where it was, as long as it is looked at."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = self._most = resident(pid)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.02):
+            self._most = max(self._most, resident(self._pid))
+
+    def end(self) -> float:
+        """Stop looking; return the growth in MiB."""
+        self._over.set()
+        self._thread.join()
+        return (self._most - self._before) / 2**20
 
 
 def machine() -> dict[str, object]:

@@ -27,6 +27,7 @@ NARROW = "SELECT range AS a, range * 2 AS b, CAST(range AS DOUBLE) / 3 AS c, ran
 WIDE = (
     "SELECT " + ", ".join(f"CAST(range + {i} AS DOUBLE) AS c{i}" for i in range(28)) + " FROM range(2000000)"
 )
+ROWS = 16_384  # of a batch: 28 columns of 8 bytes stay well below the driver's 16 MiB
 
 
 class Bare(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
@@ -56,9 +57,6 @@ class Bare(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no typ
     def do_action(self, _context: object, _action: flight.Action) -> Iterator[bytes]:
         """Answer nothing: the driver asks for capabilities only."""
         return iter(())
-
-
-ROWS = 16_384  # 28 columns of 8 bytes stay well below the driver's 16 MiB
 
 
 def _serve_bare(ready: Any, setup: str) -> None:
