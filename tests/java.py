@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 ARTIFACT = "org.apache.arrow:flight-sql-jdbc-driver"
-# One version alone: docs/connections.md says what this one can do.
-VERSIONS = ("18.3.0",)
+VERSION = "18.3.0"  # docs/connections.md says what this one can do
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "jdbc"
 
 
@@ -32,25 +31,19 @@ def missing(reason: str) -> None:
 @cache
 def driver() -> Path:
     """Return the driver's jar; the first call on a machine fetches it."""
-    for version in VERSIONS:
-        found = CACHE / f"flight-sql-jdbc-driver-{version}.jar"
-        if found.is_file():
-            return found
+    found = CACHE / f"flight-sql-jdbc-driver-{VERSION}.jar"
+    if found.is_file():
+        return found
     maven = shutil.which("mvn")
     if maven is None:
         missing("Maven is not installed, which fetches the JDBC driver")
     CACHE.mkdir(parents=True, exist_ok=True)
-    said = ""
-    for version in VERSIONS:
-        command = [str(maven), "--batch-mode", "--quiet", "dependency:copy"]
-        command += [f"-Dartifact={ARTIFACT}:{version}", f"-DoutputDirectory={CACHE}"]
-        done = subprocess.run(command, cwd=CACHE, capture_output=True, text=True, timeout=600, check=False)
-        found = CACHE / f"flight-sql-jdbc-driver-{version}.jar"
-        if done.returncode == 0 and found.is_file():
-            return found
-        said = done.stdout[:500]
-    missing(f"Maven could not fetch the JDBC driver: {said}")
-    raise AssertionError
+    command = [str(maven), "--batch-mode", "--quiet", "dependency:copy"]
+    command += [f"-Dartifact={ARTIFACT}:{VERSION}", f"-DoutputDirectory={CACHE}"]
+    done = subprocess.run(command, cwd=CACHE, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode or not found.is_file():
+        missing(f"Maven could not fetch the JDBC driver: {done.stdout[:500]}")
+    return found
 
 
 @cache

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import sqlalchemy as sa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, NestedField, TimestampType
+from sent_sql import noted
 from test_catalog_metastore import run_together
 
 from scoter.catalog.lake import Lake
@@ -180,14 +180,8 @@ def test_all_pointers_come_from_one_select(lake, opened):
     names = [table(f"t{number}") for number in range(5)]
     for name in names:
         lake.create_table(name, SCHEMA)
-    statements = []
-
-    def note(_connection, _cursor, statement, *_rest):
-        statements.append(statement)
-
-    sa.event.listen(opened.metastore.engine, "before_cursor_execute", note)
-    found = lake.pointers([*names, table("nope"), TableName("Lake", "Main", "T3")])
-    sa.event.remove(opened.metastore.engine, "before_cursor_execute", note)
+    with noted(opened.metastore.engine) as statements:
+        found = lake.pointers([*names, table("nope"), TableName("Lake", "Main", "T3")])
     assert len(found) == 6
     assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
 
@@ -352,17 +346,9 @@ def test_a_directory_with_a_space(tmp_path):
 
 
 def test_an_existing_lake_opens_with_three_statements(opened, tmp_path):
-    statements = []
-
-    def note(_connection, _cursor, statement, *_rest):
-        statements.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
+    with noted() as statements:
         Opened(tmp_path / "lake").close()
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-    assert len([statement for statement in statements if statement != "BEGIN"]) <= 3
+    assert 1 <= len(statements) <= 3
 
 
 def test_a_commit_waits_for_the_lock(lake, opened):

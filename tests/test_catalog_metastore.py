@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from pyiceberg.catalog.sql import SqlCatalog
+from sent_sql import noted
 
 from scoter.catalog import metastore as module
 from scoter.catalog.keys import signing_key
@@ -61,20 +62,9 @@ def test_head_is_the_newest_migration():
 
 
 def test_opens_again_with_one_select(url, metastore):
-    statements = []
-
-    def note(_connection, _cursor, statement, *_rest):
-        statements.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
-        again = Metastore.open(url)
-        again.close()
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
-    assert [statement for statement in statements if statement != "BEGIN"] == [
-        "SELECT version_num FROM scoter_alembic_version"
-    ]
+    with noted() as statements:
+        Metastore.open(url).close()
+    assert statements == ["SELECT version_num FROM scoter_alembic_version"]
 
 
 def test_only_the_owner_may_read_the_file(url, metastore):

@@ -45,14 +45,15 @@ def test_statements(client):
 
 @proves("ODBC", "Tables defined and rows written through the query call")
 def test_writes_go_the_way_of_queries(client):
-    for sql, rows in (
-        ("CREATE TABLE written (n BIGINT)", 0),
-        ("INSERT INTO written VALUES (1), (2)", 2),
-        ("DROP TABLE written", 0),
-    ):
+    def run(sql):
         info = client.info(m.CommandStatementQuery(query=sql))
-        assert info.total_records in {rows, -1}
-        client.flight.do_get(info.endpoints[0].ticket).read_all()
+        return info.total_records, values(client.flight.do_get(info.endpoints[0].ticket).read_all())
+
+    assert run("CREATE TABLE written (n BIGINT)") == (0, [])
+    assert run("INSERT INTO written VALUES (1), (2)") == (2, [(2,)])
+    assert values(client.query("SELECT n FROM written ORDER BY n")) == [(1,), (2,)]
+    assert run("DROP TABLE written") == (0, [])
+    assert "UNDEFINED_TABLE" in str(client.refusal(client.query, "SELECT n FROM written"))
 
 
 @proves("ODBC", "Prepared statements", "yes; the driver binds no parameters")

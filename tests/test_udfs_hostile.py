@@ -47,24 +47,26 @@ def refused(data, settings=SETTINGS, declared=()):
     return text
 
 
-def chain(length):
-    """Local functions f0 … fn, each calling the one before."""
+def local(bodies, called):
+    """A model that calls one of its local functions; each calls those of its list one after the other."""
     opset = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
-    functions = [
-        helper.make_function(
-            "own",
-            f"f{place}",
-            ["a"],
-            ["b"],
-            [helper.make_node(f"f{place - 1}", ["a"], ["b"], domain="own")]
-            if place
-            else [helper.make_node("Identity", ["a"], ["b"])],
-            opset,
-        )
-        for place in range(length)
-    ]
-    call = helper.make_node(f"f{length - 1}", ["x"], ["y"], domain="own")
+    functions = []
+    for name, calls in bodies.items():
+        edges = ["a", *(f"t{place}" for place in range(1, len(calls))), "b"]
+        nodes = [
+            helper.make_node(call, [edges[place]], [edges[place + 1]], domain="own")
+            for place, call in enumerate(calls)
+        ]
+        nodes = nodes or [helper.make_node("Identity", ["a"], ["b"])]
+        functions.append(helper.make_function("own", name, ["a"], ["b"], nodes, opset))
+    call = helper.make_node(called, ["x"], ["y"], domain="own")
     return model([call], functions=functions, opsets=(("", 18), ("own", 1)))
+
+
+def chain(length, times=1):
+    """Local functions f0 … fn, each calling the one before, so many times."""
+    bodies = {f"f{place}": [f"f{place - 1}"] * times if place else [] for place in range(length)}
+    return local(bodies, f"f{length - 1}")
 
 
 def test_a_short_chain_of_local_functions_is_accepted():
@@ -85,38 +87,11 @@ def test_a_crash_of_the_runtime_ends_the_sandbox_alone():
 
 
 def test_functions_that_double_at_every_level_are_refused():
-    opset = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
-    functions = [
-        helper.make_function(
-            "own",
-            f"f{place}",
-            ["a"],
-            ["b"],
-            [
-                helper.make_node(f"f{place - 1}", ["a"], ["t"], domain="own"),
-                helper.make_node(f"f{place - 1}", ["t"], ["b"], domain="own"),
-            ]
-            if place
-            else [helper.make_node("Identity", ["a"], ["b"])],
-            opset,
-        )
-        for place in range(30)
-    ]
-    call = helper.make_node("f29", ["x"], ["y"], domain="own")
-    text = refused(model([call], functions=functions, opsets=(("", 18), ("own", 1))))
-    assert "more than 50,000 operators" in text
+    assert "more than 50,000 operators" in refused(chain(30, times=2))
 
 
 def test_functions_in_a_circle_are_refused():
-    opset = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
-    functions = [
-        helper.make_function(
-            "own", name, ["a"], ["b"], [helper.make_node(other, ["a"], ["b"], domain="own")], opset
-        )
-        for name, other in (("f", "g"), ("g", "f"))
-    ]
-    call = helper.make_node("f", ["x"], ["y"], domain="own")
-    assert "circle" in refused(model([call], functions=functions, opsets=(("", 18), ("own", 1))))
+    assert "circle" in refused(local({"f": ["g"], "g": ["f"]}, "f"))
 
 
 @pytest.mark.parametrize("elements", [10**10, 10**18])

@@ -44,7 +44,7 @@ from pyiceberg.types import (
     TimeType,
     UUIDType,
 )
-from write_tables import bare
+from write_tables import bare, lock
 
 from scoter.engine.writing import append
 from scoter.errors import NumericOutOfRange
@@ -308,7 +308,7 @@ def test_a_thousand_partitions_and_bounded_memory(catalog):
     assert table.scan(row_filter="v = 77").to_arrow().num_rows == 1
 
 
-def test_buckets_work_on_a_locked_connection_and_twice(catalog, tmp_path_factory):
+def test_buckets_work_on_a_locked_connection_and_twice(catalog):
     table = make(
         catalog,
         [NestedField(1, "v", LongType(), required=False), NestedField(2, "row", LongType(), required=False)],
@@ -316,9 +316,7 @@ def test_buckets_work_on_a_locked_connection_and_twice(catalog, tmp_path_factory
     )
     warehouse = table.location().removeprefix("file://").rsplit("/", 1)[0]
     with duckdb.connect(config={"async_threads": 0}) as connection:
-        connection.execute(f"SET allowed_directories=['{warehouse}/']")
-        connection.execute("SET enable_external_access=false")
-        connection.execute("SET lock_configuration=true")
+        lock(connection, warehouse)
         for _ in range(2):
             append(connection, "SELECT i, i FROM range(100) t(i)", table, properties={})
             table.refresh()

@@ -42,11 +42,15 @@ def opened(tmp_path: Path) -> Iterator[Lake]:
 def locked(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection as locked as the ones that run statements."""
     with duckdb.connect(config={"threads": 2, "async_threads": 0}) as connection:
-        allowed = [f"{directory}/" for directory in lake.directories()]
-        connection.execute(f"SET allowed_directories={allowed}")
-        connection.execute("SET enable_external_access=false")
-        connection.execute("SET lock_configuration=true")
+        lock(connection, *lake.directories())
         yield connection
+
+
+def lock(connection: duckdb.DuckDBPyConnection, *directories: str) -> None:
+    """Let a connection read and write below the directories alone, for good."""
+    connection.execute(f"SET allowed_directories={[f'{directory}/' for directory in directories]}")
+    connection.execute("SET enable_external_access=false")
+    connection.execute("SET lock_configuration=true")
 
 
 def created(lake: Lake) -> Table:

@@ -83,7 +83,7 @@ def serve(
     accepts calls. Settings come from scoter.toml in DIR, from SCOTER_… in
     the environment and from these options; later ones win.
     """
-    from scoter.cli.serving import serve_lake  # loaded when asked for, as all below
+    from scoter.cli.serving import serve_lake
 
     given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key}
     serve_lake(directory, {name: value for name, value in given.items() if value is not None})
