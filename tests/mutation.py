@@ -18,10 +18,13 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
 _WILD = (b"\xff" * 4, b"\xff\xff\xff\x7f", b"\x00" * 8, b"\x80" * 10, b"\xff" * 8 + b"\x7f", b"\x0a\xff")
 
 
-def often(share: float = 1.0) -> Any:
-    """Return the settings of a property: how often it is tried, by default a ``share`` of the others."""
+def often(calls: int = 1, share: float = 1.0) -> Any:
+    """Return the settings of a property: EXAMPLES messages, of which each try sends ``calls``.
+
+    Where few are asked for, a slow property gets a ``share`` of them.
+    """
     return settings(
-        max_examples=max(20, int(EXAMPLES * share)) if EXAMPLES < 1000 else EXAMPLES,
+        max_examples=max(20, int(EXAMPLES * share)) if EXAMPLES < 1000 else -(-EXAMPLES // calls),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

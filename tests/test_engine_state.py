@@ -111,3 +111,28 @@ def test_temporary_files_go_with_the_instance(tmp_path: Path) -> None:
         assert directory.is_dir()
         assert sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) == 0
     assert not directory.exists()
+
+
+def test_a_statement_asked_again_is_not_parsed_again_and_reads_what_is_there_then(tmp_path: Path) -> None:
+    sql = "SELECT CAST(TIMESTAMPTZ '2020-01-01 12:00:00+00' AS VARCHAR) AS t, (SELECT count(*) FROM t) AS n"
+    with opened(tmp_path, query={"concurrency": 1}) as engine:
+        session = InProcess(engine)
+        session.update("CREATE TABLE t AS SELECT 1 AS n")
+        assert session.rows(sql) == [("2020-01-01 12:00:00+00", 1)]
+        (instance,) = idle(session)
+        kept = dict(instance._queries)
+        assert session.rows(sql) == [("2020-01-01 12:00:00+00", 1)]
+        assert all(instance._queries[text] is relation for text, relation in kept.items())
+        session.update("SET timezone = 'Asia/Tokyo'")
+        assert session.rows(sql) == [("2020-01-01 21:00:00+09", 1)]
+        session.update("INSERT INTO t VALUES (2)")
+        assert session.rows(sql) == [("2020-01-01 21:00:00+09", 2)]
+        # Bound rows stand under a name that means other rows the next time.
+        session.rows("INSERT INTO t SELECT CAST(? AS INTEGER)", 3)
+        session.rows("INSERT INTO t SELECT CAST(? AS INTEGER)", 4)
+        assert session.rows("SELECT sum(n) AS n FROM t") == [(10,)]
+        for number in range(100):
+            assert session.rows(f"SELECT {number} AS n") == [(number,)]
+        session.rows(f"SELECT length('{'x' * 100_000}') AS n")
+        assert sum(map(len, instance._queries)) < 10_000
+        assert len(instance._queries) == 64

@@ -238,7 +238,7 @@ WIRE = 0.3
 
 
 @pytest.mark.decoder
-@often(WIRE)
+@often(2, WIRE)
 @given(data=damaged([descriptor(packed(command)) for command in COMMANDS]))
 def test_descriptors_over_the_wire(raw, data):
     for method in ("GetFlightInfo", "GetSchema"):
@@ -246,7 +246,7 @@ def test_descriptors_over_the_wire(raw, data):
 
 
 @pytest.mark.decoder
-@often(WIRE)
+@often(1, WIRE)
 @given(data=damaged([field(1, packed(command)) for command in COMMANDS]))
 def test_tickets_over_the_wire(raw, data):
     judge(raw.ask("DoGet", data))
@@ -271,7 +271,7 @@ ACTIONS = [
 
 
 @pytest.mark.decoder
-@often(WIRE)
+@often(1, WIRE)
 @given(data=damaged(ACTIONS))
 def test_actions_over_the_wire(raw, data):
     judge(raw.ask("DoAction", data))
@@ -312,7 +312,7 @@ def flood(raw, command, batch):
     to = field(1, descriptor(command))
     first, second = to + field(2, schema), field(2, metadata) + field(1000, body)
 
-    @often(WIRE)
+    @often(5, WIRE)
     @given(
         damaged([schema], most=2),
         damaged([metadata], most=2),
@@ -358,7 +358,7 @@ def test_rows_to_write_over_the_wire(raw):
 
 
 @pytest.mark.decoder
-@often(WIRE)
+@often(4, WIRE)
 @given(data=damaged([field(1, 0) + field(2, b"payload"), field(1, b"criteria")]))
 def test_handshakes_and_lists_over_the_wire(raw, data):
     judge(raw.send("Handshake", [data]))
@@ -376,6 +376,23 @@ def truncated(share):
     message = pa.ipc.read_message(batch.serialize())
     body = message.body.to_pybytes()
     return field(2, message.metadata.to_pybytes()) + field(1000, body[: int(len(body) * share)])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["INSERT INTO t VALUES (?, CAST(? AS DATE))", "SELECT CAST(? AS BIGINT), CAST(? AS STRUCT(yy BIGINT[]))"],
+)
+def test_names_that_are_no_text(raw, victim, sql):
+    insert = sql.startswith("INSERT")
+    kind = m.CommandPreparedStatementUpdate if insert else m.CommandPreparedStatementQuery
+    command = packed(kind(prepared_statement_handle=prepared(victim, sql)))
+    batch = pa.record_batch({"xx": pa.array([1]), "s": pa.array([{"yy": [1]}])})
+    schema, metadata, body = parts(batch)
+    for name in (b"xx", b"yy"):
+        assert name in schema
+        first = field(1, descriptor(command)) + field(2, schema.replace(name, b"\xb1\xb1"))
+        said = judge(raw.send("DoPut", [first, field(2, metadata) + field(1000, body)]))
+        assert said.startswith("[22"), said
 
 
 def test_errors_of_ours_have_a_code_and_a_query_id(raw, victim):

@@ -6,13 +6,17 @@ This module must not know which catalogs a lake has, nor what is in a table.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.table import Table
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from scoter.catalog.attached import TamedSql
+from scoter.catalog.metastore import ONE_SELECT
 from scoter.catalog.names import TableName, folded
 from scoter.errors import AmbiguousName
 
@@ -24,19 +28,6 @@ _TABLES = sa.table(
     sa.column("metadata_location"),
     sa.column("iceberg_type"),
 )
-# Built once: a statement is looked up before every query.
-_BY_NAME = sa.select(
-    _TABLES.c.catalog_name, _TABLES.c.table_namespace, _TABLES.c.table_name, _TABLES.c.metadata_location
-).where(
-    _TABLES.c.catalog_name.in_(sa.bindparam("catalogs", expanding=True)),
-    _TABLES.c.metadata_location.is_not(None),
-    # The first half finds names outside ASCII, which a database may fold in another way.
-    sa.or_(
-        _TABLES.c.table_name.in_(sa.bindparam("names", expanding=True)),
-        sa.func.lower(_TABLES.c.table_name).in_(sa.bindparam("lowered", expanding=True)),
-    ),
-)
-_OF_TABLES = _BY_NAME.where(sa.or_(_TABLES.c.iceberg_type.is_(None), _TABLES.c.iceberg_type == "TABLE"))
 _NAMESPACES = sa.table("iceberg_namespace_properties", sa.column("catalog_name"), sa.column("namespace"))
 
 
@@ -54,16 +45,16 @@ def select(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[T
 
     An exact spelling wins over one that differs in case. Raises AmbiguousName when two fit equally well.
     """
-    catalogs = {attached.name: attached for attached, _ in asked}
-    wanted = {name.name for _, name in asked}
-    query = _OF_TABLES if all(attached.has_types for attached in catalogs.values()) else _BY_NAME
-    values = {
-        "catalogs": sorted(catalogs),
-        "names": sorted(wanted),
-        "lowered": sorted({name.lower() for name in wanted}),
-    }
-    with engine.connect() as connection:
-        rows = [tuple(row) for row in connection.execute(query, values)]
+    catalogs = sorted({attached.name for attached, _ in asked})
+    names = sorted({name.name for _, name in asked})
+    typed = all(attached.has_types for attached, _ in asked)
+    compiled = _by_name(engine.dialect, len(catalogs), len(names), typed=typed)
+    values: dict[str, Any] = {f"c{i}": catalog for i, catalog in enumerate(catalogs)}
+    for i, spelling in enumerate(names):
+        values |= {f"n{i}": spelling, f"l{i}": spelling.lower()}
+    given = tuple(values[key] for key in compiled.positiontup) if compiled.positiontup else values
+    with engine.connect().execution_options(**ONE_SELECT) as connection:
+        rows = [tuple(row) for row in connection.exec_driver_sql(str(compiled), given)]
     found: dict[TableName, Found] = {}
     for attached, name in asked:
         fits = [
@@ -83,6 +74,29 @@ def select(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[T
         if fits:
             found[name] = fits[0]
     return found
+
+
+@lru_cache(maxsize=64)
+def _by_name(dialect: sa.Dialect, catalogs: int, names: int, *, typed: bool) -> SQLCompiler:
+    """Return the SELECT for so many catalogs and names: it runs before every query and is compiled once."""
+
+    def parameters(prefix: str, count: int) -> list[sa.BindParameter[str]]:
+        return [sa.bindparam(f"{prefix}{i}", type_=sa.String) for i in range(count)]
+
+    name = _TABLES.c.table_name
+    query = sa.select(
+        _TABLES.c.catalog_name, _TABLES.c.table_namespace, name, _TABLES.c.metadata_location
+    ).where(
+        _TABLES.c.catalog_name.in_(parameters("c", catalogs)),
+        _TABLES.c.metadata_location.is_not(None),
+        # The first half finds names outside ASCII, which a database may fold in another way.
+        sa.or_(name.in_(parameters("n", names)), sa.func.lower(name).in_(parameters("l", names))),
+    )
+    if typed:
+        query = query.where(
+            sa.or_(_TABLES.c.iceberg_type.is_(None), _TABLES.c.iceberg_type == sa.literal_column("'TABLE'"))
+        )
+    return query.compile(dialect=dialect)
 
 
 def _likeness(stored: TableName, asked: TableName) -> int:

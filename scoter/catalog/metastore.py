@@ -38,6 +38,8 @@ ATTEMPTS = 5  # times that a locked database is tried at most, with pauses that 
 RETRY_SECONDS = 25.0  # after which a locked database is not tried again
 
 _BEGIN = "scoter_begin"
+# Execution options of a connection for one SELECT, which sees one state without a transaction around it.
+ONE_SELECT = {_BEGIN: ""}
 _ADVISORY_LOCK = 5_319_021_877  # any constant: PostgreSQL's lock for migrations of a Scoter metastore
 _MIGRATING = threading.Lock()  # Alembic keeps its context in module globals: one migration a process
 
@@ -240,7 +242,9 @@ def _configure(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+    begin = connection.get_execution_options().get(_BEGIN, "BEGIN")
+    if begin:
+        connection.exec_driver_sql(begin)
 
 
 def _upgrade(connection: Connection) -> None:

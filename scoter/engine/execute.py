@@ -81,6 +81,10 @@ class Running:
             self._registered.append(stream.name)
         return plan.staged.sql
 
+    def query(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """Return the relation of what ``start`` gave; raises duckdb.Error."""
+        return self.connection.sql(sql) if self._registered else self.instance.query(sql)
+
     def _failed(self, error: Exception) -> None:
         """Keep what ended a stage: of it DuckDB passes on a text."""
         self.instance.run.fail(error if isinstance(error, ScoterError) else translate(error, self._tree))
@@ -159,7 +163,7 @@ def stream(
     try:
         with entry.stage("execute"):
             running.check()
-            relation = running.connection.sql(sql)
+            relation = running.query(sql)
             reader = relation.to_arrow_reader(_rows_of(schema, most_bytes))
         source = batches(reader, schema, most_bytes)
         while True:

@@ -24,6 +24,8 @@ from scoter.udfs.functions import Function, Run, register, scorer
 from scoter.udfs.sessions import Sessions
 
 _REGISTERED_MOST = 256
+_QUERIES_MOST = 64
+_QUERY_LENGTH_MOST = 64 * 1024
 _SETTABLE = "['TimeZone','memory_limit','threads','operator_memory_limit','max_execution_time']"
 
 
@@ -66,6 +68,7 @@ class Instance:
             self.connection.execute(statement)
         self._limits: tuple[int, int, str] | None = None
         self._cursors: list[duckdb.DuckDBPyConnection] = []
+        self._queries: OrderedDict[str, duckdb.DuckDBPyRelation] = OrderedDict()
 
     def prepare(self, memory: int, threads: int, timezone: str) -> None:
         """Set the limits and the time zone of the next statement; what has not changed costs nothing."""
@@ -82,6 +85,23 @@ class Instance:
         if name not in self.functions:
             register(self.connection, function, self._sessions, self.run, volatile=volatile)
             self.functions[name] = None
+
+    def query(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """Return a query that is read as often as wanted and, where it was asked before, not parsed again.
+
+        ``sql`` must not read what is registered under a name: that may be gone the next time. Raises
+        duckdb.Error.
+        """
+        found = self._queries.get(sql)
+        if found is None:
+            found = self.connection.sql(sql)
+            if len(sql) <= _QUERY_LENGTH_MOST:
+                self._queries[sql] = found
+                if len(self._queries) > _QUERIES_MOST:
+                    self._queries.popitem(last=False)
+        else:
+            self._queries.move_to_end(sql)
+        return found
 
     def scorer(self, function: Function) -> Callable[[pa.RecordBatch], pa.Array]:
         """Return what scores batches for the statement that runs."""
@@ -115,6 +135,7 @@ class Instance:
 
     def close(self) -> None:
         """Close the database and remove its temporary files."""
+        self._queries.clear()
         self.connection.close()
         self._temporary.cleanup()
 

@@ -33,9 +33,10 @@ from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.hold import Hold
 from scoter.server.ingest import Ingests
 from scoter.server.quotas import Quota
+from scoter.server.received import one_batch
 from scoter.server.seal import Seals
 from scoter.server.sessions import Sessions
-from scoter.server.statements import Lifetimes, Statement, Statements, one_batch
+from scoter.server.statements import Lifetimes, Statement, Statements
 from scoter.server.tally import Tally
 from scoter.server.tokens import Tokens
 from scoter.settings import Settings
@@ -241,7 +242,8 @@ def _info(
     schema: pa.Schema, descriptor: flight.FlightDescriptor, ticket: bytes, rows: int, expires: int | None
 ) -> flight.FlightInfo:
     # No location: the rows are where the FlightInfo came from.
-    until = None if expires is None else pa.scalar(expires, pa.timestamp("s", "UTC"))
+    # In nanoseconds: of any other unit pyarrow makes these by a cast, which takes longer than all the rest.
+    until = None if expires is None else pa.scalar(expires * 10**9, pa.timestamp("ns", "UTC"))
     return flight.FlightInfo(schema, descriptor, [flight.FlightEndpoint(ticket, [], until)], rows, -1)
 
 

@@ -35,6 +35,7 @@ from scoter.errors import (
 from scoter.server.calls import Call, Calls
 from scoter.server.flightsql import commands
 from scoter.server.flightsql import messages_pb2 as m
+from scoter.server.received import check_names
 
 _ACTION = "INGEST"
 _HELD = 32 * 1024 * 1024  # bytes of batches that wait to be written; one batch may always wait
@@ -214,7 +215,7 @@ def _table(command: m.CommandStatementIngest) -> exp.Table:
 def _schema(reader: flight.MetadataRecordBatchReader) -> pa.Schema:
     try:
         schema = reader.schema
-        schema.names  # noqa: B018  # names that are no UTF-8 fail here
+        check_names(schema)
     except Exception as error:  # Flight, Arrow and Python each have their own
         raise _unreadable(error) from error
     return schema

@@ -9,7 +9,6 @@ import ipaddress
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,15 +20,13 @@ import pyarrow as pa
 from scoter.engine.service import Engine
 from scoter.errors import ConfigurationError
 from scoter.server.flight import FlightSqlServer
+from scoter.server.process import tune
 from scoter.settings import Server as ServerSettings
 from scoter.settings import Settings
 
 _QUIET = 0.2  # seconds without a call after which a draining server is done: a fetch may follow its info
 _LAST = 5.0  # seconds that cancelled statements get to end
 _FORCED = 1.0  # the same, after a second signal
-
-
-_SWITCH_SECONDS = 0.0002
 
 
 def serve(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -39,9 +36,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     at most ``drain_seconds``; a second ends them at once. Raises ConfigurationError for settings that
     can not or must not be served.
     """
-    # Statements run in threads that hold Python's lock for a moment between calls of DuckDB, and wait this
-    # long for one another. Eight clients get 1.7 times the queries of Python's own 5 ms.
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    tune()
     stop = Stop()
     running = Running(settings)
     try:

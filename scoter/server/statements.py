@@ -18,7 +18,7 @@ from scoter.engine.context import Context
 from scoter.engine.plan import Kind, Pins, Plan
 from scoter.engine.result import Result
 from scoter.engine.service import Engine
-from scoter.errors import InvalidValue, NotSupported, WrongParameterCount
+from scoter.errors import NotSupported, WrongParameterCount
 from scoter.server.calls import Call, Calls
 from scoter.server.flightsql import sealed_pb2 as sealed
 from scoter.server.flightsql.schemas import COUNT
@@ -236,23 +236,6 @@ class _Insistent(Cancellation):
             return
         for target in list(self._attached):
             target()
-
-
-def one_batch(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
-    """Return rows that a client sent as one batch; raises InvalidValue for damaged data.
-
-    They are checked in full: Arrow trusts offsets and would read outside its buffers.
-    """
-    try:
-        str(schema)  # names that are not UTF-8
-        for batch in batches:
-            batch.validate(full=True)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise InvalidValue("the bound values are not valid Arrow data") from error
-    if len(batches) == 1:
-        return batches[0]
-    whole = pa.Table.from_batches(batches, schema).combine_chunks().to_batches()
-    return whole[0] if whole else pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _result_schema(plan: Plan) -> pa.Schema:
