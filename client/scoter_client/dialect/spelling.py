@@ -16,23 +16,38 @@ from scoter_client.dialect import types as duck
 _DEFAULT_FLOAT_BITS = 24
 
 
+def _word(word: str) -> Any:
+    """Return a method that writes a type without parameters."""
+
+    def visit(_self: Any, _type: Any, **_: Any) -> str:
+        return word
+
+    return visit
+
+
 class ScoterTypeCompiler(GenericTypeCompiler):
     """Writes types as DuckDB does; lengths of texts are left out, because nothing enforces them."""
 
-    def visit_INTEGER(self, type_: Any, **kw: Any) -> str:
-        return "INTEGER"
+    visit_TINYINT = _word("TINYINT")
+    visit_INTEGER = _word("INTEGER")
+    visit_HUGEINT = _word("HUGEINT")
+    visit_UTINYINT = _word("UTINYINT")
+    visit_USMALLINT = _word("USMALLINT")
+    visit_UINTEGER = _word("UINTEGER")
+    visit_UBIGINT = _word("UBIGINT")
+    visit_UHUGEINT = _word("UHUGEINT")
+    visit_REAL = _word("FLOAT")
+    visit_DOUBLE = visit_DOUBLE_PRECISION = _word("DOUBLE")
+    visit_VARCHAR = visit_NVARCHAR = visit_CHAR = visit_NCHAR = visit_TEXT = visit_CLOB = _word("VARCHAR")
+    visit_BLOB = visit_BINARY = visit_VARBINARY = _word("BLOB")
+    visit_JSON = _word("JSON")
+    visit_UUID = visit_uuid = _word("UUID")
+    visit_INTERVAL = _word("INTERVAL")
+    visit_TIMESTAMP_NS = _word("TIMESTAMP_NS")
 
     def visit_FLOAT(self, type_: Any, **kw: Any) -> str:
         precision = getattr(type_, "precision", None)
         return "FLOAT" if precision is not None and precision <= _DEFAULT_FLOAT_BITS else "DOUBLE"
-
-    def visit_REAL(self, type_: Any, **kw: Any) -> str:
-        return "FLOAT"
-
-    def visit_DOUBLE(self, type_: Any, **kw: Any) -> str:
-        return "DOUBLE"
-
-    visit_DOUBLE_PRECISION = visit_DOUBLE
 
     def visit_NUMERIC(self, type_: Any, **kw: Any) -> str:
         if type_.precision is None:
@@ -44,21 +59,6 @@ class ScoterTypeCompiler(GenericTypeCompiler):
 
     visit_DECIMAL = visit_NUMERIC
 
-    def visit_VARCHAR(self, type_: Any, **kw: Any) -> str:
-        return "VARCHAR"
-
-    visit_CHAR = visit_VARCHAR
-    visit_NVARCHAR = visit_VARCHAR
-    visit_NCHAR = visit_VARCHAR
-    visit_TEXT = visit_VARCHAR
-    visit_CLOB = visit_VARCHAR
-
-    def visit_BLOB(self, type_: Any, **kw: Any) -> str:
-        return "BLOB"
-
-    visit_BINARY = visit_BLOB
-    visit_VARBINARY = visit_BLOB
-
     def visit_TIMESTAMP(self, type_: Any, **kw: Any) -> str:
         return "TIMESTAMP WITH TIME ZONE" if type_.timezone else "TIMESTAMP"
 
@@ -66,41 +66,6 @@ class ScoterTypeCompiler(GenericTypeCompiler):
 
     def visit_TIME(self, type_: Any, **kw: Any) -> str:
         return "TIME WITH TIME ZONE" if type_.timezone else "TIME"
-
-    def visit_JSON(self, type_: Any, **kw: Any) -> str:
-        return "JSON"
-
-    def visit_uuid(self, type_: Any, **kw: Any) -> str:
-        return "UUID"
-
-    visit_UUID = visit_uuid
-
-    def visit_INTERVAL(self, type_: Any, **kw: Any) -> str:
-        return "INTERVAL"
-
-    def visit_TIMESTAMP_NS(self, type_: Any, **kw: Any) -> str:
-        return "TIMESTAMP_NS"
-
-    def visit_TINYINT(self, type_: Any, **kw: Any) -> str:
-        return "TINYINT"
-
-    def visit_UTINYINT(self, type_: Any, **kw: Any) -> str:
-        return "UTINYINT"
-
-    def visit_USMALLINT(self, type_: Any, **kw: Any) -> str:
-        return "USMALLINT"
-
-    def visit_UINTEGER(self, type_: Any, **kw: Any) -> str:
-        return "UINTEGER"
-
-    def visit_UBIGINT(self, type_: Any, **kw: Any) -> str:
-        return "UBIGINT"
-
-    def visit_HUGEINT(self, type_: Any, **kw: Any) -> str:
-        return "HUGEINT"
-
-    def visit_UHUGEINT(self, type_: Any, **kw: Any) -> str:
-        return "UHUGEINT"
 
     def visit_ARRAY(self, type_: Any, **kw: Any) -> str:
         return self.process(type_.item_type, **kw) + "[]" * (type_.dimensions or 1)
