@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import measure
 import psutil
@@ -23,6 +23,9 @@ IDLE = 1_000
 ACTIVE = 64
 QUERY = "SELECT g, count(*) AS n FROM t GROUP BY g"
 WARM = 0.2  # of the time, in which caches fill
+Held = tuple[float, int, int]
+UNITS = ("MiB", "threads", "open files")
+MOST = (64.0, 16.0, 16.0)  # that may be held more at the end
 
 
 class Client:
@@ -44,40 +47,71 @@ class Client:
         self._client.close()
 
 
-def held(server: psutil.Process) -> tuple[float, int, int]:
+def held(server: psutil.Process) -> Held:
     """Return the resident MiB, threads and open files of the server."""
     return server.memory_info().rss / 2**20, server.num_threads(), server.num_fds()
 
 
-def churn(address: str, server: psutil.Process, seconds: float) -> tuple[int, list[tuple[float, int, int]]]:
+def churn(address: str, server: psutil.Process, seconds: float) -> tuple[int, list[Held]]:
     """Let 64 clients come, ask and leave for that time; return their number and what was held each second."""
     end = time.monotonic() + seconds
-    counts = [0] * ACTIVE
     seen = []
 
-    def come_and_go(number: int) -> None:
+    def come_and_go() -> int:
+        count = 0
         while time.monotonic() < end:
             client = Client(address)
             client.ask()
             client.leave()
-            counts[number] += 1
+            count += 1
+        return count
 
-    threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(ACTIVE)]
-    for thread in threads:
-        thread.start()
-    while time.monotonic() < end:
-        seen.append(held(server))
-        time.sleep(1)
-    for thread in threads:
-        thread.join()
-    return sum(counts), seen
+    with ThreadPoolExecutor(ACTIVE) as pool:
+        coming = [pool.submit(come_and_go) for _ in range(ACTIVE)]
+        while time.monotonic() < end:
+            seen.append(held(server))
+            time.sleep(1)
+        return sum(one.result() for one in coming), seen
 
 
-def growth(seen: list[tuple[float, int, int]], place: int) -> float:
+def growth(seen: list[Held], place: int) -> float:
     """Return how far the median of the last quarter lies above that of the first after the warm-up."""
     values = [one[place] for one in seen[int(len(seen) * WARM) :]]
     quarter = max(1, len(values) // 4)
     return statistics.median(values[-quarter:]) - statistics.median(values[:quarter])
+
+
+def cost(part: str, now: Held, before: Held) -> list[measure.Row]:
+    """Return what is held beyond what was held before."""
+    return [
+        measure.Row(f"{part}: {unit}", value - first, unit)
+        for unit, value, first in zip(UNITS, now, before, strict=True)
+    ]
+
+
+def at_once(clients: list[Client], server: psutil.Process) -> Held:
+    """Return the most that the server held while all clients asked."""
+    seen = [held(server)]
+    with ThreadPoolExecutor(len(clients)) as pool:
+        asking = [pool.submit(client.ask) for client in clients]
+        while not all(one.done() for one in asking):
+            seen.append(held(server))
+            time.sleep(0.02)
+        for one in asking:
+            one.result()
+    memory, threads, files = zip(*seen, strict=True)
+    return max(memory), max(threads), max(files)
+
+
+def coming_and_going(address: str, server: psutil.Process, minutes: float) -> list[measure.Row]:
+    """Return how many clients came and left in that time, and what grew."""
+    came, seen = churn(address, server, minutes * 60)
+    rows = [measure.Row("clients that came, asked and left", came / minutes / 60, "clients/s")]
+    for place, (unit, most) in enumerate(zip(UNITS, MOST, strict=True)):
+        grown = max(0.0, growth(seen, place))
+        name = f"growth in {minutes:g} minutes of it: {unit}"
+        rows.append(measure.Row(name, grown, unit, grown / most, "<= 1", f"{most:g} {unit}"))
+    return rows
 
 
 def main() -> None:
@@ -85,7 +119,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=1.0)
     options = parser.parse_args()
-    rows = []
     with measure.lake_directory() as directory, measure.served(directory) as (address, pid):
         server = psutil.Process(pid)
         with measure.connect(address) as connection, connection.cursor() as cursor:
@@ -93,39 +126,12 @@ def main() -> None:
         Client(address).ask()
         before = held(server)
         idle = [Client(address) for _ in range(IDLE)]
-        resting = held(server)
+        rows = cost("1,000 idle connections", held(server), before)
         active = [Client(address) for _ in range(ACTIVE)]
-        threads = [threading.Thread(target=client.ask) for client in active]
-        peak = resting
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            peak = max(peak, held(server))
-            time.sleep(0.02)
+        rows += cost("64 active ones beside them", at_once(active, server), before)
         for client in active:
             client.leave()
-        for part, now in (("1,000 idle connections", resting), ("64 active ones beside them", peak)):
-            units = ("MiB", "threads", "open files")
-            rows += [
-                measure.Row(f"{part}: {unit}", value - first, unit)
-                for unit, value, first in zip(units, now, before, strict=True)
-            ]
-        came, seen = churn(address, server, options.minutes * 60)
-        rows.append(
-            measure.Row("clients that came, asked and left", came / options.minutes / 60, "clients/s")
-        )
-        for place, (unit, most) in enumerate((("MiB", 64.0), ("threads", 16.0), ("open files", 16.0))):
-            grown = max(0.0, growth(seen, place))
-            rows.append(
-                measure.Row(
-                    f"growth in {options.minutes:g} minutes of it: {unit}",
-                    grown,
-                    unit,
-                    grown / most,
-                    "<= 1",
-                    f"{most:g} {unit}",
-                )
-            )
+        rows += coming_and_going(address, server, options.minutes)
         for client in idle:
             client.leave()
     measure.report("connections", rows)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +72,9 @@ def bounds(data: bytes, rows: NDArray[np.float32]) -> list[Callable[[], None]]:
             scorer.run(None, {name: rows[first : first + BATCH]})
 
     def threads() -> None:
-        workers = [threading.Thread(target=part, args=(one, n * BATCH, cores * BATCH)) for n in range(cores)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        with ThreadPoolExecutor(cores) as pool:
+            for done in [pool.submit(part, one, n * BATCH, cores * BATCH) for n in range(cores)]:
+                done.result()
 
     return [lambda: part(many, 0, BATCH), threads]
 

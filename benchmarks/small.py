@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 
 import measure
 from pyarrow import flight
@@ -55,22 +56,18 @@ def load(connect: Callable[[], Callable[[int], None]], clients: int, seconds: fl
     askers = [connect() for _ in range(clients)]
     for ask in askers:
         ask(0)
-    spent: list[list[float]] = [[] for _ in askers]
     end = time.perf_counter() + seconds
 
-    def work(number: int) -> None:
-        turn = number
+    def work(ask: Callable[[int], None], turn: int) -> list[float]:
+        spent = []
         while (started := time.perf_counter()) < end:
-            askers[number](turn)
-            spent[number].append((time.perf_counter() - started) * 1000)
+            ask(turn)
+            spent.append((time.perf_counter() - started) * 1000)
             turn += 1
+        return spent
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [one for times in spent for one in times]
+    with ThreadPoolExecutor(clients) as pool:
+        return list(chain.from_iterable(pool.map(work, askers, range(clients))))
 
 
 def compared(
