@@ -59,6 +59,26 @@ def test_a_client_that_gives_up_ends_its_write_and_nothing_is_written(lake, clie
     assert values(client.query("SELECT count(*) FROM unfinished")) == [(0,)]
 
 
+@pytest.mark.parametrize("method", ["info", "schema", "prepare"])
+def test_a_client_that_gives_up_ends_the_planning_of_its_statement(lake, client, method):
+    sql = "SELECT " + ", ".join(f"{number} AS {method}{number}" for number in range(5000))
+    options = flight.FlightCallOptions(timeout=0.1)
+    descriptor = flight.FlightDescriptor.for_command(packed(m.CommandStatementQuery(query=sql)))
+    create = packed(m.ActionCreatePreparedStatementRequest(query=sql))
+    call = {
+        "info": lambda: client.flight.get_flight_info(descriptor, options),
+        "schema": lambda: client.flight.get_schema(descriptor, options),
+        "prepare": lambda: list(
+            client.flight.do_action(flight.Action("CreatePreparedStatement", create), options)
+        ),
+    }[method]
+    # pyarrow has another class for the same error in a list of results.
+    with pytest.raises((OSError, flight.FlightTimedOutError), match="Deadline Exceeded"):
+        call()
+    assert wait_for(lambda: running(lake) == 0)
+    assert outcomes(lake, f"{method}4999") == ["error"]
+
+
 def test_a_client_that_stops_reading_frees_the_statement(lake, client):
     ticket = client.info(m.CommandStatementQuery(query="SELECT i, i + 1 FROM range(50000000) t(i)"))
     reader = client.flight.do_get(ticket.endpoints[0].ticket)

@@ -84,19 +84,18 @@ class Binder:
     def columns(self, query: exp.Expr, origin: exp.Expr) -> Binding:
         """Return the result columns of ``query``, which has no tables, calls or parameters of ours left.
 
-        Raises the translation of what DuckDB's binder says, with places from ``origin``.
+        ``query`` may be changed. Raises the translation of what DuckDB's binder says, with places from
+        ``origin``.
         """
         try:
-            sql = to_duckdb(query)
-            self.check(sql)
-            relation = self._cursor().sql(sql)
+            relation = self._cursor().sql(self.check(to_duckdb(query, copy=False)))
         except duckdb.Error as error:
             raise translate(error, origin) from error
         texts = tuple(str(kind) for kind in relation.types)
         return Binding(tuple(relation.columns), tuple(data_type(text) for text in texts), texts)
 
-    def check(self, sql: str) -> None:
-        """Raise NotSupported unless DuckDB, too, reads ``sql`` as exactly one query.
+    def check(self, sql: str) -> duckdb.Statement:
+        """Return ``sql`` as DuckDB reads it; raise NotSupported unless that is exactly one query.
 
         The wall behind the gate: DuckDB would run all of several statements and show the last.
         """
@@ -109,6 +108,7 @@ class Binder:
                 "DuckDB does not read the statement as one query",
                 hint="PIVOT needs its values: ON column IN (…)",
             )
+        return statements[0]
 
     def instant(self, expression: exp.Expr, timezone: str) -> int | None:
         """Return a constant point in time as microseconds since 1970 in UTC.

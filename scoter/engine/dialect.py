@@ -99,7 +99,7 @@ def parse(sql: str, max_bytes: int) -> exp.Expr:
 def to_duckdb(tree: exp.Expr, *, copy: bool = True) -> str:
     """Return the DuckDB SQL of a tree in which every node of ours has been replaced.
 
-    Without ``copy`` the tree may be changed, which for constants it is not.
+    Without ``copy``, which takes as long as writing, the tree may be changed; constants are not.
     Raises NotSupported where text would lose a part of the tree and for a version that is left on a name,
     InternalError for a node of ours.
     """

@@ -17,7 +17,8 @@ from typing import Any, TextIO
 
 import structlog
 
-from scoter.errors import DataError, InternalError, ScoterError
+from scoter.engine.cancellation import Cancellation
+from scoter.errors import Cancelled, DataError, InternalError, ScoterError
 
 
 class Journal:
@@ -60,8 +61,16 @@ class Journal:
 class Entry:
     """The facts of one statement, gathered while it runs and written once."""
 
-    def __init__(self, journal: Journal, query_id: str | None, principal: str, tag: str) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        query_id: str | None,
+        principal: str,
+        tag: str,
+        cancellation: Cancellation | None = None,
+    ) -> None:
         self.query_id = query_id or new_query_id()
+        self._cancellation = cancellation
         self._journal = journal
         self._started = time.perf_counter()
         self._lock = threading.Lock()
@@ -73,7 +82,9 @@ class Entry:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure a stage in milliseconds."""
+        """Measure a stage in milliseconds; raises Cancelled where it must not begin any more."""
+        if self._cancellation is not None and self._cancellation.requested:
+            raise Cancelled("the statement was cancelled")
         started = time.perf_counter()
         try:
             yield

@@ -177,7 +177,7 @@ def rewrite(
 
     tree = read_tables(tree, bound.resolved, relation)
     stages = _stages(tree, calls) if apart else ()
-    return Query(to_duckdb(tree), tuple(facts), calls, tuple(virtual.items()), stages)
+    return Query(to_duckdb(tree, copy=False), tuple(facts), calls, tuple(virtual.items()), stages)
 
 
 def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:

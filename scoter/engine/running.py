@@ -261,4 +261,4 @@ def normalised(tree: object) -> str:
             # Changed in place: to replace one literal of a long list costs a search of the list.
             literal.set("this", "?")
             literal.set("is_string", False)
-    return Scoter().generate(copied, comments=False)
+    return Scoter().generate(copied, copy=False, comments=False)

@@ -134,13 +134,14 @@ class Engine:
         *,
         parameters: pa.RecordBatch | None = None,
         query_id: str | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Plan:
         """Return the plan of a statement without running it.
 
         With ``pins``, exactly those table metadata files and model versions are used. A refusal is
-        logged. Raises ScoterError.
+        logged. A ``cancellation`` ends the work where its next stage would begin. Raises ScoterError.
         """
-        entry = Entry(self.journal, query_id, context.principal.name, context.query_tag)
+        entry = Entry(self.journal, query_id, context.principal.name, context.query_tag, cancellation)
         try:
             plan = self._plan(sql, context, pins, parameters, entry)
         except Exception as error:

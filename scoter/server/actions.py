@@ -84,7 +84,7 @@ class Actions:
                 raise NotSupported(f"{what} not offered", hint=hint)
 
     def _prepare(self, here: Here, sql: str) -> m.ActionCreatePreparedStatementResult:
-        handle, plan = self._statements.prepare(sql, here.context, here.call.query_id)
+        handle, plan = self._statements.prepare(sql, here.context, here.call)
         # JDBC takes parameters' number and types from the parameter schema alone, and takes an empty
         # schema of rows for an update.
         return m.ActionCreatePreparedStatementResult(

@@ -116,7 +116,7 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
     def _schema(self, here: Here, descriptor: flight.FlightDescriptor) -> pa.Schema:
         command = _command(descriptor)
         if isinstance(command, _STATEMENTS):
-            return self._statements.schema(self._statement(here, command), here.call.query_id)
+            return self._statements.schema(self._statement(here, command), here.call)
         return listings.schema_of(command)
 
     @answering

@@ -64,9 +64,9 @@ class Statements:
         self._calls = calls
         self._lifetimes = lifetimes
 
-    def prepare(self, sql: str, context: Context, query_id: str) -> tuple[bytes, Plan]:
+    def prepare(self, sql: str, context: Context, call: Call) -> tuple[bytes, Plan]:
         """Return a handle for a statement and its plan; nothing is run."""
-        plan = self._engine.plan(sql, context, query_id=query_id)
+        plan = self._plan(sql, context, call)
         prepared = sealed.Prepared(principal=context.principal.name, sql=sql, session=_session(context))
         prepared.expires = int(time.time()) + self._lifetimes.handle
         return self._seals.seal_prepared(prepared), plan
@@ -85,9 +85,9 @@ class Statements:
         parameters = prepared.parameters if prepared.HasField("parameters") else None
         return Statement(prepared.sql, _context(prepared.session, principal), parameters)
 
-    def schema(self, statement: Statement, query_id: str) -> pa.Schema:
+    def schema(self, statement: Statement, call: Call) -> pa.Schema:
         """Return the schema of the rows a statement gives, without running it."""
-        return _result_schema(self._engine.plan(statement.sql, statement.context, query_id=query_id))
+        return _result_schema(self._plan(statement.sql, statement.context, call))
 
     def start(self, statement: Statement, call: Call, session: Context) -> tuple[Started, Context | None]:
         """Plan a query into a ticket, or run anything else and put its finished result into one.
@@ -95,7 +95,7 @@ class Statements:
         ``session`` is the session's state now, which a command such as USE changes: the second value
         is the new state, None when it stays.
         """
-        plan = self._engine.plan(statement.sql, statement.context, query_id=call.query_id)
+        plan = self._plan(statement.sql, statement.context, call)
         if plan.kind is Kind.QUERY:
             return self._planned(plan, statement, call.query_id), None
         result, context = self._run(plan, statement, self._rows(statement), call, session)
@@ -119,7 +119,7 @@ class Statements:
 
         Raises NotSupported for a query.
         """
-        plan = self._engine.plan(statement.sql, statement.context, query_id=call.query_id)
+        plan = self._plan(statement.sql, statement.context, call)
         if plan.kind is Kind.QUERY:
             raise NotSupported(
                 "the statement returns rows and can not be run as an update",
@@ -168,6 +168,9 @@ class Statements:
     def query_of(self, handle: bytes, principal: Principal) -> str:
         """Return the query id in a ticket of the principal; raises InvalidTicket."""
         return self._seals.open_ticket(handle, principal.name).query_id
+
+    def _plan(self, sql: str, context: Context, call: Call) -> Plan:
+        return self._engine.plan(sql, context, query_id=call.query_id, cancellation=self._watched(call))
 
     def _planned(self, plan: Plan, statement: Statement, query_id: str) -> Started:
         bound = statement.parameters

@@ -108,7 +108,7 @@ def argument_types(
     probe = substitute(
         _without_calls(tree, resolved, numbers), lambda _, name: typed_null(parameters.get(name, '"NULL"'))
     )
-    binder.columns(probe, tree)
+    binder.columns(probe.copy(), tree)
     types = marker_types(binder.serialise(probe))
     found: dict[int, tuple[str, ...]] = {}
     for call in calls:
