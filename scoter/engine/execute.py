@@ -21,7 +21,16 @@ from scoter.engine.plan import ModelCall, Plan
 from scoter.engine.scoring import Scored
 from scoter.engine.translate import translate
 from scoter.engine.wire import batches
-from scoter.errors import Cancelled, InternalError, OutOfMemory, ScoterError, StatementTimeout
+from scoter.errors import (
+    Cancelled,
+    DataError,
+    InternalError,
+    ModelError,
+    OutOfMemory,
+    ScoterError,
+    Span,
+    StatementTimeout,
+)
 
 VECTOR = 2048
 _ROWS_MOST = 60 * VECTOR
@@ -47,6 +56,7 @@ class Running:
         self._finished = False
         self._broken = False
         self._registered: list[str] = []
+        self._places: dict[str, Span] = {}
         self._timezone = context.timezone
         self.instance: Instance = instances.take(context.timezone, cancellation or Cancellation())
         self._timer: threading.Timer | None = None
@@ -63,6 +73,8 @@ class Running:
         self.check()
         for call in calls:
             self.instance.register(call.function, volatile=call.volatile)
+            if call.span is not None:
+                self._places[call.function.name] = call.span
         for name, table in tables.items():
             self.connection.register(name, table)
             self._registered.append(name)
@@ -129,6 +141,8 @@ class Running:
         shown = own if isinstance(own, ScoterError) else None
         if shown is None:
             shown = error if isinstance(error, ScoterError) else translate(error, self._tree)
+        elif shown.span is None and isinstance(shown, ModelError | DataError):
+            shown.span = self._places.get(self.instance.run.failed)
         if isinstance(shown, OutOfMemory | InternalError):
             self._broken = True
         return shown

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from scoter.catalog.names import ModelName, TableName
+from scoter.errors import Span
 from scoter.udfs.functions import Function
 
 
@@ -91,11 +92,12 @@ class ScanFacts:
 
 @dataclass(frozen=True)
 class ModelCall:
-    """A model function that the plan's SQL calls."""
+    """A model function that the plan's SQL calls; ``span`` is the first place in the statement that means it."""
 
     pin: ModelPin
     function: Function
     volatile: bool
+    span: Span | None = None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from scoter.engine.rules.call_models import (
     argument_types,
     call_models,
     expand_stars,
+    first_places,
     function_of,
     name_results,
     without_calls,
@@ -141,7 +142,10 @@ def rewrite(
     tree = score_once(tree, lambda node: _names_of(bound.resolved.source(node)))
     if apart:
         tree = score_apart(tree, lambda node: _stored_names_of(bound.resolved.source(node)))
-    tree, calls = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
+    tree, called = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
+    # The rules above move calls and make one of several, so places are those of the statement as written.
+    places = first_places(bound.tree, bound.resolved)
+    calls = tuple(replace(call, span=places.get(call.function.name)) for call in called)
     predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
     used = _columns_used(tree)
     facts: list[ScanFacts] = []

@@ -82,6 +82,7 @@ class Run:
             self.rows = 0
             self.skipped = 0
             self.error: Exception | None = None
+            self.failed = ""
             self.cancelled = False
 
     def cancel(self) -> None:
@@ -96,11 +97,12 @@ class Run:
             self.rows += rows
             self.skipped += skipped
 
-    def fail(self, error: Exception) -> None:
-        """Keep the first error: DuckDB passes on no more than its text."""
+    def fail(self, error: Exception, function: str = "") -> None:
+        """Keep the first error, and the name of the function that raised it: of both DuckDB passes on a text."""
         with self._lock:
             if self.error is None:
                 self.error = error
+                self.failed = function
 
 
 def register(
@@ -169,12 +171,12 @@ def scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.Rec
         try:
             return score(batch)
         except ScoterError as error:
-            run.fail(error)
+            run.fail(error, function.name)
             raise
         except Exception as error:
             failure = ModelFailed(f"the model failed: {reason(error)}")
             failure.__cause__ = error
-            run.fail(failure)
+            run.fail(failure, function.name)
             raise failure from error
 
     return call

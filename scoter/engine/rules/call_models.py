@@ -277,6 +277,17 @@ def call_models(
     return tree, tuple(used.values())
 
 
+def first_places(tree: exp.Expr, resolved: Resolved) -> dict[str, Span]:
+    """Return where each function is called first in a statement as written, by the function's name."""
+    found: dict[str, Span] = {}
+    for call in tree.find_all(Predict):
+        span = span_of(call)
+        name = function_of(call, resolved.model(call)).name
+        if span is not None and (name not in found or span < found[name]):
+            found[name] = span
+    return found
+
+
 def _number(call: Predict) -> int:
     return int(call.meta[MODEL])
 
