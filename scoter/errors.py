@@ -19,7 +19,7 @@ This module must not know which part raises an error, nor how it is sent to a cl
     │   └── InvalidModel, ModelFailed
     ├── ResourceError       a limit was reached; the same statement may succeed later
     │   └── OutOfMemory, DiskFull, TooManyStatements, TooManySessions, TooManyStreams, ClientStalled,
-    │       ShuttingDown
+    │       ShuttingDown, Unreachable
     ├── ConcurrencyError    another writer came first
     │   └── WriteConflict, OutcomeUnknown
     ├── Cancelled           the statement was ended from outside
@@ -422,6 +422,13 @@ class ShuttingDown(ResourceError):
 
     sqlstate = "57P03"
     condition = "SHUTTING_DOWN"
+
+
+class Unreachable(ResourceError):
+    """A service that the lake needs, such as the database of its metastore, can not be reached."""
+
+    sqlstate = "58000"
+    condition = "UNREACHABLE"
 
 
 class ConcurrencyError(ScoterError):

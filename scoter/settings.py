@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     catalogs: dict[str, CatalogSettings] = Field(
         default_factory=dict, description="other catalogs by name; one named like `catalog` replaces it"
     )
+    metastore: str | None = Field(
+        None, description="SQLAlchemy URL of a PostgreSQL database for the metastore; unset: a file in the lake"
+    )
     log: Path | None = Field(None, description="file of the statement log; unset: standard error")
 
     @classmethod
@@ -141,8 +144,8 @@ class Settings(BaseSettings):
 
     @property
     def metastore_url(self) -> str:
-        """SQLAlchemy URL of the metastore."""
-        return f"sqlite:///{self.directory.absolute() / 'metastore.db'}"
+        """SQLAlchemy URL of the metastore; it may hold a password."""
+        return self.metastore or f"sqlite:///{self.directory.absolute() / 'metastore.db'}"
 
     @property
     def warehouse(self) -> Path:
@@ -196,7 +199,7 @@ def _known(variable: str) -> bool:
         return len(parts) > 1
     if parts[0] in _SECTIONS:
         return len(parts) == 1 or (len(parts) == 2 and parts[1] in _SECTIONS[parts[0]].model_fields)
-    return len(parts) == 1 and parts[0] in {"catalog", "schema", "log", "password"}
+    return len(parts) == 1 and parts[0] in {"catalog", "schema", "metastore", "log", "password"}
 
 
 def client_password() -> str | None:

@@ -76,7 +76,7 @@ class Lake:
                 )
             self._embedded = TamedSql(
                 settings.catalog,
-                {"uri": settings.metastore_url, "warehouse": f"file://{settings.warehouse}"},
+                {"warehouse": f"file://{settings.warehouse}"},
                 metastore.engine,
                 self._cache,
                 migrated=True,

@@ -16,7 +16,7 @@ from pyiceberg.table import Table
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from scoter.catalog.attached import TamedSql
-from scoter.catalog.metastore import ONE_SELECT
+from scoter.catalog.metastore import one_select
 from scoter.catalog.names import TableName, folded
 from scoter.errors import AmbiguousName
 
@@ -53,7 +53,7 @@ def select(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[T
     for i, spelling in enumerate(names):
         values |= {f"n{i}": spelling, f"l{i}": spelling.lower()}
     given = tuple(values[key] for key in compiled.positiontup) if compiled.positiontup else values
-    with engine.connect().execution_options(**ONE_SELECT) as connection:
+    with one_select(engine) as connection:
         rows = [tuple(row) for row in connection.exec_driver_sql(str(compiled), given)]
     found: dict[TableName, Found] = {}
     for attached, name in asked:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from scoter.errors import (
@@ -26,6 +27,7 @@ from scoter.errors import (
     DiskFull,
     InternalError,
     ScoterError,
+    Unreachable,
     WriteConflict,
 )
 
@@ -38,9 +40,9 @@ ATTEMPTS = 5  # times that a locked database is tried at most, with pauses that 
 RETRY_SECONDS = 25.0  # after which a locked database is not tried again
 
 _BEGIN = "scoter_begin"
-# Execution options of a connection for one SELECT, which sees one state without a transaction around it.
-ONE_SELECT = {_BEGIN: ""}
-_ADVISORY_LOCK = 5_319_021_877  # any constant: PostgreSQL's lock for migrations of a Scoter metastore
+_ADVISORY_LOCK = 5_319_021_877  # any constant: PostgreSQL's lock for writers of a Scoter metastore
+_POSTGRESQL = "postgresql"
+_URLS = "postgresql://USER@HOST:PORT/DATABASE; the password comes from PGPASSWORD or a password file"
 _MIGRATING = threading.Lock()  # Alembic keeps its context in module globals: one migration a process
 
 
@@ -55,12 +57,10 @@ class Metastore:
         """Open the database at an SQLAlchemy URL, make it if absent, and migrate it to this version.
 
         A database at this version costs one SELECT. Raises ConfigurationError for a database that a
-        newer Scoter made or that can not be opened, CorruptData for a file that is no database.
+        newer Scoter made or that can not be opened, CorruptData for a file that is no database,
+        Unreachable where the database's server does not answer.
         """
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            _prepare_file(parsed.database)
-        metastore = cls(engine_for(url))
+        metastore = cls(engine_for(url, new=True))
         try:
             metastore._migrate()
         except BaseException:
@@ -75,8 +75,11 @@ class Metastore:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection whose SELECTs all see the same state."""
-        with translated(), self.engine.connect() as connection, connection.begin():
-            yield connection
+        with translated(), self.engine.connect() as connection:
+            if self.engine.dialect.name == _POSTGRESQL:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     def writing(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in one transaction that holds the write lock from its start, and commit it.
@@ -89,6 +92,7 @@ class Metastore:
             with self.engine.connect() as connection:
                 held = connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
                 with held.begin():
+                    _lock(held)
                     return work(held)
 
         return retrying(attempt)
@@ -100,13 +104,8 @@ class Metastore:
             if self.engine.dialect.name == "sqlite":
                 retrying(self._use_wal)
 
-        def upgrade(connection: Connection) -> None:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-            _upgrade(connection)
-
         with _MIGRATING:
-            self.writing(upgrade)
+            self.writing(_upgrade)
 
     def _version(self) -> str | None:
         def select() -> str | None:
@@ -135,8 +134,22 @@ class Metastore:
             connection.close()
 
 
+def one_select(engine: Engine) -> Connection:
+    """Return a connection for one SELECT, which sees one state without a transaction around it."""
+    if engine.dialect.name == _POSTGRESQL:
+        return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    return engine.connect().execution_options(**{_BEGIN: ""})
+
+
+def _lock(connection: Connection) -> None:
+    """Wait until no other transaction writes, which SQLite's BEGIN IMMEDIATE has done already."""
+    if connection.dialect.name == _POSTGRESQL:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(LOCK_SECONDS)}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+
+
 def retrying(work: Callable[[], T], *, translate: bool = True) -> T:
-    """Run ``work`` and, when SQLite says that it is locked, again: at most five times, for 25 seconds.
+    """Run ``work`` and, when the database says that it is locked, again: at most five times, for 25 seconds.
 
     With ``translate`` database errors leave as ours: WriteConflict when it stays locked.
     """
@@ -166,9 +179,12 @@ def translated() -> Iterator[None]:
 
 
 def is_locked(error: SQLAlchemyError) -> bool:
-    """Say whether SQLite refused because another connection holds its lock; nothing was then changed."""
+    """Say whether the database refused because another connection holds a lock; nothing was then changed."""
     code = _sqlite_code(error)
-    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    if code is not None:
+        return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    # serialization_failure, deadlock_detected, lock_not_available
+    return _sqlstate(error) in {"40001", "40P01", "55P03"}
 
 
 def translation(error: SQLAlchemyError) -> ScoterError:
@@ -183,6 +199,12 @@ def translation(error: SQLAlchemyError) -> ScoterError:
         return CorruptData("the metastore is damaged or not a database")
     if primary in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
         return ConfigurationError("the metastore can not be opened for writing")
+    state = _sqlstate(error)
+    if state == "53100":
+        return DiskFull("the disk that holds the metastore is full")
+    if code is None and isinstance(error, OperationalError | PoolTimeout):
+        # Also where it has no code: PostgreSQL is away, refuses the login, or has no connection left.
+        return Unreachable("the metastore can not be reached", hint="try again; the log tells why")
     return InternalError("the metastore failed")
 
 
@@ -192,10 +214,14 @@ def _sqlite_code(error: SQLAlchemyError) -> int | None:
     return None
 
 
+def _sqlstate(error: SQLAlchemyError) -> str | None:
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+
+
 def _is_missing_table(error: DatabaseError) -> bool:
     if isinstance(error.orig, sqlite3.OperationalError):
         return "no such table" in str(error.orig)
-    return getattr(error.orig, "sqlstate", None) == "42P01"
+    return _sqlstate(error) == "42P01"
 
 
 def _prepare_file(database: str | None) -> None:
@@ -216,10 +242,29 @@ def _prepare_file(database: str | None) -> None:
         ) from error
 
 
-def engine_for(url: str) -> Engine:
-    """Return a pool of connections for many threads; SQLite's wait for locks and commit durably."""
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=16, max_overflow=48, pool_pre_ping=True)
+def engine_for(url: str, *, new: bool = False) -> Engine:
+    """Return a pool of connections for many threads; SQLite's wait for locks and commit durably.
+
+    With ``new`` SQLite's file is made where it is absent. Raises ConfigurationError for a URL that names
+    no database of ours or whose driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.drivername == _POSTGRESQL:
+            parsed = parsed.set(drivername=f"{_POSTGRESQL}+psycopg")
+        if parsed.get_backend_name() == _POSTGRESQL:
+            return create_engine(parsed, pool_size=16, max_overflow=48, pool_pre_ping=True)
+    except ImportError as error:
+        raise ConfigurationError(
+            "the driver of the metastore's database is not installed", hint="pip install 'scoter[postgres]'"
+        ) from error
+    except SQLAlchemyError as error:
+        # The text of the error, and the URL, may hold a password.
+        raise ConfigurationError("a database's URL can not be read", hint=_URLS) from error
+    if parsed.get_backend_name() != "sqlite":
+        raise ConfigurationError("a database of another kind than PostgreSQL and SQLite", hint=_URLS)
+    if new:
+        _prepare_file(parsed.database)
     engine = create_engine(
         url,
         poolclass=QueuePool,

@@ -96,7 +96,8 @@ class Entry:
         """Note an error, with its traceback when it is not one of ours, and return what a user may see."""
         if isinstance(error, ScoterError):
             shown = error
-            if error.sqlstate.startswith("XX"):
+            # Its cause is for who runs the server: a defect, damage, a service that is away.
+            if error.sqlstate.startswith(("XX", "58")):
                 self._journal.failure(self.query_id, error)
         else:
             self._journal.failure(self.query_id, error)

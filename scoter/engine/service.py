@@ -89,8 +89,9 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         settings.directory.mkdir(parents=True, exist_ok=True)
-        self.journal = Journal(settings.log)
+        # First, because it may be away, and nothing else is open then.
         self.metastore = Metastore.open(settings.metastore_url)
+        self.journal = Journal(settings.log)
         self.lake = Lake(settings, self.metastore)
         self.models = Models(self.metastore)
         self.principals = Principals(self.metastore)
@@ -103,7 +104,7 @@ class Engine:
             self.models,
             artifacts,
             sessions,
-            Scans(Manifests(self.lake.io)),
+            Scans(Manifests(self.lake.io, real=self.lake.real)),
             self._binder,
         )
         self.instances = Instances(settings.query, lambda: tuple(self.lake.directories()), sessions)
