@@ -139,7 +139,7 @@ class Running:
 def _listen(
     engine: Engine, settings: Settings, location: str, certificates: list[tuple[bytes, bytes]]
 ) -> FlightSqlServer:
-    _refuse_shared_port(settings.server)
+    _refuse_used_port(settings.server)
     tls: dict[str, Any] = {"tls_certificates": certificates} if certificates else {}
     try:
         return FlightSqlServer(engine, settings, f"{location}:{settings.server.port}", **tls)
@@ -147,9 +147,8 @@ def _listen(
         raise _not_listening(settings.server) from error
 
 
-def _refuse_shared_port(server: ServerSettings) -> None:
-    # gRPC listens with SO_REUSEPORT: a second server on the port would get every other connection
-    # instead of an error. A socket without that option tells.
+def _refuse_used_port(server: ServerSettings) -> None:
+    # gRPC would write its own lines on standard error; a socket of ours finds out first.
     if server.port == 0:
         return
     family, kind, protocol, _, address = socket.getaddrinfo(
