@@ -101,10 +101,16 @@ class Tables(_Section):
 
 
 class CatalogSettings(_Section):
-    """One attached Iceberg catalog: pyiceberg's type and properties."""
+    """One Iceberg catalog: pyiceberg's type and properties, and where its tables' files are read from."""
 
-    type: str = Field(description="pyiceberg's catalog type: sql, rest, glue, hive, …")
+    type: str | None = Field(
+        None,
+        description="pyiceberg's catalog type: sql, rest, glue, hive, …; unset for the embedded catalog only",
+    )
     properties: dict[str, str] = Field(default_factory=dict, description="pyiceberg's properties")
+    path_map: dict[str, str] = Field(
+        default_factory=dict, description="prefixes in tables' metadata and the places they are read from"
+    )
 
 
 class Settings(BaseSettings):
@@ -122,10 +128,12 @@ class Settings(BaseSettings):
     models: Models = Field(default_factory=Models)  # type: ignore[arg-type]  # pydantic fills defaults
     tables: Tables = Field(default_factory=Tables)  # type: ignore[arg-type]  # pydantic fills defaults
     catalogs: dict[str, CatalogSettings] = Field(
-        default_factory=dict, description="other catalogs by name; one named like `catalog` replaces it"
+        default_factory=dict,
+        description="other catalogs by name; one named like `catalog`, with a type, replaces it",
     )
     metastore: str | None = Field(
-        None, description="SQLAlchemy URL of a PostgreSQL database for the metastore; unset: a file in the lake"
+        None,
+        description="SQLAlchemy URL of a PostgreSQL database for the metastore; unset: a file in the lake",
     )
     log: Path | None = Field(None, description="file of the statement log; unset: standard error")
 

@@ -163,6 +163,7 @@ def test_roles_of_statements(lake: Lake) -> None:
         "CREATE MODEL": "CREATE MODEL x FROM ?",
         "ALTER MODEL": "ALTER MODEL x DROP ALIAS y",
         "DROP MODEL": "DROP MODEL x",
+        "CALL system.register_table": "CALL system.register_table('x', '/x')",
     }
     seen = set()
     for heading, (names, _, role) in table_of(DOCS / "sql.md", "Statements"):

@@ -8,6 +8,7 @@ import pytest
 from sessions import InProcess, opened
 from slt import Refused
 
+from scoter.catalog.names import TableName
 from scoter.catalog.principals import Principal, Role
 
 READS = (
@@ -48,6 +49,7 @@ MODELS = (
     "ALTER MODEL {new} DROP ALIAS best",
     "ALTER MODEL {new} DROP VERSION 1",
     "DROP MODEL {new}",
+    "CALL system.register_table(table => '{new}', metadata_file => '{metadata}')",
 )
 
 
@@ -61,8 +63,11 @@ def engine(tmp_path_factory, model_files: Path):
         yield engine
 
 
-def filled(sql: str, role: Role, model_files: Path) -> str:
-    return sql.format(new=f"made_by_{role.value}", models=model_files)
+T = TableName("lake", "main", "t")
+
+
+def filled(sql: str, role: Role, model_files: Path, metadata: str = "/none") -> str:
+    return sql.format(new=f"made_by_{role.value}", models=model_files, metadata=metadata)
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -81,8 +86,9 @@ def test_writers_write(engine, role: Role, model_files: Path) -> None:
 
 def test_administrators_do_all(engine, model_files: Path) -> None:
     session = InProcess(engine, Principal("boss", Role.ADMIN))
+    metadata = engine.lake.find([T])[T].location
     for sql in MODELS:
-        session.query(filled(sql, Role.ADMIN, model_files))
+        session.query(filled(sql, Role.ADMIN, model_files, metadata))
 
 
 @pytest.mark.parametrize("sql", [*WRITES, *MODELS])

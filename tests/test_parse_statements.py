@@ -90,6 +90,10 @@ ROUND_TRIPS = [
     (ours.CreateTable, "CREATE OR REPLACE TABLE t AS SELECT 1 AS x"),
     (ours.CreateTable, "CREATE TABLE t PARTITIONED BY (x) AS SELECT 1 AS x WITH NO DATA"),
     (ours.DropTable, "DROP TABLE IF EXISTS c.s.t CASCADE"),
+    (
+        ours.RegisterTable,
+        "CALL system.register_table(table => 's.\"odd name\"', metadata_file => 'file:///it''s/v1.json')",
+    ),
     (exp.Insert, "INSERT INTO t VALUES (1, 'a'), (2, NULL)"),
     (exp.Insert, "INSERT INTO s.t (a, b) SELECT 1, 2"),
     (exp.Insert, "INSERT INTO t BY NAME SELECT 1 AS a"),

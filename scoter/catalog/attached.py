@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
+from urllib.parse import urlparse
 
 from pyiceberg.catalog import Catalog, MetastoreCatalog
 from pyiceberg.catalog.sql import SqlCatalog
@@ -26,9 +28,13 @@ from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from scoter.catalog.avro import read_doubles_exactly
 from scoter.catalog.metastore import engine_for, is_locked, retrying
 from scoter.catalog.properties import check_catalog, tamed, without_code
+from scoter.catalog.reach import Reach
 from scoter.errors import ConfigurationError, closest
+
+read_doubles_exactly()
 
 _CLASSES = {
     "bigquery": ("pyiceberg.catalog.bigquery_metastore", "BigQueryMetastoreCatalog"),
@@ -79,6 +85,7 @@ class TamedMetastore(MetastoreCatalog):
     """
 
     cache: MetadataCache
+    reach: Reach
 
     def load_table(self, identifier: str | Identifier) -> Table:
         """Load a table; its metadata holds the honoured properties only."""
@@ -108,9 +115,9 @@ class TamedMetastore(MetastoreCatalog):
     def _load_file_io(
         self,
         properties: Properties = EMPTY_DICT,  # noqa: ARG002  # a table does not configure storage
-        location: str | None = None,
+        location: str | None = None,  # noqa: ARG002  # each file is opened by its own scheme
     ) -> FileIO:
-        return load_file_io(without_code(self.properties), location)
+        return self.reach.over(_by_scheme(lambda real: load_file_io(without_code(self.properties), real)))
 
     def _create_staged_table(  # pyiceberg's signature
         self,
@@ -169,11 +176,19 @@ class TamedSql(TamedMetastore, SqlCatalog):
     """pyiceberg's SQL catalog on an engine of ours, with decoded metadata kept."""
 
     def __init__(
-        self, name: str, properties: Properties, engine: Engine, cache: MetadataCache, *, migrated: bool
+        self,
+        name: str,
+        properties: Properties,
+        engine: Engine,
+        cache: MetadataCache,
+        *,
+        migrated: bool,
+        reach: Reach,
     ) -> None:
         MetastoreCatalog.__init__(self, name, **properties)
         self.engine = engine
         self.cache = cache
+        self.reach = reach
         if migrated:
             self._schema_version = "v1"
         else:
@@ -201,7 +216,7 @@ class TamedSql(TamedMetastore, SqlCatalog):
         return self.table_at(identifier, orm_table.metadata_location)
 
 
-def attach(name: str, kind: str, properties: dict[str, str], cache: MetadataCache) -> Catalog:
+def attach(name: str, kind: str, properties: dict[str, str], cache: MetadataCache, reach: Reach) -> Catalog:
     """Build the catalog of type ``kind`` with pyiceberg's ``properties``.
 
     Raises ConfigurationError for an unknown type, a property that loads code, a missing extra, wrong
@@ -211,16 +226,29 @@ def attach(name: str, kind: str, properties: dict[str, str], cache: MetadataCach
     build = _class(name, kind)
     try:
         if kind == "sql":
-            return TamedSql(name, checked, engine_for(checked["uri"]), cache, migrated=False)
+            return TamedSql(name, checked, engine_for(checked["uri"]), cache, migrated=False, reach=reach)
         if kind == "rest":
-            return cast("Catalog", _tamed_rest(build)(name, **checked))
-        tame = type(f"Tamed{build.__name__}", (TamedMetastore, build), {"cache": cache})
+            return cast("Catalog", _tamed_rest(build, reach)(name, **checked))
+        tame = type(f"Tamed{build.__name__}", (TamedMetastore, build), {"cache": cache, "reach": reach})
         return cast("Catalog", tame(name, **checked))
     except Exception as error:
         # What drivers and servers say may hold addresses and credentials.
         raise ConfigurationError(
             f'catalog "{name}" can not be opened', hint=f"see setting catalogs.{name}"
         ) from error
+
+
+def _by_scheme(load: Callable[[str], FileIO]) -> Callable[[str], FileIO]:
+    """Return ``load``, called once for each scheme: what it returns opens all files of one."""
+    found: dict[str, FileIO] = {}
+
+    def io_at(location: str) -> FileIO:
+        scheme = urlparse(location).scheme
+        if scheme not in found:
+            found[scheme] = load(location)
+        return found[scheme]
+
+    return io_at
 
 
 def assigns_locations(catalog: Catalog) -> bool:
@@ -242,13 +270,20 @@ def _class(name: str, kind: str) -> Any:
         ) from error
 
 
-def _tamed_rest(rest: Any) -> Any:
+def _tamed_rest(rest: Any, reach: Reach) -> Any:
     """Return the REST catalog's class with tables tamed; the server may send settings for storage."""
 
     class TamedRest(rest):  # type: ignore[misc]  # imported only where a lake has such a catalog
-        def _load_file_io(self, properties: Properties = EMPTY_DICT, location: str | None = None) -> FileIO:
+        def _load_file_io(
+            self,
+            properties: Properties = EMPTY_DICT,
+            location: str | None = None,  # noqa: ARG002  # each file is opened by its own scheme
+        ) -> FileIO:
             self.properties: Properties = without_code(self.properties)
-            return cast("FileIO", super()._load_file_io(without_code(properties), location))
+            checked = without_code(properties)
+            load = super()._load_file_io
+            opening = _by_scheme(lambda real: cast("FileIO", load(checked, real)))
+            return reach.over(opening, trusted=True)
 
         def _response_to_table(self, identifier_tuple: Identifier, table_response: Any) -> Table:
             table = super()._response_to_table(identifier_tuple, table_response)

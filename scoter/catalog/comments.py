@@ -166,7 +166,7 @@ def _with_doc(field: NestedField, field_id: int, text: str | None) -> NestedFiel
 def _commit(lake: Lake, name: TableName, change: Callable[[Table], _Change | None]) -> None:
     with translated(f"table {name}"):
         for attempt in range(_ATTEMPTS):
-            table = lake.load(name)
+            table = lake.writable(name)
             found = change(table)
             if found is None:
                 return

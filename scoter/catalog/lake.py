@@ -25,9 +25,11 @@ from scoter.catalog.attached import MetadataCache, TamedSql, assigns_locations, 
 from scoter.catalog.lookup import Found, load_elsewhere, namespaces, select, sql_schemas
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.names import ModelName, TableName, check_name, check_schema_name, folded, quoted
+from scoter.catalog.reach import Reach, is_local, local_path, merged, outside, read_only
 from scoter.catalog.translation import translated
 from scoter.errors import (
     ConfigurationError,
+    CorruptData,
     DuplicateSchema,
     DuplicateTable,
     InvalidDefinition,
@@ -42,6 +44,7 @@ from scoter.settings import Settings
 
 CreateTransaction = CreateTableTransaction
 
+_MAX_METADATA = 256 * 1024 * 1024  # bytes of a metadata file that is registered; it is held in memory
 _LENT = 2048  # files' readers kept for tables whose catalog lends the credentials
 _NO_PROPERTIES: Mapping[str, str] = {}
 _RESERVED_SCHEMAS = frozenset({"information_schema", "pg_catalog", "system"})
@@ -64,7 +67,12 @@ class Lake:
         self._embedded: Catalog | None = None
         self._ios: dict[str, FileIO] = {}  # by catalog and scheme
         self._lent: OrderedDict[str, FileIO] = OrderedDict()  # those that a catalog's server configured
-        self._settings = dict(settings.catalogs)
+        self._settings = {name: known for name, known in settings.catalogs.items() if known.type is not None}
+        self._own_place(settings)
+        maps = merged({name: known.path_map for name, known in settings.catalogs.items()})
+        self._targets = list(maps.values())
+        self._reach = Reach(maps, self.directories)
+        self._reaching = self._reach.over(self._io_at)
         self._defaults = {"write.parquet.compression-codec": settings.tables.compression}
         self.default_catalog = settings.catalog
         self._warehouse = settings.warehouse
@@ -80,6 +88,7 @@ class Lake:
                 metastore.engine,
                 self._cache,
                 migrated=True,
+                reach=self._reach,
             )
             self._open[settings.catalog] = self._embedded
             self._warehouse.mkdir(parents=True, exist_ok=True)
@@ -230,8 +239,62 @@ class Lake:
         known = self._lent.get(key)
         if known is not None:
             return known
-        if not isinstance(location, str):
-            location = location.location
+        return self._reaching
+
+    def writable(self, name: TableName) -> Table:
+        """Return the table as it is now, to be changed; raises as ``load``, NotSupported where it is read only."""
+        table = self.load(name)
+        snapshots = (snapshot.manifest_list for snapshot in table.metadata.snapshots)
+        if any(map(self._reach.is_mapped, (table.metadata_location, table.metadata.location, *snapshots))):
+            raise read_only(f"table {name}")
+        return table
+
+    def register_table(self, name: TableName, location: str) -> TableMetadata:
+        """Make a table of a metadata file that exists and return what it holds.
+
+        Raises DuplicateTable, UndefinedSchema, InvalidDefinition for a name that is not allowed,
+        PermissionDenied for files outside of what may be read, CorruptData for a file that is missing
+        or no table's metadata.
+        """
+        attached, stored = self._vacant(name)
+        real = self._reach.real(location)
+        if is_local(real) and not local_path(real).startswith("/"):
+            raise InvalidDefinition("the metadata file is no absolute path and no URI")
+        self._refuse_elsewhere(real)
+        metadata = self._foreign(location)
+        lists = [snapshot.manifest_list for snapshot in metadata.snapshots if snapshot.manifest_list]
+        for place in (metadata.location, *lists):
+            self._refuse_elsewhere(self._reach.real(place))
+        with translated(f"table {name}"):
+            attached.register_table(stored.identifier, location)
+        return metadata
+
+    def _refuse_elsewhere(self, real: str) -> None:
+        """Raise PermissionDenied for a place that is under no catalog's warehouse and no target of a path map."""
+        if is_local(real):
+            self._reach.check(real)
+            return
+        known = [attached.properties.get("warehouse", "") for attached in self._open.values()]
+        known += [settings.properties.get("warehouse", "") for settings in self._settings.values()]
+        if ".." in real.split("/") or not any(
+            prefix and real.startswith(prefix.rstrip("/") + "/") for prefix in (*known, *self._targets)
+        ):
+            raise outside()
+
+    def _foreign(self, location: str) -> TableMetadata:
+        damaged = CorruptData("the file is no metadata of an Iceberg table, or it is missing")
+        try:
+            if len(self.io(location).new_input(location)) > _MAX_METADATA:
+                raise CorruptData(f"the metadata file has more than {_MAX_METADATA:,} bytes")
+            return self.metadata(location)
+        except (OSError, ValueError, ImportError) as error:
+            raise damaged from error
+
+    def real(self, location: str) -> str:
+        """Return where a location in metadata is read from, by the path maps of all catalogs."""
+        return self._reach.real(location)
+
+    def _io_at(self, location: str) -> FileIO:
         for attached in list(self._open.values()):
             warehouse = attached.properties.get("warehouse")
             if warehouse and location.startswith(warehouse.rstrip("/") + "/"):
@@ -331,7 +394,7 @@ class Lake:
         return location
 
     def directories(self) -> list[str]:
-        """Return the local directories under which files of tables lie."""
+        """Return the local directories under which files of tables lie: warehouses and targets of path maps."""
         found: list[str] = []
         for name in self.catalogs():
             attached = self._open.get(name)
@@ -339,7 +402,7 @@ class Lake:
             url = urlparse(known.get("warehouse", ""))
             if url.path and url.scheme in {"", "file"} and url.netloc in {"", "localhost"}:
                 found.append(str(Path(url.path).absolute()))
-        return found
+        return list(dict.fromkeys([*found, *filter(is_local, self._targets)]))
 
     def undefined(self, name: TableName) -> UndefinedTable | UndefinedCatalog:
         """Return the error for a table that does not exist, with the most similar name as its hint."""
@@ -367,8 +430,17 @@ class Lake:
         with self._lock:
             if key not in self._open:
                 settings = self._settings[key]
-                self._open[key] = attach(key, settings.type.casefold(), settings.properties, self._cache)
+                kind = (settings.type or "").casefold()
+                self._open[key] = attach(key, kind, settings.properties, self._cache, self._reach)
             return self._open[key]
+
+    @staticmethod
+    def _own_place(settings: Settings) -> None:
+        for name, known in settings.catalogs.items():
+            if known.type is None and (name != settings.catalog or known.properties):
+                raise ConfigurationError(
+                    f"setting catalogs.{name}.type: missing", hint="only the embedded catalog has no type"
+                )
 
     def _undefined_catalog(self, name: str) -> UndefinedCatalog:
         return UndefinedCatalog(f'catalog "{name}" does not exist', hint=closest(name, self.catalogs()))

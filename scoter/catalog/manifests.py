@@ -20,7 +20,10 @@ from pyiceberg.manifest import DataFile, DataFileContent, ManifestFile
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
+from scoter.catalog.avro import read_doubles_exactly
 from scoter.errors import CorruptData, UndefinedSnapshot
+
+read_doubles_exactly()
 
 Ints = NDArray[np.int64]
 Objects = NDArray[np.object_]
@@ -124,11 +127,16 @@ class Manifests:
         self,
         io_for: Callable[[TableMetadata], FileIO],
         *,
+        real: Callable[[str], str] = str,
         cached_files: int = 1_000_000,
         snapshots: int = 256,
     ) -> None:
-        """Open files with ``io_for``; keep the facts of up to ``cached_files`` data files."""
+        """Open files with ``io_for``; keep the facts of up to ``cached_files`` data files.
+
+        ``real`` tells where a data file that a manifest names is read from.
+        """
         self.io_for = io_for
+        self.real = real
         self._manifests: Recent[str, DataFiles] = Recent(cached_files, weigh=lambda files: 1 + len(files))
         self._snapshots: Recent[str, DataFiles] = Recent(snapshots)
 
@@ -161,9 +169,9 @@ class Manifests:
             missing = [m for m in listed if m.manifest_path not in kept]
             if len(missing) > 1:
                 with ThreadPoolExecutor(min(_PARALLEL_MANIFESTS, len(missing))) as pool:
-                    decoded = list(pool.map(lambda m: _decode(m, io), missing))
+                    decoded = list(pool.map(lambda m: _decode(m, io, self.real), missing))
             else:
-                decoded = [_decode(m, io) for m in missing]
+                decoded = [_decode(m, io, self.real) for m in missing]
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise CorruptData(
                 f"the manifests of snapshot {snapshot.snapshot_id} can not be read",
@@ -184,7 +192,7 @@ def _objects(values: Iterable[Any], count: int) -> Objects:
     return array
 
 
-def _decode(manifest: ManifestFile, io: FileIO) -> DataFiles:
+def _decode(manifest: ManifestFile, io: FileIO, real: Callable[[str], str]) -> DataFiles:
     entries = [entry.data_file for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)]
     # Some writers put delete files into data manifests; taken for data, they would add rows.
     deletes = [f for f in entries if f.content != DataFileContent.DATA]
@@ -192,7 +200,8 @@ def _decode(manifest: ManifestFile, io: FileIO) -> DataFiles:
     return _columns(
         data,
         manifest.partition_spec_id,
-        tuple(DeleteFile(f.file_path, _kind(f), f.record_count) for f in deletes),
+        tuple(DeleteFile(real(f.file_path), _kind(f), f.record_count) for f in deletes),
+        real,
     )
 
 
@@ -202,11 +211,16 @@ def _kind(file: DataFile) -> DeleteKind:
     return DeleteKind.VECTOR if str(file.file_format).upper().endswith("PUFFIN") else DeleteKind.POSITION
 
 
-def _columns(entries: Sequence[DataFile], spec_id: int, deletes: tuple[DeleteFile, ...]) -> DataFiles:
+def _columns(
+    entries: Sequence[DataFile],
+    spec_id: int,
+    deletes: tuple[DeleteFile, ...],
+    real: Callable[[str], str] = str,
+) -> DataFiles:
     count = len(entries)
     width = len(entries[0].partition) if entries else 0
     return DataFiles(
-        paths=_objects((f.file_path for f in entries), count),
+        paths=_objects((real(f.file_path) for f in entries), count),
         formats=_objects(
             (str(getattr(f.file_format, "value", f.file_format)).upper() for f in entries), count
         ),

@@ -24,6 +24,8 @@ _ADMIN = (
     st.DropModelAlias,
     st.DropModelVersion,
     st.DropModel,
+    # It names a file of the server, as CREATE MODEL does.
+    st.RegisterTable,
 )
 _WRITER = (exp.Insert, st.CreateTable, st.DropTable, st.CreateSchema, st.DropSchema, st.CommentOn)
 

@@ -211,7 +211,7 @@ class _Work:
             return _Aim(create._table, create, None, read, columns)  # noqa: SLF001  # only its catalog
         if mode.present is Present.REFUSE:
             raise DuplicateTable(f"table {name} exists", hint="append to it or replace it")
-        table = lake.load(name)
+        table = lake.writable(name)
         if mode.present is Present.REPLACE:
             read, columns = new_columns(schema)
             return _Aim(table, None, columns, read, columns)

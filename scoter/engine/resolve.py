@@ -22,7 +22,16 @@ from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.plan import ModelPin, Pins, TablePin
 from scoter.engine.rules.pin_now import pin_now, uses_now
-from scoter.engine.statements import CommentOn, CreateTable, DropTable, Explain, MlPredict, Predict, span_of
+from scoter.engine.statements import (
+    CommentOn,
+    CreateTable,
+    DropTable,
+    Explain,
+    MlPredict,
+    Predict,
+    RegisterTable,
+    span_of,
+)
 from scoter.engine.types import duckdb_type
 from scoter.engine.virtual import SNAPSHOTS, VIRTUAL_SCHEMAS, VirtualTable, virtual_table
 from scoter.errors import (
@@ -39,6 +48,7 @@ from scoter.errors import (
 _IN_VERSIONS = NOW | {"date_trunc", "make_timestamp", "make_timestamptz", "to_timestamp", "epoch_ms"}
 InstantOf = Callable[[exp.Expr, str], "int | None"]
 _METADATA_TABLES = {"snapshots": SNAPSHOTS}
+_TARGETING = (exp.Insert, CreateTable, DropTable, CommentOn, RegisterTable)
 SOURCE = "scoter_source"
 MODEL = "scoter_model"
 
@@ -274,9 +284,9 @@ def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
 
 
 def target_of(tree: exp.Expr) -> exp.Table | None:
-    """Return the table node that a statement creates, fills, drops or comments on; None for all other statements."""
+    """Return the table node that a statement makes, fills, drops or comments on; None for all other statements."""
     inner = tree.this if isinstance(tree, Explain) else tree
-    target = inner.this if isinstance(inner, exp.Insert | CreateTable | DropTable | CommentOn) else None
+    target = inner.this if isinstance(inner, _TARGETING) else None
     return target.this if isinstance(target, exp.Schema) else target
 
 

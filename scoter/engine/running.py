@@ -125,7 +125,7 @@ class Runner:
                 if target.if_not_exists:
                     return Written(0, None, 0, 0)
                 raise
-        table = lake.load(target.name) if create is None else create._table  # noqa: SLF001  # only its catalog
+        table = lake.writable(target.name) if create is None else create._table  # noqa: SLF001  # only its catalog
         tables = self._tables(plan)
         running = self._start(context, entry, cancellation, plan.tree)
         try:

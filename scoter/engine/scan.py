@@ -19,7 +19,8 @@ from pyiceberg.types import NestedField
 from sqlglot import exp
 
 from scoter.catalog.manifests import DataFiles, Ints, Manifests, Recent
-from scoter.engine.scanning.layout import Layout, Layouts, local_path, refuse_ambiguous
+from scoter.catalog.reach import local_path
+from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous
 from scoter.engine.scanning.projection import Projection, Source, field_map, missing, project
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.statistics import statistics

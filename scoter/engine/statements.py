@@ -252,6 +252,18 @@ class CommentOn(Statement):
     arg_types: ClassVar[dict[str, bool]] = {"this": False, "path": False, "comment": True}
 
 
+# Procedures
+
+
+class RegisterTable(Statement):
+    """``CALL system.register_table(table => 'name', metadata_file => 'path')``.
+
+    ``this`` is the table that is to be, ``metadata_file`` the string literal.
+    """
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "metadata_file": True}
+
+
 # Looking
 
 

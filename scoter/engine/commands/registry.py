@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from scoter.engine.commands import commenting, defining, looking, session
+from scoter.engine.commands import commenting, defining, looking, registering, session
 from scoter.engine.commands.looking import COLUMNS
 from scoter.engine.commands.outcome import Call, Command, Outcome
 from scoter.engine.statements import DescribeQuery, Statement
@@ -25,6 +25,7 @@ _COMMANDS: Mapping[type[Statement], Command] = {
     **looking.COMMANDS,
     **defining.COMMANDS,
     **commenting.COMMANDS,
+    **registering.COMMANDS,
     DescribeQuery: Command(COLUMNS, _describe_query, changes=False),
 }
 

@@ -13,6 +13,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from scoter.engine.grammar.models import ModelGrammar
 from scoter.engine.grammar.operands import OperandGrammar
+from scoter.engine.grammar.procedures import ProcedureGrammar
 from scoter.engine.grammar.sessions import SessionGrammar
 from scoter.engine.grammar.tables import TableGrammar
 from scoter.engine.grammar.terms import place
@@ -34,7 +35,6 @@ _REFUSED = {
     "LOAD": "extensions are not loaded by SQL",
     "FORCE": "extensions are not loaded by SQL",
     "PRAGMA": "settings belong to the server",
-    "CALL": "there are no procedures yet",
     "PREPARE": "the driver prepares statements",
     "EXECUTE": "the driver runs prepared statements",
     "DEALLOCATE": "the driver closes prepared statements",
@@ -50,7 +50,7 @@ _REFUSED = {
 }
 
 
-class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar):
+class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar, ProcedureGrammar):
     """All that one statement may be."""
 
     FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {
@@ -266,6 +266,7 @@ _STATEMENTS: dict[str, Callable[[QueryGrammar], exp.Expr]] = {
     "DROP": QueryGrammar.read_drop,
     "ALTER": QueryGrammar.read_alter,
     "INSERT": QueryGrammar.read_insert,
+    "CALL": QueryGrammar.read_call,
     "COMMENT": QueryGrammar.read_comment,
     "EXPLAIN": QueryGrammar.read_explain,
     "SHOW": QueryGrammar.read_show,

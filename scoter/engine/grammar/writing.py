@@ -123,6 +123,11 @@ def _comment(self: DuckDBGenerator, e: ours.CommentOn) -> str:
     return f"COMMENT ON {what} IS {self.sql(e, 'comment')}"
 
 
+def _register(self: DuckDBGenerator, e: ours.RegisterTable) -> str:
+    name = self.sql(exp.Literal.string(self.sql(e, "this")))
+    return f"CALL system.register_table(table => {name}, metadata_file => {self.sql(e, 'metadata_file')})"
+
+
 def _set(self: DuckDBGenerator, e: ours.SetSetting) -> str:
     return f"SET {self.sql(e, 'this')} = {self.sql(e, 'expression')}"
 
@@ -188,6 +193,7 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
     ),
     ours.DropSchema: _drop("SCHEMA"),
     ours.CommentOn: _comment,
+    ours.RegisterTable: _register,
     ours.ShowModels: _show("MODELS"),
     ours.ShowVersions: _after("SHOW VERSIONS IN MODEL"),
     ours.ShowTables: _show_tables,

@@ -17,6 +17,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 
 from scoter.catalog.manifests import Recent
+from scoter.catalog.reach import local_path
 from scoter.errors import CorruptData, NotSupported
 
 _FIELD_ID = b"PARQUET:field_id"
@@ -82,20 +83,6 @@ class Layouts:
             fresh[path] = self._shared.setdefault(layout, layout)
             self._by_path.put(path, fresh[path])
         return [fresh[path] if layout is None else layout for path, layout in zip(paths, found, strict=True)]
-
-
-def local_path(location: str) -> str:
-    """Return the path that opens a file: ``file:`` URIs lose their scheme, others stay as they are.
-
-    Iceberg's locations are not percent-encoded.
-
-    >>> local_path("file:///lake/a b.parquet")
-    '/lake/a b.parquet'
-    """
-    for prefix in ("file://", "file:"):
-        if location.startswith(prefix):
-            return location[len(prefix) :]
-    return location
 
 
 def _read(location: str, io: FileIO) -> Layout:
