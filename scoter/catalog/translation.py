@@ -16,10 +16,14 @@ from pyiceberg.exceptions import (
     NoSuchNamespaceError,
     NoSuchTableError,
     RESTError,
+    ServiceUnavailableError,
     TableAlreadyExistsError,
+    TooManyRequestsError,
     ValidationError,
     ValidationException,
 )
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import Timeout
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from scoter.catalog.metastore import translation
@@ -34,6 +38,7 @@ from scoter.errors import (
     ScoterError,
     UndefinedSchema,
     UndefinedTable,
+    Unreachable,
     WriteConflict,
 )
 
@@ -47,6 +52,11 @@ _TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[S
     ((CommitFailedException, ValidationException), WriteConflict, "{} was changed by another writer"),
     (CommitStateUnknownException, OutcomeUnknown, "whether {} was changed is not known"),
     (ValidationError, CorruptData, "the metadata of {} is damaged or of a kind that can not be read"),
+    (
+        (NoConnection, Timeout, ServiceUnavailableError, TooManyRequestsError),
+        Unreachable,
+        "the catalog's server does not answer about {}",
+    ),
     (FileNotFoundError, CorruptData, "a metadata file of {} is missing"),
     (RESTError, ConfigurationError, "the catalog's server refused a request about {}"),
 )

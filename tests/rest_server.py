@@ -1,0 +1,96 @@
+"""Apache Iceberg's own REST catalog in a JVM, fetched with Maven, started for tests and ended by them.
+
+This module must not know what is stored in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from java import missing
+
+HERE = Path(__file__).resolve().parent / "rest_catalog"
+JARS = Path(__file__).resolve().parent.parent / ".cache" / "rest-catalog"
+CREDENTIAL = "scoter:a-secret-of-the-client"
+
+
+@cache
+def _jars() -> Path:
+    """Return the directory of the jars; the first call on a machine fetches them."""
+    # Named by the list of what is in it: another list is another directory.
+    wanted = JARS / hashlib.sha256((HERE / "pom.xml").read_bytes()).hexdigest()[:16]
+    if wanted.is_dir():
+        return wanted
+    maven = shutil.which("mvn")
+    if maven is None:
+        missing("Maven is not installed, which fetches Iceberg's REST catalog")
+    made = JARS / "new"
+    command = [str(maven), "--batch-mode", "--quiet", "-f", str(HERE / "pom.xml")]
+    command += ["dependency:copy-dependencies", f"-DoutputDirectory={made}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode:
+        missing(f"Maven could not fetch Iceberg's REST catalog: {done.stdout[:500]}")
+    return made.rename(wanted)
+
+
+class RestServer:
+    """A running catalog."""
+
+    def __init__(self, directory: Path) -> None:
+        java = shutil.which("java")
+        if java is None:
+            missing("Java is not installed")
+        self._directory = directory
+        self._process: subprocess.Popen[str] | None = None
+        self.warehouse = f"file://{directory}/warehouse"
+        self.start()
+
+    def start(self) -> None:
+        """Start it on a port of its own and wait until it answers."""
+        properties = {
+            "uri": f"jdbc:sqlite:{self._directory}/catalog.db",
+            "warehouse": self.warehouse,
+            "jdbc.schema-version": "V1",
+            "io-impl": "org.apache.iceberg.hadoop.HadoopFileIO",
+        }
+        command = ["java", "-Xmx256m", "-cp", f"{_jars()}/*", str(HERE / "RestCatalog.java")]
+        command += [f"{name}={value}" for name, value in properties.items()]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert self._process.stdout is not None
+        word, port = self._process.stdout.readline().split()
+        assert word == "ready"
+        self.uri = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate(timeout=10)
+            self._process = None
+
+    def properties(self) -> dict[str, str]:
+        """Return pyiceberg's properties for it."""
+        return {
+            "uri": self.uri,
+            "credential": CREDENTIAL,
+            "oauth2-server-uri": f"{self.uri}/v1/oauth/tokens",
+            "warehouse": self.warehouse,
+        }
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[RestServer]:
+    """Start a catalog on files in a directory and end it."""
+    server = RestServer(directory)
+    try:
+        yield server
+    finally:
+        server.stop()

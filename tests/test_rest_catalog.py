@@ -1,0 +1,123 @@
+"""A catalog of type rest: Apache Iceberg's own server, with OAuth2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import slt
+from pyiceberg.catalog.rest import RestCatalog
+from rest_server import CREDENTIAL, RestServer, serving
+from sessions import InProcess, opened
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestServer]:
+    with serving(tmp_path_factory.mktemp("rest")) as made:
+        yield made
+
+
+@pytest.fixture
+def session(server: RestServer, tmp_path: Path) -> Iterator[InProcess]:
+    catalogs = {"far": {"type": "rest", "properties": server.properties()}}
+    with opened(tmp_path, catalogs=catalogs) as engine:
+        yield InProcess(engine)
+
+
+def test_tables_are_made_written_and_read(session: InProcess) -> None:
+    session.update("CREATE SCHEMA far.one")
+    session.update("CREATE TABLE far.one.t (n BIGINT, d DATE) PARTITIONED BY (month(d))")
+    session.update("INSERT INTO far.one.t VALUES (1, DATE '2024-01-01'), (2, DATE '2024-02-01'), (3, NULL)")
+    session.update("INSERT INTO far.one.t VALUES (4, DATE '2024-02-02')")
+    assert session.rows("SELECT n FROM far.one.t WHERE d >= DATE '2024-02-01' ORDER BY n") == [(2,), (4,)]
+    (first, second) = session.rows("SELECT snapshot_id FROM far.one.t.snapshots ORDER BY committed_at")
+    assert session.value(f"SELECT count(*) AS n FROM far.one.t FOR VERSION AS OF {first[0]}") == 3
+    assert first != second
+    session.update("CREATE TABLE t AS SELECT * FROM far.one.t")
+    assert session.value("SELECT count(*) AS n FROM t JOIN far.one.t AS u USING (n)") == 4
+
+
+def test_a_table_that_another_client_changes_is_read_as_it_is_now(
+    server: RestServer, session: InProcess
+) -> None:
+    session.update("CREATE SCHEMA far.shared")
+    session.update("CREATE TABLE far.shared.t AS SELECT 1 AS n")
+    assert session.value("SELECT count(*) AS n FROM far.shared.t") == 1
+    other = RestCatalog("other", **server.properties())
+    table = other.load_table("shared.t")
+    table.append(table.scan().to_arrow())
+    assert session.value("SELECT count(*) AS n FROM far.shared.t") == 2
+    other.drop_table("shared.t")
+    with pytest.raises(slt.Refused, match="42P01"):
+        session.query("SELECT count(*) AS n FROM far.shared.t")
+
+
+def test_schemas_of_several_levels(session: InProcess) -> None:
+    session.update("CREATE SCHEMA far.deep")
+    session.update('CREATE SCHEMA far."deep.er"')
+    session.update('CREATE TABLE far."deep.er".t AS SELECT 7 AS n')
+    assert session.value('SELECT n FROM far."deep.er".t') == 7
+    names = {name for (name,) in session.rows("SELECT schema_name FROM information_schema.schemata")}
+    assert {"deep", "deep.er"} <= names
+    session.update('DROP TABLE far."deep.er".t')
+    session.update('DROP SCHEMA far."deep.er"')
+
+
+@pytest.mark.parametrize(
+    ("sql", "state"),
+    [
+        ("SELECT 1 FROM far.one.missing", "42P01"),
+        ("SELECT 1 FROM far.missing.t", "42P01"),
+        ("CREATE TABLE far.missing.t (n INTEGER)", "3F000"),
+        ("CREATE SCHEMA far.here", "42P06"),
+        ("CREATE TABLE far.here.t (n INTEGER)", "42P07"),
+        ("DROP SCHEMA far.here", "2BP01"),
+    ],
+)
+def test_its_errors_are_ours(session: InProcess, sql: str, state: str) -> None:
+    session.query("CREATE SCHEMA IF NOT EXISTS far.here")
+    session.query("CREATE TABLE IF NOT EXISTS far.here.t (n INTEGER)")
+    with pytest.raises(slt.Refused) as refused:
+        session.query(sql)
+    assert str(refused.value).startswith(f"[{state}]"), refused.value
+
+
+def test_the_secret_may_come_from_the_environment(
+    server: RestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    properties = server.properties()
+    monkeypatch.setenv("SCOTER_CATALOGS__FAR__PROPERTIES__CREDENTIAL", properties.pop("credential"))
+    lines = [f'{name} = "{value}"' for name, value in properties.items()]
+    text = "\n".join(["[catalogs.far]", 'type = "rest"', "[catalogs.far.properties]", *lines])
+    (tmp_path / "scoter.toml").write_text(text)
+    with opened(tmp_path) as engine:
+        InProcess(engine).query("SHOW SCHEMAS IN far")
+
+
+def test_a_login_that_is_refused(server: RestServer, tmp_path: Path) -> None:
+    properties = server.properties() | {"credential": "somebody:else-secret"}
+    catalogs = {"far": {"type": "rest", "properties": properties}}
+    with opened(tmp_path, catalogs=catalogs) as engine, pytest.raises(slt.Refused) as refused:
+        InProcess(engine).query("SELECT 1 FROM far.one.t")
+    assert str(refused.value).startswith("[F0000] CONFIGURATION_ERROR"), refused.value
+    assert "secret" not in str(refused.value)
+    assert "secret" not in (tmp_path / "log.jsonl").read_text()
+
+
+def test_a_server_that_goes_away_is_an_error_for_its_tables_alone(tmp_path: Path) -> None:
+    (tmp_path / "rest").mkdir()
+    with serving(tmp_path / "rest") as server:
+        catalogs = {"far": {"type": "rest", "properties": server.properties()}}
+        with opened(tmp_path, catalogs=catalogs) as engine:
+            session = InProcess(engine)
+            session.update("CREATE SCHEMA far.s")
+            session.update("CREATE TABLE far.s.t AS SELECT 1 AS n")
+            server.stop()
+            for sql in ("SELECT n FROM far.s.t", "INSERT INTO far.s.t VALUES (2)", "SHOW SCHEMAS IN far"):
+                with pytest.raises(slt.Refused) as refused:
+                    session.query(sql)
+                assert str(refused.value).startswith("[58000] UNREACHABLE"), refused.value
+                assert "127.0.0.1" not in str(refused.value)
+            session.update("CREATE TABLE near AS SELECT 1 AS n")
+    assert CREDENTIAL.split(":")[1] not in (tmp_path / "log.jsonl").read_text()
