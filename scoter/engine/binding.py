@@ -20,6 +20,7 @@ from sqlglot import exp
 
 from scoter.engine.dialect import to_duckdb
 from scoter.engine.functions import SESSION_WORDS
+from scoter.engine.replacing import put
 from scoter.engine.translate import translate
 from scoter.engine.types import literal, quote
 from scoter.errors import NotSupported
@@ -287,5 +288,5 @@ def substitute(query: exp.Expr, value: Callable[[exp.Expr, str], exp.Expr]) -> e
         if new is not node:
             if node is copied:
                 return new
-            node.replace(new)
+            put(node, new)
     return copied

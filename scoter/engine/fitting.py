@@ -62,6 +62,7 @@ from scoter.errors import (
 )
 
 _HINT = "give it a type that a table has, or create the table first and append to it"
+_SHOWN = 20  # columns that an error names; a client takes some kilobytes of error
 
 
 def new_columns(given: pa.Schema) -> tuple[pa.Schema, Schema]:
@@ -100,8 +101,8 @@ def table_columns(given: pa.Schema, table: Schema) -> pa.Schema:
     for field in given:
         column = by_name.get(folded(field.name))
         if column is None:
-            names = [known.name for known in table.fields]
-            hint = closest(field.name, names) or f"its columns are {', '.join(names)}"
+            # Only the first hint is shown, and to find the most similar of many names takes long.
+            hint = None if any(problem.hint for problem in problems) else _like(field.name, table)
             problems.append(UndefinedColumn(f'the table has no column "{field.name}"', hint=hint))
             continue
         try:
@@ -124,12 +125,21 @@ def table_columns(given: pa.Schema, table: Schema) -> pa.Schema:
     return pa.schema(read)
 
 
+def _like(name: str, table: Schema) -> str:
+    names = [known.name for known in table.fields]
+    shown = names[:_SHOWN] + (["…"] if len(names) > _SHOWN else [])
+    return closest(name, names) or f"its columns are {', '.join(shown)}"
+
+
 def _raise(problems: Sequence[ScoterError]) -> None:
-    """Raise one error that says all of ``problems``; nothing when there are none."""
+    """Raise one error that says all of ``problems``, or the first and how many; nothing when there are none."""
     if not problems:
         return
     kinds = {type(problem) for problem in problems}
-    text = "; ".join(problem.message for problem in problems)
+    said = [problem.message for problem in problems[:_SHOWN]]
+    if len(problems) > _SHOWN:
+        said.append(f"and {len(problems) - _SHOWN} more such columns")
+    text = "; ".join(said)
     hint = next((problem.hint for problem in problems if problem.hint), None)
     raise (kinds.pop() if len(kinds) == 1 else TypeMismatch)(text, hint=hint)
 

@@ -24,6 +24,7 @@ from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Pins, Plan, Staged, Target
 from scoter.engine.querying import Bound
+from scoter.engine.replacing import put
 from scoter.engine.resolve import Resolved, table_name
 from scoter.engine.statements import CreateTable, DescribeQuery, Explain, span_of
 from scoter.engine.types import duckdb_type, quote
@@ -232,7 +233,10 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     schema = parts.lake.metadata(location).schema()
     columns = [(f.name, duckdb_type(f.field_type)) for f in schema.fields]
     listed = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
-    asked = [_column(part, [c for c, _ in columns]) for part in listed]
+    places: dict[str, tuple[int, str]] = {}
+    for place, (column, _) in enumerate(columns):
+        places.setdefault(column.casefold(), (place, column))
+    asked = [_column(part, places) for part in listed]
     if len(set(asked)) < len(asked):
         raise DuplicateColumn("a column is named twice", span=span_of(tree.this))
     chosen = asked or list(range(len(columns)))
@@ -249,7 +253,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     bound = querying.bind(query, resolved, parts.binder, context, known)
     given = bound.result.names
     if by_name:
-        chosen = [_column(exp.to_identifier(n), [c for c, _ in columns]) for n in given]
+        chosen = [_column(exp.to_identifier(n), places) for n in given]
         if len(set(chosen)) < len(chosen):
             raise DuplicateColumn("the query gives a column twice", span=span_of(tree))
     if len(given) != len(chosen):
@@ -260,7 +264,8 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
         )
     for i, given_type in zip(chosen, bound.result.types, strict=True):
         _check_cast(given_type, columns[i], tree)
-    order = tuple(chosen.index(i) if i in chosen else None for i in range(len(columns)))
+    given_at = {i: position for position, i in enumerate(chosen)}
+    order = tuple(given_at.get(i) for i in range(len(columns)))
     return Prepared(
         sql, resolved, analysis, _COUNT, bound.parameter_schema, bound,
         Target(name, location), order, from_rows=rows is not None,
@@ -284,15 +289,16 @@ def _check_cast(given: exp.DataType, column: tuple[str, str], tree: exp.Expr) ->
         )
 
 
-def _column(node: exp.Expr, columns: list[str]) -> int:
-    folded = [column.casefold() for column in columns]
-    if node.name.casefold() not in folded:
+def _column(node: exp.Expr, places: dict[str, tuple[int, str]]) -> int:
+    found = places.get(node.name.casefold())
+    if found is None:
+        columns = [name for _, name in places.values()]
         raise UndefinedColumn(
             f'column "{node.name}" does not exist',
             hint=closest(node.name, columns) or f"the columns are {', '.join(columns)}",
             span=span_of(node),
         )
-    return folded.index(node.name.casefold())
+    return found[0]
 
 
 def _known(query: exp.Expr, types: Sequence[str | None]) -> dict[str, str]:
@@ -339,7 +345,7 @@ def _cast_values(query: exp.Expr, types: list[str]) -> None:
             continue
         for row in rows:
             part = row[position]
-            part.replace(exp.Cast(this=part.copy(), to=data_type(kind).copy()))
+            put(part, exp.Cast(this=part.copy(), to=data_type(kind).copy()))
 
 
 def _literal_kind(part: exp.Expr) -> str:

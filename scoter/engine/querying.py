@@ -94,17 +94,24 @@ def bind(
     name_results(query, binder.name_of)
     settle_words(query, (column for source in resolved.sources for column in source.columns))
     pin_session(query, constants(context, binder.engine))
-    expand_stars(query, resolved)
-    types = dict(known or {}) | _from_calls(query, resolved)
+    types = dict(known or {})
+    # A tree is copied and searched only for what is in it: it may have ten thousand columns.
+    if resolved.models:
+        expand_stars(query, resolved)
+        types |= _from_calls(query, resolved)
     empties = read_tables(query.copy(), resolved, lambda _, s: str(empty_relation(s.columns).this))
     empties = unfold(empties)
-    bare = without_calls(empties, resolved)
+    bare = without_calls(empties, resolved) if resolved.models else empties
     exact: frozenset[str] = frozenset()
+    arguments: Mapping[int, tuple[str, ...]] = {}
     if names:
         types, exact = infer_parameters(binder, bare, names, types)
-    arguments = argument_types(binder, empties, resolved, types)
+    if resolved.models:
+        arguments = argument_types(binder, empties, resolved, types)
+    if names:
+        bare = substitute(bare, lambda _, name: typed_null(types[name]))
     try:
-        result = binder.columns(substitute(bare, lambda _, name: typed_null(types[name])), query)
+        result = binder.columns(bare, query)
     except UndefinedColumn as error:
         quoted = error.message.split('"')
         columns = [name for source in resolved.sources for name, _ in source.columns]
@@ -130,24 +137,30 @@ def rewrite(
     ``only_planned``, as by EXPLAIN, runs no model. With ``apart`` predictions are scored between two
     queries where that is possible; the query then has stages and its SQL reads from them.
     """
-    tree = bound.tree.copy()
     if values is not None:
         row = {
             field.name: _cast(literal_at(column, 0), bound.parameters[field.name])
             for field, column in zip(values.schema, values.columns, strict=True)
         }
-        tree = substitute(tree, lambda _, name: row[name].copy())
+        tree = substitute(bound.tree, lambda _, name: row[name].copy())
+    else:
+        tree = bound.tree.copy()
     if bound.resolved.pins.instant is not None:
         tree = pin_now(tree, bound.resolved.pins.instant, context.timezone)
-    tree = score_once(tree, lambda node: _names_of(bound.resolved.source(node)))
-    if apart:
-        tree = score_apart(tree, lambda node: _stored_names_of(bound.resolved.source(node)))
-    tree, called = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
-    # The rules above move calls and make one of several, so places are those of the statement as written.
-    places = first_places(bound.tree, bound.resolved)
-    calls = tuple(replace(call, span=places.get(call.function.name)) for call in called)
-    predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
-    used = _columns_used(tree)
+    calls: tuple[ModelCall, ...] = ()
+    if bound.resolved.models:
+        tree = score_once(tree, lambda node: _names_of(bound.resolved.source(node)))
+        if apart:
+            tree = score_apart(tree, lambda node: _stored_names_of(bound.resolved.source(node)))
+        tree, called = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
+        # These rules move calls and make one of several: places are those of the statement as written.
+        places = first_places(bound.tree, bound.resolved)
+        calls = tuple(replace(call, span=places.get(call.function.name)) for call in called)
+    predicates: dict[int, exp.Expr] = {}
+    used: frozenset[str] | None = None
+    if bound.resolved.sources:
+        predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
+        used = _columns_used(tree)
     facts: list[ScanFacts] = []
     virtual: dict[str, Source] = {}
 
@@ -272,12 +285,20 @@ def _name_set(source: Source | None) -> frozenset[str] | None:
 
 def _columns_used(tree: exp.Expr) -> frozenset[str] | None:
     """Return every name in the statement, or None where a column may be meant without being named."""
-    if any(_means_unnamed(node) for node in tree.find_all(*_UNNAMED)):
-        return None
-    rows = {table.alias_or_name.casefold() for table in tree.find_all(exp.Table)}
-    if any(column.name.casefold() in rows for column in tree.find_all(exp.Column)):
-        return None
-    return frozenset(identifier.name.casefold() for identifier in tree.find_all(exp.Identifier))
+    rows: set[str] = set()
+    columns: set[str] = set()
+    names: set[str] = set()
+    for node in tree.walk():
+        if isinstance(node, _UNNAMED):
+            if _means_unnamed(node):
+                return None
+        elif isinstance(node, exp.Table):
+            rows.add(node.alias_or_name.casefold())
+        elif isinstance(node, exp.Column):
+            columns.add(node.name.casefold())
+        elif isinstance(node, exp.Identifier):
+            names.add(node.name.casefold())
+    return frozenset(names) if rows.isdisjoint(columns) else None
 
 
 # Where these stand, columns can be read that the statement does not name.

@@ -17,6 +17,7 @@ from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.plan import ModelCall, ModelPin
 from scoter.engine.relations import is_row_and_column, relations_of
+from scoter.engine.replacing import put
 from scoter.engine.resolve import MODEL, Resolved
 from scoter.engine.rules.pin_session import is_constant
 from scoter.engine.rules.score_once import VOLATILE_CALL
@@ -159,7 +160,7 @@ def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int
         )
         if call is copied:
             return standing
-        call.replace(standing)
+        put(call, standing)
     return copied
 
 
@@ -178,7 +179,7 @@ def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
     # Outer parts first: their names are of what was written inside them.
     named = [(part, name_of(_readable(part))) for part in parts.values()]
     for part, name in sorted(named, key=lambda pair: pair[0].depth, reverse=True):
-        part.replace(exp.alias_(part.copy(), name, quoted=True))
+        put(part, exp.alias_(part.copy(), name, quoted=True))
 
 
 def _is_rewritten(node: exp.Expr) -> bool:
@@ -273,7 +274,7 @@ def call_models(
         new = exp.Anonymous(this=name, expressions=[struct])
         if call is tree:
             return new, tuple(used.values())
-        call.replace(new)
+        put(call, new)
     return tree, tuple(used.values())
 
 

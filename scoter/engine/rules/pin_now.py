@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
+from scoter.engine.replacing import put
 
 _DATE = frozenset({"current_date", "today"})
 _LOCAL_TIME = frozenset({"localtime", "current_localtime"})
@@ -29,7 +30,7 @@ def pin_now(tree: exp.Expr, instant: datetime, timezone: str) -> exp.Expr:
     for node in list(tree.walk()):
         name = _name(node)
         if name is not None:
-            node.replace(_literal(name, instant, timezone))
+            put(node, _literal(name, instant, timezone))
     return tree
 
 

@@ -15,6 +15,7 @@ from scoter import __version__
 from scoter.engine.context import Context
 from scoter.engine.functions import SESSION, SESSION_WORDS
 from scoter.engine.gate import function_name
+from scoter.engine.replacing import put
 
 # The functions for which words stand where no column has their name. DuckDB would still read the word
 # as a column where the result is named like it.
@@ -79,7 +80,7 @@ def pin_session(tree: exp.Expr, values: dict[str, str]) -> None:
 def _put(node: exp.Expr, new: exp.Expr, name: str | None) -> None:
     listed = isinstance(node.parent, exp.Select) and node.arg_key == "expressions"
     new.meta.update(node.meta)
-    node.replace(exp.alias_(new, name, quoted=True) if listed and name is not None else new)
+    put(node, exp.alias_(new, name, quoted=True) if listed and name is not None else new)
 
 
 def _name(node: exp.Expr) -> str | None:

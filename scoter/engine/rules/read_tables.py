@@ -17,6 +17,8 @@ def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Tabl
 
     Column names that are qualified by schema or catalog lose that part, because a relation has an alias only.
     """
+    if not resolved.sources:
+        return tree
     places: dict[tuple[str, str], str] = {}
     tables = [node for node in tree.find_all(exp.Table) if resolved.source(node) is not None]
     shared = _shared_names(tables)
