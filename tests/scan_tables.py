@@ -30,6 +30,7 @@ from pyiceberg.types import (
 )
 
 from scoter.catalog.manifests import Manifests
+from scoter.catalog.reach import Reach
 from scoter.engine.predicates import table_predicates
 from scoter.engine.scan import Scan, Scans
 
@@ -63,7 +64,9 @@ class Lake:
         self.catalog.create_namespace("main")
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        self.manifests = Manifests(lambda metadata: self.catalog._load_file_io({}, metadata.location))
+        self.manifests = Manifests(
+            lambda metadata: self.catalog._load_file_io({}, metadata.location), real=Reach({}).real
+        )
         self.scans = Scans(self.manifests)
         self.count = 0
 

@@ -15,8 +15,18 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pyiceberg.avro.file import AvroFile
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import DataFile, DataFileContent, ManifestFile
+from pyiceberg.manifest import (
+    MANIFEST_ENTRY_SCHEMAS,
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+)
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
@@ -31,6 +41,7 @@ Objects = NDArray[np.object_]
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 _UNKNOWN = -1
+_REFERS_TO, _OFFSET = 17, 18  # in a data file as format version 3 has it
 _PARALLEL_MANIFESTS = 8
 
 
@@ -76,11 +87,24 @@ class DeleteKind(StrEnum):
 
 @dataclass(frozen=True)
 class DeleteFile:
-    """One file of deletes that applies to data of the snapshot."""
+    """One file of deletes of the snapshot, or one deletion vector of a file.
+
+    It applies to older data: of its own partition, or of the one data file that it refers to. Equality
+    deletes name the fields whose values are compared. A vector lies at ``offset`` in its file. ``misplaced``
+    is one that a manifest of data files holds.
+    """
 
     path: str
     kind: DeleteKind
     rows: int
+    format: str = "PARQUET"
+    sequence: int = 0
+    spec_id: int = 0
+    partition: tuple[Any, ...] = ()
+    fields: tuple[int, ...] = ()
+    refers_to: str | None = None
+    offset: int | None = None
+    misplaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +135,7 @@ class DataFiles:
     rows: Ints
     bytes: Ints
     spec_ids: Ints
+    sequences: Ints
     partitions: dict[int, tuple[Objects, ...]]
     facts: dict[int, ColumnFacts]
     deletes: tuple[DeleteFile, ...] = ()
@@ -193,40 +218,86 @@ def _objects(values: Iterable[Any], count: int) -> Objects:
 
 
 def _decode(manifest: ManifestFile, io: FileIO, real: Callable[[str], str]) -> DataFiles:
-    entries = [entry.data_file for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)]
+    entries = _live(manifest, io)
     # Some writers put delete files into data manifests; taken for data, they would add rows.
-    deletes = [f for f in entries if f.content != DataFileContent.DATA]
-    data = [f for f in entries if f.content == DataFileContent.DATA]
-    return _columns(
-        data,
-        manifest.partition_spec_id,
-        tuple(DeleteFile(real(f.file_path), _kind(f), f.record_count) for f in deletes),
-        real,
+    deletes = [e for e in entries if e.data_file.content != DataFileContent.DATA]
+    data = [e for e in entries if e.data_file.content == DataFileContent.DATA]
+    spec_id = manifest.partition_spec_id
+    return _columns(data, spec_id, tuple(_delete(e, spec_id, real) for e in deletes), real)
+
+
+def _live(manifest: ManifestFile, io: FileIO) -> list[ManifestEntry]:
+    if manifest.content != ManifestContent.DELETES:
+        return manifest.fetch_manifest_entry(io, discard_deleted=True)
+    # pyiceberg's own reading leaves out what a deletion vector refers to and where it lies.
+    with AvroFile[ManifestEntry](
+        io.new_input(manifest.manifest_path),
+        MANIFEST_ENTRY_SCHEMAS[3],
+        read_types={-1: ManifestEntry, 2: DataFile},
+        read_enums={0: ManifestEntryStatus, 101: FileFormat, 134: DataFileContent},
+    ) as reader:
+        entries = [entry for entry in reader if entry.status != ManifestEntryStatus.DELETED]
+    for entry in entries:
+        if entry.sequence_number is None and entry.status == ManifestEntryStatus.ADDED:
+            entry.sequence_number = manifest.sequence_number
+    return entries
+
+
+def _delete(entry: ManifestEntry, spec_id: int, real: Callable[[str], str]) -> DeleteFile:
+    file = entry.data_file
+    kind = _kind(file)
+    placed = len(file) > _REFERS_TO
+    refers_to, offset = (file[_REFERS_TO], file[_OFFSET]) if placed else (None, None)
+    if kind == DeleteKind.EQUALITY and placed and not file.equality_ids:
+        raise ValueError("equality deletes without fields")
+    if kind == DeleteKind.VECTOR and placed and (refers_to is None or offset is None):
+        raise ValueError("a deletion vector without a data file or a place")
+    return DeleteFile(
+        real(file.file_path),
+        kind,
+        file.record_count,
+        _format(file),
+        _sequence(entry),
+        spec_id,
+        tuple(file.partition[i] for i in range(len(file.partition))),
+        tuple(sorted(file.equality_ids or ())),
+        None if refers_to is None else real(refers_to),
+        offset,
+        misplaced=not placed,
     )
+
+
+def _sequence(entry: ManifestEntry) -> int:
+    # Tables of format version 1 have none.
+    return entry.sequence_number or 0
+
+
+def _format(file: DataFile) -> str:
+    return str(getattr(file.file_format, "value", file.file_format)).upper()
 
 
 def _kind(file: DataFile) -> DeleteKind:
     if file.content == DataFileContent.EQUALITY_DELETES:
         return DeleteKind.EQUALITY
-    return DeleteKind.VECTOR if str(file.file_format).upper().endswith("PUFFIN") else DeleteKind.POSITION
+    return DeleteKind.VECTOR if _format(file) == "PUFFIN" else DeleteKind.POSITION
 
 
 def _columns(
-    entries: Sequence[DataFile],
+    live: Sequence[ManifestEntry],
     spec_id: int,
     deletes: tuple[DeleteFile, ...],
     real: Callable[[str], str] = str,
 ) -> DataFiles:
+    entries = [entry.data_file for entry in live]
     count = len(entries)
     width = len(entries[0].partition) if entries else 0
     return DataFiles(
         paths=_objects((real(f.file_path) for f in entries), count),
-        formats=_objects(
-            (str(getattr(f.file_format, "value", f.file_format)).upper() for f in entries), count
-        ),
+        formats=_objects(map(_format, entries), count),
         rows=np.fromiter((f.record_count for f in entries), np.int64, count),
         bytes=np.fromiter((f.file_size_in_bytes for f in entries), np.int64, count),
         spec_ids=np.full(count, spec_id, np.int64),
+        sequences=np.fromiter(map(_sequence, live), np.int64, count),
         partitions={spec_id: tuple(_objects((f.partition[i] for f in entries), count) for i in range(width))}
         if entries
         else {},
@@ -271,6 +342,7 @@ def _concatenate(parts: Sequence[DataFiles]) -> DataFiles:
         rows=np.concatenate([p.rows for p in parts]),
         bytes=np.concatenate([p.bytes for p in parts]),
         spec_ids=np.concatenate([p.spec_ids for p in parts]),
+        sequences=np.concatenate([p.sequences for p in parts]),
         partitions={
             spec: tuple(gathered(spec, position) for position in range(width))
             for spec, width in widths.items()

@@ -28,6 +28,18 @@ def local_path(location: str) -> str:
     return location
 
 
+def canonical(location: str) -> str:
+    """Return one spelling of a location, to compare what different writers say of one file.
+
+    >>> canonical("file:/lake/a.parquet") == canonical("/lake/a.parquet"), canonical("s3a://lake/a")
+    (True, 's3://lake/a')
+    """
+    for prefix in ("s3a://", "s3n://"):
+        if location.startswith(prefix):
+            return "s3://" + location[len(prefix) :]
+    return local_path(location)
+
+
 def is_local(location: str) -> bool:
     """Say whether a location is a file of this machine."""
     return urlparse(local_path(location)).scheme == ""

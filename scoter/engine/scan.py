@@ -18,15 +18,17 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import NestedField
 from sqlglot import exp
 
-from scoter.catalog.manifests import DataFiles, Ints, Manifests, Recent
+from scoter.catalog.manifests import DataFiles, DeleteKind, Ints, Manifests, Recent
 from scoter.catalog.reach import local_path
-from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous
+from scoter.engine.scanning.deletes import Deleted, Deletes, where
+from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous, refuse_row_number
 from scoter.engine.scanning.projection import Projection, Source, field_map, missing, project
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.statistics import statistics
 from scoter.engine.types import duckdb_type, literal, quote
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
 
+_LONG = 16_384  # characters of SQL that count as one scan kept
 _NAME_MAPPING = "schema.name-mapping.default"
 # Without can_have_nan DuckDB prunes row groups by bounds that leave NaN out, and loses NaN rows.
 _OPTIONS = "hive_partitioning = false, can_have_nan = true"
@@ -37,8 +39,9 @@ class Scan:
     """How one table is read by one statement.
 
     ``sql`` stands in FROM and yields the columns of the table's schema that are asked for, in order,
-    under DuckDB's types. ``rows`` and ``bytes`` are those of the files that are read, before any filter.
-    ``note`` says for EXPLAIN how files are matched with the schema.
+    under DuckDB's types. ``rows`` and ``bytes`` are those of the files that are read, before any filter,
+    without deleted rows. ``note`` says for EXPLAIN how files are matched with the schema, and which share
+    of the delete files applies to files that are read.
     """
 
     sql: str
@@ -52,20 +55,24 @@ class Scan:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Files that one SELECT reads."""
+    """Files that one SELECT reads; of a file with ``deleted`` rows, all but these."""
 
     projection: Projection
     files: Ints
+    deleted: Ints | None = None
 
 
 class Scans:
     """Builds scans; footers, manifests and finished scans are kept."""
 
     def __init__(self, manifests: Manifests, *, kept: int = 4096) -> None:
-        """Plan from ``manifests`` and keep up to ``kept`` finished scans."""
+        """Plan from ``manifests`` and keep up to ``kept`` finished scans, fewer where they are long."""
         self._manifests = manifests
         self._layouts = Layouts()
-        self._scans: Recent[tuple[object, ...], Scan] = Recent(kept)
+        self._deletes = Deletes(manifests.real)
+        self._scans: Recent[tuple[object, ...], Scan] = Recent(
+            kept, weigh=lambda scan: 1 + len(scan.sql) // _LONG
+        )
 
     def build(
         self,
@@ -84,7 +91,7 @@ class Scans:
         read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the one to read
         under where it is another than said, as a branch is read under the table's current schema.
 
-        Raises UndefinedSnapshot, NotSupported (delete files, other formats than Parquet, names that
+        Raises UndefinedSnapshot, NotSupported (equality deletes, other formats than Parquet, names that
         differ by case only), CorruptData (files that do not fit their metadata).
         """
         if schema is None:
@@ -92,6 +99,7 @@ class Scans:
         used = None if columns is None else frozenset(column.casefold() for column in columns)
         key = (
             metadata.table_uuid,
+            metadata.location,
             snapshot_id if snapshot_id is not None else metadata.current_snapshot_id,
             schema.schema_id,
             metadata.properties.get(_NAME_MAPPING),
@@ -104,12 +112,13 @@ class Scans:
             files = self._manifests.files(metadata, snapshot_id)
             refuse_unreadable(files, name)
             kept = kept_files(files, metadata, schema, predicate)
-            groups = self._groups(_Table(metadata, schema, name), files, kept) if len(kept) else []
-            found = _scan(schema, files, kept, groups, _wanted(schema, used))
+            deleted = self._deletes.of(files, kept, lambda: self._manifests.io_for(metadata))
+            groups = self._groups(_Table(metadata, schema, name), files, kept, deleted) if len(kept) else []
+            found = _scan(schema, files, kept, groups, _wanted(schema, used), deleted)
             self._scans.put(key, found)
         return found
 
-    def _groups(self, table: _Table, files: DataFiles, kept: Ints) -> list[_Group]:
+    def _groups(self, table: _Table, files: DataFiles, kept: Ints, deleted: Deleted) -> list[_Group]:
         metadata = table.metadata
         layouts = self._layouts.of(list(files.paths[kept]), lambda: self._manifests.io_for(metadata))
         identity = _identity_fields(metadata)
@@ -126,8 +135,18 @@ class Scans:
         for (layout_id, values), numbers in alike.items():
             projection = project(table.schema, known[layout_id], dict(values))
             table.refuse_by_id(distinct[layout_id], projection)
+            if any(number in deleted.positions for number in numbers):
+                refuse_row_number(distinct[layout_id], table.name)
             merged.setdefault(projection.sources, (projection, []))[1].extend(numbers)
-        made = [_Group(projection, np.array(sorted(numbers))) for projection, numbers in merged.values()]
+        made = []
+        for projection, numbers in merged.values():
+            clean = [number for number in sorted(numbers) if number not in deleted.positions]
+            if clean:
+                made.append(_Group(projection, np.array(clean)))
+            made += [
+                _Group(projection, np.array([number]), deleted.positions[number])
+                for number in sorted(set(numbers) - set(clean))
+            ]
         return sorted(made, key=lambda group: -int(files.rows[group.files].sum()))
 
 
@@ -164,18 +183,28 @@ def _wanted(schema: Schema, used: frozenset[str] | None) -> frozenset[int]:
     return frozenset(field.field_id for field in wanted or schema.fields[:1])
 
 
-def _scan(schema: Schema, files: DataFiles, kept: Ints, groups: list[_Group], wanted: frozenset[int]) -> Scan:
+def _scan(
+    schema: Schema,
+    files: DataFiles,
+    kept: Ints,
+    groups: list[_Group],
+    wanted: frozenset[int],
+    deleted: Deleted,
+) -> Scan:
     if groups:
         sql = " UNION ALL ".join(_select(schema, files, group, wanted) for group in groups)
         note = _note(groups)
     else:
         sql = _empty(schema, wanted)
         note = "every file was pruned" if len(files) else "the table has no files"
+    if files.deletes:
+        note += f"  delete files {deleted.files} of {len(files.deletes)}"
+    left_out = sum(len(group.deleted) for group in groups if group.deleted is not None)
     return Scan(
         sql=f"({sql})",
         files=len(kept),
         files_total=len(files),
-        rows=int(files.rows[kept].sum()),
+        rows=max(int(files.rows[kept].sum()) - left_out, 0),
         bytes=int(files.bytes[kept].sum()),
         bytes_total=int(files.bytes.sum()),
         note=note,
@@ -197,13 +226,15 @@ def schema_at(metadata: TableMetadata, snapshot_id: int | None) -> Schema:
 
 
 def refuse_unreadable(files: DataFiles, name: str) -> None:
-    """Raise NotSupported for delete files and for data that is not Parquet."""
-    if files.deletes:
-        kinds = " and ".join(sorted({str(delete.kind) for delete in files.deletes}))
-        raise NotSupported(
-            f"{name} has {kinds}, which can not be read yet",
-            hint="compact the table with the engine that wrote them",
-        )
+    """Raise NotSupported for equality deletes, misplaced ones, and for files that are not Parquet."""
+    compact = "compact the table with the engine that wrote them"
+    for delete in files.deletes:
+        if delete.kind == DeleteKind.EQUALITY:
+            raise NotSupported(f"{name} has {delete.kind}, which can not be read yet", hint=compact)
+        if delete.misplaced:
+            raise NotSupported(f"{name} has {delete.kind} in a manifest of data files", hint=compact)
+        if delete.kind == DeleteKind.POSITION and delete.format != "PARQUET":
+            raise NotSupported(f"{name} has {delete.kind} of format {delete.format}", hint=compact)
     others = {str(kind) for kind in files.formats if kind != "PARQUET"}
     if others:
         raise NotSupported(f"{name} has data files of format {min(others)}; only Parquet can be read")
@@ -261,7 +292,8 @@ def _select(schema: Schema, files: DataFiles, group: _Group, wanted: frozenset[i
         options = f"schema = {field_map(schema)}, can_have_nan = true"
     else:
         options = _by_name(files, group.files, output)
-    return f"SELECT {items} FROM read_parquet([{paths}], {options})"
+    condition = "" if group.deleted is None else f" WHERE {where(group.deleted)}"
+    return f"SELECT {items} FROM read_parquet([{paths}], {options}){condition}"
 
 
 def _by_name(files: DataFiles, numbers: Ints, output: list[tuple[NestedField, Source]]) -> str:

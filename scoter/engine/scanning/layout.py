@@ -204,6 +204,15 @@ def _with_standard_names(column: Column) -> tuple[Column, ...]:
     return column.children
 
 
+def refuse_row_number(layout: Layout, where: str) -> None:
+    """Raise NotSupported for a file with a column that hides DuckDB's own numbers of rows."""
+    if any(column.name.casefold() == "file_row_number" for column in layout.columns):
+        raise NotSupported(
+            f'{where} has deleted rows and a column "file_row_number", which can not be read together',
+            hint="compact the table with the engine that wrote them",
+        )
+
+
 def refuse_ambiguous(names: Sequence[str], where: str) -> None:
     """Raise NotSupported when two names differ by case only: SQL can not tell them apart."""
     seen: dict[str, str] = {}

@@ -1,0 +1,188 @@
+"""Which rows of which data files are deleted: delete files matched with data files, and their positions.
+
+This module must not know schemas, predicates or how data files are read.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.io import FileIO
+from pyiceberg.table.deletion_vector import deletion_vectors_from_puffin_file
+from pyiceberg.table.puffin import PuffinBlobMetadata, PuffinFile
+
+from scoter.catalog.manifests import DataFiles, DeleteFile, DeleteKind, Ints, Recent
+from scoter.catalog.reach import canonical
+from scoter.errors import CorruptData, NotSupported
+
+_PARALLEL = 8
+_CACHED_BYTES = 256 * 1024 * 1024
+_MOST_POSITIONS = 20_000_000  # of one scan; they are written into its SQL
+_VECTOR = "deletion-vector-v1"
+_MAGIC = b"\xd1\xd3\x39\x64"
+_FRAME = 12  # bytes of a vector's length, magic number and checksum
+
+Positions = Mapping[str, Ints]
+
+
+@dataclass(frozen=True, eq=False)
+class Deleted:
+    """The deleted rows of a scan: sorted positions by the data file's number, and the delete files read."""
+
+    positions: dict[int, Ints]
+    files: int
+
+
+class Deletes:
+    """Positions of deleted rows; what delete files hold is read once."""
+
+    def __init__(self, real: Callable[[str], str]) -> None:
+        """Compare paths where ``real`` says they are: delete files may hold another prefix than manifests."""
+        self._place: Callable[[str], str] = lambda path: canonical(real(path))
+        self._read: Recent[tuple[str, int | None], Positions] = Recent(_CACHED_BYTES, weigh=_bytes)
+
+    def of(self, files: DataFiles, kept: Ints, open_with: Callable[[], FileIO]) -> Deleted:
+        """Return what is deleted of the ``kept`` data files by position.
+
+        Raises CorruptData for delete files that are missing, damaged or not what their manifest says,
+        NotSupported for more positions than a statement can hold.
+        """
+        wanted = _applicable(files, kept, self._place)
+        held = self._held(list(dict.fromkeys(d for found in wanted.values() for d in found)), open_with)
+        positions: dict[int, Ints] = {}
+        for number, found in wanted.items():
+            path = self._place(str(files.paths[number]))
+            parts = [held[delete][path] for delete in found if path in held[delete]]
+            if parts:
+                positions[number] = np.unique(np.concatenate(parts))
+        if sum(map(len, positions.values())) > _MOST_POSITIONS:
+            raise NotSupported(
+                "the table has too many deleted rows for one statement",
+                hint="compact it with the engine that wrote them",
+            )
+        return Deleted(positions, len(held))
+
+    def _held(
+        self, deletes: Sequence[DeleteFile], open_with: Callable[[], FileIO]
+    ) -> dict[DeleteFile, Positions]:
+        known = {delete: self._read.get((delete.path, delete.offset)) for delete in deletes}
+        missing = [delete for delete, found in known.items() if found is None]
+        held = {delete: found for delete, found in known.items() if found is not None}
+        if missing:
+            io = open_with()
+            with ThreadPoolExecutor(min(_PARALLEL, len(missing))) as pool:
+                read = list(pool.map(lambda delete: _positions(delete, io, self._place), missing))
+            for delete, found in zip(missing, read, strict=True):
+                held[delete] = found
+                self._read.put((delete.path, delete.offset), found)
+        return held
+
+
+def where(positions: Ints) -> str:
+    """Return the SQL condition that leaves out the rows at these positions of a file."""
+    texts = pa.ListArray.from_arrays([0, len(positions)], pa.array(positions).cast(pa.string()))
+    listed = pc.binary_join(texts, ",")[0].as_py()
+    return f"file_row_number NOT IN (SELECT unnest(string_split('{listed}', ',')::BIGINT[]))"
+
+
+def _applicable(files: DataFiles, kept: Ints, place: Callable[[str], str]) -> dict[int, list[DeleteFile]]:
+    """Return for each data file the delete files by position that may hold rows of it.
+
+    https://iceberg.apache.org/spec/#scan-planning: a delete is not older than the data, and of the same
+    partition or of just this file; a vector takes the place of all position delete files.
+    """
+    by_path: dict[str, list[DeleteFile]] = {}
+    by_partition: dict[tuple[Any, ...], list[DeleteFile]] = {}
+    for delete in files.deletes:
+        if delete.kind == DeleteKind.EQUALITY:
+            continue
+        if delete.refers_to is not None:
+            by_path.setdefault(place(delete.refers_to), []).append(delete)
+        else:
+            by_partition.setdefault((delete.spec_id, *_key(delete.partition)), []).append(delete)
+    if not by_path and not by_partition:
+        return {}
+    found: dict[int, list[DeleteFile]] = {}
+    for number in kept.tolist():
+        spec = int(files.spec_ids[number])
+        partition = tuple(values[number] for values in files.partitions.get(spec, ()))
+        candidates = by_path.get(place(str(files.paths[number])), []) + by_partition.get(
+            (spec, *_key(partition)), []
+        )
+        fit = [delete for delete in candidates if delete.sequence >= files.sequences[number]]
+        vectors = [delete for delete in fit if delete.kind == DeleteKind.VECTOR]
+        if len(vectors) > 1:
+            raise CorruptData("a data file has two deletion vectors")
+        if fit:
+            found[number] = vectors or fit
+    return found
+
+
+def _key(partition: Iterable[Any]) -> tuple[Any, ...]:
+    # NaN is unequal to itself, and one partition all the same.
+    return tuple("NaN" if value != value else value for value in partition)  # noqa: PLR0124  # tells NaN
+
+
+def _positions(delete: DeleteFile, io: FileIO, place: Callable[[str], str]) -> Positions:
+    try:
+        with io.new_input(delete.path).open() as stream:
+            if delete.kind == DeleteKind.VECTOR:
+                return {place(str(delete.refers_to)): _vector(PuffinFile(stream.read()), delete)}
+            return _listed(pq.ParquetFile(stream).read(columns=["file_path", "pos"]), place)
+    except (OSError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
+        raise CorruptData(f"a file of {delete.kind} is missing or damaged") from error
+
+
+def _listed(rows: pa.Table, place: Callable[[str], str]) -> Positions:
+    """Return the positions by data file; rows without a path delete nothing."""
+    rows = rows.filter(pc.is_valid(rows["file_path"]))
+    if rows["pos"].null_count:
+        raise ValueError("a position is NULL")
+    if not rows.num_rows:
+        return {}
+    paths = rows["file_path"].combine_chunks().dictionary_encode()
+    codes = np.asarray(paths.indices)
+    order = np.argsort(codes, kind="stable")
+    positions = np.asarray(rows["pos"].combine_chunks().cast(pa.int64()))[order]
+    ends = np.cumsum(np.bincount(codes, minlength=len(paths.dictionary)))
+    found: dict[str, list[Ints]] = {}
+    for path, part in zip(paths.dictionary.to_pylist(), np.split(positions, ends[:-1]), strict=True):
+        found.setdefault(place(path), []).append(part)
+    return {path: np.concatenate(parts) for path, parts in found.items()}
+
+
+def _vector(puffin: PuffinFile, delete: DeleteFile) -> Ints:
+    blobs = [blob for blob in puffin.footer.blobs if blob.offset == delete.offset]
+    if len(blobs) != 1 or blobs[0].type != _VECTOR:
+        raise ValueError("no vector lies where the manifest says")
+    _check_frame(puffin.get_blob_payload(blobs[0]), blobs[0])
+    puffin.footer = puffin.footer.model_copy(update={"blobs": blobs})
+    (vector,) = deletion_vectors_from_puffin_file(puffin)
+    # Its public form goes through a list of Python's numbers.
+    bitmaps = vector._bitmaps  # noqa: SLF001  # as said
+    parts = [np.asarray(bitmap.to_array(), np.int64) + (high << 32) for high, bitmap in enumerate(bitmaps)]
+    found: Ints = np.concatenate(parts) if parts else np.empty(0, np.int64)
+    if len(found) != delete.rows:
+        raise ValueError("a vector holds another number of rows than its manifest says")
+    return found
+
+
+def _check_frame(blob: bytes, told: PuffinBlobMetadata) -> None:
+    """Raise ValueError for a vector that is cut off or changed; the decoder looks at neither."""
+    length = int.from_bytes(blob[:4], "big")
+    if len(blob) != told.length or length + 8 != len(blob) or len(blob) < _FRAME or blob[4:8] != _MAGIC:
+        raise ValueError("a vector is not framed as one")
+    if zlib.crc32(blob[4:-4]) != int.from_bytes(blob[-4:], "big"):
+        raise ValueError("the checksum of a vector does not fit")
+
+
+def _bytes(positions: Positions) -> int:
+    return 64 + sum(part.nbytes for part in positions.values())
