@@ -7,12 +7,15 @@ import threading
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from flight_sql import wait_for
 from sessions import ADMIN, InProcess, opened
 from slt import Refused
 
+from scoter.engine import running
 from scoter.engine.cancellation import Cancellation
-from scoter.errors import Cancelled
+from scoter.errors import Cancelled, OutcomeUnknown
 
 ROWS = 60_000
 AVERAGE = "SELECT avg(PREDICT('pair', a, b)) FROM t"
@@ -24,6 +27,7 @@ def lake(tmp_path_factory, model_files: Path):
     with opened(directory, models={"allowed_prefixes": [str(model_files)]}) as engine:
         session = InProcess(engine)
         session.update(f"CREATE MODEL pair FROM '{model_files}/pair.onnx'")
+        session.update(f"CREATE MODEL second FROM '{model_files}/pair.onnx'")
         session.update(
             f"CREATE MODEL strict FROM '{model_files}/pair.onnx' INPUT (a FLOAT ON NULL ERROR, b FLOAT)"
         )
@@ -81,13 +85,31 @@ def test_a_write_is_scored_apart(lake):
     lake.update("DROP TABLE scores")
 
 
-def test_a_stage_that_is_read_twice_gives_its_rows_twice(lake):
-    sql = (
-        "WITH s AS NOT MATERIALIZED (SELECT PREDICT('pair', a, b) AS p FROM t) "
-        "SELECT (SELECT count(p) FROM s) + (SELECT count(p) FROM s)"
-    )
+def test_several_stages_are_read_at_once(lake):
+    one = "SELECT id, PREDICT('pair', a, b) AS p FROM t"
+    sql = f"{one} UNION ALL {one.replace('pair', 'second')}"
     assert is_apart(lake, sql)
-    assert lake.value(sql) == 2 * (ROWS - ROWS // 10)
+    assert len(lake.engine.plan(sql, lake.context).staged.stages) == 2
+    expected = lake.query("SELECT id, (a + 10 * b)::FLOAT AS p FROM t")
+    assert lake.query(sql).equals(pa.concat_tables([expected, expected]).combine_chunks())
+    result = lake.engine.run(lake.engine.plan(sql, lake.context), lake.context)
+    next(result)
+    result.close()
+    assert wait_for(lambda: scoring() == [])
+
+
+def test_a_score_that_another_query_reads_is_not_scored_apart(lake):
+    scored = "SELECT id, PREDICT('pair', a, b) AS p FROM t"
+    for sql in (f"SELECT max(id) FROM ({scored})", f"WITH s AS ({scored}) SELECT * FROM s WHERE id = 5"):
+        assert not is_apart(lake, sql)
+        lake.query(sql)
+        assert logged(lake).get("rows_scored", 0) <= 1
+
+
+def test_a_column_by_its_position_is_that_of_the_table(lake):
+    assert lake.value("SELECT max(#1) FROM t WHERE b = 4") == lake.value("SELECT max(id) FROM t WHERE b = 4")
+    rows = lake.rows("SELECT max(#1), max(PREDICT('pair', a, b)) FROM t WHERE b = 4")
+    assert rows == lake.rows("SELECT max(id), max((a + 10 * b)::FLOAT) FROM t WHERE b = 4")
 
 
 @pytest.mark.parametrize(
@@ -132,3 +154,23 @@ def test_a_cancelled_statement_ends_its_stages(lake, model_files):
         list(lake.engine.run(plan, lake.engine.context(ADMIN), cancellation=cancellation))
     assert time.monotonic() - started < 5
     assert scoring() == []
+
+
+def test_a_commit_of_which_nobody_knows_is_not_called_cancelled(lake, monkeypatch):
+    """A write whose answer is lost and whose time is over: its rows may be there."""
+    real = running.append
+
+    def lost(*arguments, **named):
+        real(*arguments, **named)
+        time.sleep(1.5)
+        raise OutcomeUnknown("the answer was lost")
+
+    monkeypatch.setattr(running, "append", lost)
+    lake.update("CREATE TABLE doubtful (n INTEGER)")
+    lake.update("SET statement_timeout = '1s'")
+    try:
+        with pytest.raises(Refused, match="08007"):
+            lake.update("INSERT INTO doubtful VALUES (1)")
+    finally:
+        lake.update("RESET statement_timeout")
+    assert lake.value("SELECT count(*) FROM doubtful") == 1

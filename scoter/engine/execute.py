@@ -26,6 +26,7 @@ from scoter.errors import (
     DataError,
     InternalError,
     ModelError,
+    OutcomeUnknown,
     OutOfMemory,
     ScoterError,
     Span,
@@ -84,8 +85,11 @@ class Running:
         self.prepare(plan.calls, tables)
         if plan.staged is None:
             return plan.sql
-        cursor = self.instance.open_cursor(self._timezone)
-        streams = [Scored(cursor, stage, self.instance, self._failed) for stage in plan.staged.stages]
+        # A connection has one open result, and DuckDB may read several stages at once.
+        streams = [
+            Scored(self.instance.open_cursor(self._timezone), stage, self.instance, self._failed)
+            for stage in plan.staged.stages
+        ]
         if not all(stream.is_exact for stream in streams):
             return plan.sql
         for stream in streams:
@@ -132,6 +136,9 @@ class Running:
 
     def failure(self, error: Exception) -> ScoterError:
         """Return what a user may see of an error that DuckDB, a model or Arrow raised."""
+        if isinstance(error, OutcomeUnknown):
+            # Of a write that ended too late: to call it cancelled would say that nothing was written.
+            return error
         if self._timed_out or self._cancelled:
             try:
                 self.check()

@@ -302,7 +302,7 @@ def _columns_used(tree: exp.Expr) -> frozenset[str] | None:
 
 
 # Where these stand, columns can be read that the statement does not name.
-_UNNAMED = (exp.Star, exp.Columns, exp.Pivot, exp.Join, exp.TableAlias)
+_UNNAMED = (exp.Star, exp.Columns, exp.PositionalColumn, exp.Pivot, exp.Join, exp.TableAlias)
 
 
 def _means_unnamed(node: exp.Expr) -> bool:

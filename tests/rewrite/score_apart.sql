@@ -54,17 +54,35 @@ SELECT c, max(PREDICT('pair', a, b)) AS p FROM t GROUP BY c;
 SELECT c, max("scoter_apart_0_0") AS p FROM (SELECT "t"."c", PREDICT('pair', a, b) AS "scoter_apart_0_0", 'apart' AS mark FROM t) AS "t" GROUP BY c;
 -- scored 5
 
--- inside a CTE
-WITH s AS (SELECT id, PREDICT('pair', a, b) AS p FROM t) SELECT count(*) AS n FROM s WHERE p > 4;
+-- a CTE stays, for who reads it may need few rows
+WITH x AS (SELECT id, PREDICT('pair', a, b) AS p FROM t), y AS (SELECT * FROM x WHERE id = 5) SELECT id, p FROM y;
 -- becomes
-WITH s AS (SELECT id, "scoter_apart_1_0" AS p FROM (SELECT "t"."id", PREDICT('pair', a, b) AS "scoter_apart_1_0", 'apart' AS mark FROM t) AS "t") SELECT count(*) AS n FROM s WHERE p > 4;
+WITH x AS (SELECT id, PREDICT('pair', a, b) AS p FROM t), y AS (SELECT * FROM x WHERE id = 5) SELECT id, p FROM y;
+-- scored 1
+
+-- a subquery stays, for its scores may not be read
+SELECT max(id) AS n FROM (SELECT id, PREDICT('pair', a, b) AS p FROM t) AS q;
+-- becomes
+SELECT max(id) AS n FROM (SELECT id, PREDICT('pair', a, b) AS p FROM t) AS q;
+-- scored 0
+
+-- a set operation with a limit stays
+SELECT PREDICT('pair', a, b) AS p FROM t UNION ALL SELECT PREDICT('linear', a, b) FROM t ORDER BY p LIMIT 2;
+-- becomes
+SELECT PREDICT('pair', a, b) AS p FROM t UNION ALL SELECT PREDICT('linear', a, b) AS "predict('linear', a, b)" FROM t ORDER BY p LIMIT 2;
+-- scored 10
+
+-- calls on random numbers stay: two of them are two
+SELECT id, PREDICT('pair', a, round(random())) * 0 AS p FROM t;
+-- becomes
+SELECT id, PREDICT('pair', a, ROUND(RANDOM())) * 0 AS p FROM t;
 -- scored 5
 
--- a filter around it that needs the score
-SELECT count(*) AS n FROM (SELECT id, PREDICT('pair', a, b) AS p FROM t) AS q WHERE p > 4 AND p < 100;
+-- a column by its position stays
+SELECT max(#1) AS n, max(PREDICT('pair', a, b)) AS p FROM t WHERE c > 5;
 -- becomes
-SELECT count(*) AS n FROM (SELECT id, "scoter_apart_1_0" AS p FROM (SELECT "t"."id", PREDICT('pair', a, b) AS "scoter_apart_1_0", 'apart' AS mark FROM t) AS "t") AS q WHERE p > 4 AND p < 100;
--- scored 5
+SELECT max(#1) AS n, max(PREDICT('pair', a, b)) AS p FROM t WHERE c > 5;
+-- scored 4
 
 -- another filter around it would spare rows the scoring
 SELECT * FROM (SELECT id, PREDICT('pair', a, b) AS p FROM t) AS q WHERE id = 5 AND p > 4;

@@ -14,7 +14,15 @@ from sqlglot import exp
 
 from scoter.engine.functions import AGGREGATES
 from scoter.engine.gate import function_name
-from scoter.engine.rules.score_once import adds_unseen, call_text, calls_of, hide, may_be_column, relations_of
+from scoter.engine.rules.score_once import (
+    adds_unseen,
+    call_text,
+    calls_of,
+    hide,
+    is_volatile,
+    may_be_column,
+    relations_of,
+)
 from scoter.engine.statements import Predict
 
 APART = "scoter_apart"
@@ -64,29 +72,16 @@ def _is_sure(select: exp.Select, calls: list[Predict], table: exp.Table, columns
 
 
 def _is_read_whole(select: exp.Select) -> bool:
-    """Say whether no enclosing query leaves rows out before they are scored.
+    """Say whether every row and every score of the SELECT is in the statement's result.
 
-    A stream is scored whole, where DuckDB would put a filter of the enclosing query below the call.
+    A stream is scored whole. Where another query reads the rows, DuckDB may need few of them, or no score.
     """
-    scores = {
-        part.alias.casefold()
-        for part in select.expressions
-        if isinstance(part, exp.Alias) and part.this.find(Predict) is not None
-    }
-    outer = select.find_ancestor(exp.Select)
-    while outer is not None:
-        if any(outer.args.get(key) for key in ("joins", "laterals", "limit", "qualify", "having")):
+    node: exp.Expr = select
+    while isinstance(node.parent, exp.SetOperation):
+        node = node.parent
+        if node.args.get("limit") or node.args.get("offset"):
             return False
-        where = outer.args.get("where")
-        for part in (
-            where.this.flatten() if where is not None and isinstance(where.this, exp.And) else [where]
-        ):
-            if part is not None and scores.isdisjoint(
-                column.name.casefold() for column in part.find_all(exp.Column)
-            ):
-                return False
-        outer = outer.find_ancestor(exp.Select)
-    return True
+    return node.parent is None
 
 
 def _names_are_own(select: exp.Select, table: exp.Table, columns: list[str]) -> bool:
@@ -122,8 +117,11 @@ def _is_eager(call: Predict, select: exp.Select) -> bool:
 
 
 def _is_simple(call: Predict) -> bool:
-    """Say whether a call's arguments can stand below a grouping: columns, and nothing that needs groups."""
-    if call.find(exp.Column) is None:
+    """Say whether a call's arguments can stand below a grouping: columns, and nothing that needs groups.
+
+    Calls on random() are not: equal calls become one.
+    """
+    if call.find(exp.Column) is None or is_volatile(call):
         return False
     return not any(
         isinstance(node, exp.Query | exp.Window)

@@ -79,7 +79,7 @@ def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
         text
         for text, call in filtered.items()
         if sum(call_text(other) == text for other in everywhere) > 1
-        and not _is_volatile(call)
+        and not is_volatile(call)
         and all(may_be_column(other, select) for other in everywhere if call_text(other) == text)
     ]
     if not repeated:
@@ -109,11 +109,11 @@ def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
 def adds_unseen(select: exp.Select, relations: list[exp.Expr]) -> bool:
     """Say whether a column added to the FROM is seen only where it is named.
 
-    COLUMNS(*), a star inside an expression and a whole row would see it; SEMI and ANTI joins hide sides.
+    COLUMNS(*), #1, a star inside an expression and a whole row would see it; SEMI and ANTI joins hide sides.
     """
     rows = {relation.alias_or_name.casefold() for relation in relations}
     for node in select.walk():
-        if isinstance(node, exp.Columns):
+        if isinstance(node, exp.Columns | exp.PositionalColumn):
             return False
         if isinstance(node, exp.Star) and not _is_listed(node):
             return False
@@ -182,7 +182,8 @@ def calls_of(root: exp.Expr, select: exp.Select) -> list[Predict]:
     return [call for call in root.find_all(Predict) if call.find_ancestor(*holders) is select]
 
 
-def _is_volatile(call: Predict) -> bool:
+def is_volatile(call: Predict) -> bool:
+    """Say whether two such calls may give two values for one row, as on random()."""
     return any(function_name(node) in VOLATILE for node in call.find_all(exp.Func))
 
 
@@ -204,7 +205,7 @@ def _keep_below_filters(tree: exp.Expr) -> None:
     for call in tree.find_all(Predict):
         select = call.find_ancestor(exp.Select)
         projection = call.find_ancestor(exp.Alias)
-        if select is None or projection is None or projection.parent is not select or _is_volatile(call):
+        if select is None or projection is None or projection.parent is not select or is_volatile(call):
             continue
         if select.args.get("group"):
             continue
