@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import struct
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import grpc
 import pyarrow as pa
 import pytest
-from flight_sql import Client, packed
+from flight_sql import Client, packed, served, wait_for
 from raw_flight import Raw, connected, descriptor, field
 from test_server_process import process
 
@@ -265,3 +266,54 @@ def test_mutants_do_no_harm(server, raw):
     assert not Path("harmed").exists()
     log = (server.directory / "log.jsonl").read_text()
     assert '"event": "failure"' not in log
+
+
+EXPANDED = 128 * 2**20
+
+
+def expanding() -> list[Message]:
+    zeros = pa.Array.from_buffers(pa.int64(), EXPANDED // 8, [None, pa.py_buffer(bytes(EXPANDED))])
+    return column(zeros, compression="zstd")
+
+
+def upload(raw: Raw, command: bytes, given: list[Message]) -> str:
+    """Send messages as the rows of a command that must fail; return the error's text."""
+    head = field(1, descriptor(command))
+    parts = [field(2, metadata) + field(1000, body) for metadata, body in given]
+    with pytest.raises(grpc.RpcError) as caught:
+        list(raw.send("DoPut", [head + parts[0], *parts[1:]]))
+    return str(caught.value.details())
+
+
+@pytest.fixture
+def collector_off():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("collector_off")
+def test_a_compressed_batch_that_expands_is_refused_and_its_memory_is_free(tmp_path):
+    given = expanding()
+    assert sum(len(metadata) + len(body) for metadata, body in given) * 1_000 < EXPANDED
+    limits = {"query": {"statement_memory": 32 * 2**20}, "server": {"max_bind_bytes": 2**20}}
+    with served(tmp_path, **limits) as lake, Client(lake.address) as client, connected(lake.address) as raw:
+        held = pa.total_allocated_bytes()
+        options = m.TableDefinitionOptions(if_not_exist=1, if_exists=2)
+        command = packed(m.CommandStatementIngest(table_definition_options=options, table="small"))
+        for _ in range(3):
+            said = upload(raw, command, given)
+            assert f"[54000] VALUE_TOO_LARGE: a batch of {EXPANDED} bytes" in said
+            # Of the rows nothing is left, though no collector has run.
+            assert wait_for(lambda: pa.total_allocated_bytes() < held + 2**20)
+        handle = client.prepare("SELECT ?::BIGINT AS n").prepared_statement_handle
+        for _ in range(3):
+            said = upload(
+                raw, packed(m.CommandPreparedStatementQuery(prepared_statement_handle=handle)), given
+            )
+            assert "[54000] VALUE_TOO_LARGE: a statement takes at most 1048576 bytes" in said
+            assert wait_for(lambda: pa.total_allocated_bytes() < held + 2**20)
+        small = column(pa.array(range(1_000)), compression="zstd")
+        assert send(raw, small, "small") == 1_000
+        assert client.query("SELECT sum(c) AS n FROM small")["n"].to_pylist() == [499_500]

@@ -35,7 +35,7 @@ from scoter.errors import (
 from scoter.server.calls import Call, Calls
 from scoter.server.flightsql import commands
 from scoter.server.flightsql import messages_pb2 as m
-from scoter.server.received import check_names
+from scoter.server.received import check_names, let_go
 
 _ACTION = "INGEST"
 _HELD = 32 * 1024 * 1024  # bytes of batches that wait to be written; one batch may always wait
@@ -120,8 +120,12 @@ class Ingests:
                     return
                 if batch is not None:
                     arrivals.put(_checked(batch, most))
+                    del batch
         except BaseException as error:  # noqa: BLE001  # the thread that writes is to raise it
-            arrivals.end(_unreadable(error))
+            shown = _unreadable(error)
+            if not isinstance(shown, InternalError):
+                let_go(shown)
+            arrivals.end(shown)
 
 
 class _Arrivals:
@@ -226,19 +230,20 @@ def _checked(batch: pa.RecordBatch, most: int) -> pa.RecordBatch:
 
     Raises InvalidValue for one that is not, ValueTooLarge for one that a statement can not hold.
     """
-    try:
-        batch.validate(full=True)
-    except pa.ArrowInvalid as error:
-        found = _IN_COLUMN.match(str(error))
-        name = f'column "{batch.schema.field(int(found[1])).name}"' if found else "a column"
-        raise InvalidValue(f"{name} is not valid Arrow data") from error
-    # Not nbytes: it crashes on texts of length 0 that have no offsets, which are valid and which Java sends.
+    # Before all else, as a compressed batch is large only now. Not nbytes: it crashes on texts of length 0 that
+    # have no offsets, which are valid and which Java sends.
     size = batch.get_total_buffer_size()
     if size > most:
         raise ValueTooLarge(
             f"a batch of {size} bytes is larger than the {most} bytes that a statement may use",
             hint="send the rows in smaller batches",
         )
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        found = _IN_COLUMN.match(str(error))
+        name = f'column "{batch.schema.field(int(found[1])).name}"' if found else "a column"
+        raise InvalidValue(f"{name} is not valid Arrow data") from error
     return batch
 
 

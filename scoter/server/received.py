@@ -20,6 +20,17 @@ def check_names(fields: Iterable[pa.Field]) -> None:
         check_names(field.type.field(i) for i in range(field.type.num_fields))
 
 
+def let_go(error: BaseException) -> None:
+    """Make ``error`` and its causes forget the calls through which they came, and with them refused rows.
+
+    Who keeps the error would keep these, until Python's collector comes.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+
+
 def one_batch(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     """Return rows that a client sent as one batch; raises InvalidValue for damaged data."""
     try:
