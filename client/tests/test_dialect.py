@@ -185,6 +185,30 @@ def test_values_that_stand_alone_are_cast(engine):
     assert list(row) == [value for _, value in wanted]
 
 
+@pytest.mark.parametrize("kind", [sa.Numeric(), sa.Numeric(10, 2), sa.Float(), sa.Integer()])
+def test_a_text_given_for_a_number_never_stands_in_a_statement(kind):
+    value = sa.literal("1) AS x, (SELECT 2", kind)
+    column = sa.column("a", kind)
+    for statement in (sa.select(value), sa.select(sa.case((sa.true(), value))), sa.select(column + value)):
+        for options in ({}, {"literal_binds": True}, {"render_postcompile": True}):
+            try:
+                text = str(statement.compile(dialect=ScoterDialect(), compile_kwargs=options))
+            except (ValueError, sa.exc.SQLAlchemyError):
+                continue
+            assert "SELECT 2" not in text, text
+
+
+def test_decimals_that_stand_in_a_statement(engine):
+    numbers = [decimal.Decimal("1.50"), decimal.Decimal("1E+3"), 2, 0.1]
+    with engine.connect() as connection:
+        for number in numbers:
+            assert connection.execute(
+                sa.select(sa.literal(number, sa.Numeric()))
+            ).scalar() == decimal.Decimal(str(number))
+        with pytest.raises((ValueError, sa.exc.SQLAlchemyError)):
+            connection.execute(sa.select(sa.literal(decimal.Decimal("NaN"), sa.Numeric())))
+
+
 def test_numbers_beside_columns_keep_their_value(engine, name):
     table = sa.Table(name, sa.MetaData(), sa.Column("n", sa.Integer), sa.Column("at", sa.DateTime))
     table.create(engine)

@@ -64,7 +64,9 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         self._lake = engine.lake
         self._most_bound = limits.max_bind_bytes
         self._limits = info.Limits(limits.handle_lifetime * 1000, settings.query.max_sql_bytes)
-        seals = Seals(key, Hold(settings.directory / "held", limits.held_bytes), settings.query.max_sql_bytes)
+        hold = Hold(settings.directory / "held", limits.held_bytes)
+        hold.sweep()  # what expired while no server ran
+        seals = Seals(key, hold, settings.query.max_sql_bytes)
         lifetimes = Lifetimes(limits.ticket_lifetime, limits.handle_lifetime)
         self._statements = Statements(engine, seals, self.calls, lifetimes)
         self._ingests = Ingests(engine, self.calls, limits.stall_seconds)

@@ -44,15 +44,18 @@ class Hold:
                 hint="bind fewer rows at a time, or have server.held_bytes raised",
             )
         key = hashlib.sha256(data).digest()
+        try:
+            self._write(self._path(key), data, expires)
+        except OSError as error:
+            raise DiskFull("the values can not be kept: the lake's disk is full or read only") from error
         with self._lock:
-            try:
-                self._write(self._path(key), data, expires)
-            except OSError as error:
-                raise DiskFull("the values can not be kept: the lake's disk is full or read only") from error
             # To look at every file costs time by their number, so that not every write does it.
             self._since += len(data)
-            if time.monotonic() - self._swept >= _OFTEN or self._since > self._most // 64:
-                self._sweep(keep=self._path(key))
+            due = time.monotonic() - self._swept >= _OFTEN or self._since > self._most // 64
+            if due:
+                self._swept, self._since = time.monotonic(), 0
+        if due:
+            self.sweep(keep=self._path(key))
         return key
 
     def get(self, key: bytes) -> bytes | None:
@@ -81,28 +84,32 @@ class Hold:
         return self._directory / key.hex()
 
     def _write(self, path: Path, data: bytes, expires: float) -> None:
-        with contextlib.suppress(OSError):
-            expires = max(expires, path.stat().st_mtime)
         self._directory.mkdir(mode=0o700, exist_ok=True)
         # A reader on another server sees the whole file or none.
         handle, name = tempfile.mkstemp(dir=self._directory, prefix=".")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            os.utime(name, (expires, expires))
-            Path(name).replace(path)
+            with self._lock:
+                with contextlib.suppress(OSError):
+                    expires = max(expires, path.stat().st_mtime)
+                os.utime(name, (expires, expires))
+                Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
 
-    def _sweep(self, keep: Path) -> None:
-        """Remove what has expired, and then what expires first, until the rest fits."""
-        self._swept, self._since = time.monotonic(), 0
+    def sweep(self, keep: Path | None = None) -> None:
+        """Remove what has expired, and then what expires first, until the rest fits; ``keep`` stays.
+
+        What can not be removed now is left for the next time.
+        """
         found = []
-        for path in self._directory.iterdir():
-            with contextlib.suppress(OSError):
-                known = path.stat()
-                found.append((known.st_mtime, known.st_size, path))
+        with contextlib.suppress(OSError):
+            for path in self._directory.iterdir():
+                with contextlib.suppress(OSError):
+                    known = path.stat()
+                    found.append((known.st_mtime, known.st_size, path))
         now, size = time.time(), sum(each for _, each, _ in found)
         for expires, each, path in sorted(found):
             if path.name.startswith("."):
@@ -111,5 +118,6 @@ class Hold:
             else:
                 gone = path != keep and (expires < now or size > self._most)
             if gone:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
                 size -= each

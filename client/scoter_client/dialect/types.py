@@ -214,6 +214,20 @@ class Numeric(types.Numeric):  # type: ignore[type-arg,unused-ignore]  # generic
         """Send numbers as decimals."""
         return lambda value: decimal.Decimal(repr(value)) if isinstance(value, (int, float)) else value
 
+    def literal_processor(self, dialect: Any) -> Processor:
+        """Write a number; what is none raises ValueError, as a text would stand in the statement as it is."""
+
+        def literal(value: Any) -> str:
+            try:
+                number = decimal.Decimal(repr(value) if isinstance(value, float) else value)
+            except (decimal.InvalidOperation, TypeError) as error:
+                raise ValueError("the value of a decimal is no number") from error
+            if not number.is_finite():
+                raise ValueError("a decimal has no infinity and no NaN")
+            return format(number, "f")
+
+        return literal
+
     def result_processor(self, dialect: Any, coltype: Any) -> Processor:
         """Give decimals, or floats with ``asdecimal=False``, also where DuckDB computes a DOUBLE, as in a division."""
         if not self.asdecimal:
@@ -234,6 +248,10 @@ class Float(types.Float):  # type: ignore[type-arg,unused-ignore]  # generic in 
     def bind_processor(self, dialect: Any) -> Processor:
         """Send numbers as floats."""
         return lambda value: None if value is None else float(value)
+
+    def literal_processor(self, dialect: Any) -> Processor:
+        """Write a number; what is none raises ValueError, as a text would stand in the statement as it is."""
+        return lambda value: f"CAST('{float(value)!r}' AS DOUBLE)"
 
 
 class Date(types.Date):
