@@ -12,7 +12,6 @@ from slt import Refused
 CASES = cases()
 ORC = r"\[0A000\].*data files of format ORC"
 AVRO = r"\[0A000\].*data files of format AVRO"
-EQUALITY = r"\[0A000\].*equality deletes, which can not be read yet"
 ORC_DELETES = r"\[0A000\].*position deletes of format ORC"
 NO_IDS = r"\[0A000\].*data files without field ids, and no name mapping"
 # The file has an empty logical type on a group node, which Arrow does not open.
@@ -24,11 +23,6 @@ UNKNOWN_TYPE = r"\[XX001\].*of a kind that can not be read"
 REFUSED = {
     "airports_parquet": NO_IDS,
     "iceberg_migrated_complex_test": MALFORMED,
-    "iceberg_v2_delete_equality": EQUALITY,
-    "iceberg_v2_delete_both_eq_and_pos": EQUALITY,
-    "iceberg_v2_delete_equality_partitioned": EQUALITY,
-    "iceberg_v2_delete_equality_multi_eq_ids": EQUALITY,
-    "iceberg_v2_equality_delete_schema_evolution": EQUALITY,
     "iceberg_v3_row_lineage/2": LINEAGE,
     "iceberg_v3_row_lineage/3": LINEAGE,
     "iceberg_v3_row_lineage_orc/2": LINEAGE,
@@ -54,7 +48,6 @@ REFUSED = {
 READ = frozenset(
     {
         "iceberg_mixed_file_format_test/2",
-        "iceberg_v2_equality_delete_schema_evolution/3",
     }
 )
 

@@ -144,10 +144,11 @@ def test_random_positions(lake, tmp_path: Path) -> None:
         table.append(
             pa.table({"k": ks, "s": [None] * 10_000}, schema=pa.schema({"k": ks.type, "s": pa.string()}))
         )
+    files = paths(table)
     for number in range(3):
-        found = [(path, int(p)) for path in paths(table) for p in rng.integers(0, 10_000, 700)]
-        gone |= {paths(table).index(path) * 10_000 + p for path, p in found}
-        deleting(table, tmp_path / f"d{number}.parquet", found)
+        found = [(n, path, int(p)) for n, path in enumerate(files) for p in rng.integers(0, 10_000, 700)]
+        gone |= {n * 10_000 + p for n, _, p in found}
+        deleting(table, tmp_path / f"d{number}.parquet", [(path, p) for _, path, p in found])
     assert keys(lake, table) == [k for k in range(40_000) if k not in gone]
     assert ordered(lake.rows(table)) == as_iceberg(table)
 

@@ -185,7 +185,7 @@ def test_a_missing_manifest_is_corrupt_and_its_path_is_not_shown(lake, tmp_path)
 @pytest.mark.parametrize(
     ("delete", "words"),
     [
-        (DeleteFile("x", DeleteKind.EQUALITY, 1), "equality deletes"),
+        (DeleteFile("x", DeleteKind.EQUALITY, 1, "AVRO"), "equality deletes of format AVRO"),
         (DeleteFile("x", DeleteKind.POSITION, 1, "ORC"), "position deletes of format ORC"),
     ],
 )

@@ -6,8 +6,8 @@ This module must not know statements, sessions or connections.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,12 @@ from sqlglot import exp
 from scoter.catalog.manifests import DataFiles, DeleteKind, Ints, Manifests, Recent
 from scoter.catalog.reach import local_path
 from scoter.engine.scanning.deletes import Deleted, Deletes, where
+from scoter.engine.scanning.equality import Against, LayoutOf, applicable, compared, left
 from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous, refuse_row_number
 from scoter.engine.scanning.projection import Projection, Source, field_map, missing, project
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.statistics import statistics
-from scoter.engine.types import duckdb_type, literal, quote
+from scoter.engine.types import duckdb_type, escaped, literal, quote
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
 
 _LONG = 16_384  # characters of SQL that count as one scan kept
@@ -55,11 +56,12 @@ class Scan:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Files that one SELECT reads; of a file with ``deleted`` rows, all but these."""
+    """Files that one SELECT reads; of a file with ``deleted`` rows, all but these; none that ``against`` names."""
 
     projection: Projection
     files: Ints
     deleted: Ints | None = None
+    against: Against = ()
 
 
 class Scans:
@@ -91,8 +93,8 @@ class Scans:
         read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the one to read
         under where it is another than said, as a branch is read under the table's current schema.
 
-        Raises UndefinedSnapshot, NotSupported (equality deletes, other formats than Parquet, names that
-        differ by case only), CorruptData (files that do not fit their metadata).
+        Raises UndefinedSnapshot, NotSupported (other formats than Parquet, names that
+        differ by case only, deletes on nested columns), CorruptData (files that do not fit their metadata).
         """
         if schema is None:
             schema = schema_at(metadata, snapshot_id)
@@ -113,12 +115,33 @@ class Scans:
             refuse_unreadable(files, name)
             kept = kept_files(files, metadata, schema, predicate)
             deleted = self._deletes.of(files, kept, lambda: self._manifests.io_for(metadata))
-            groups = self._groups(_Table(metadata, schema, name), files, kept, deleted) if len(kept) else []
-            found = _scan(schema, files, kept, groups, _wanted(schema, used), deleted)
+            against = applicable(files, kept, metadata)
+            table = _Table(metadata, compared(metadata, schema, against.values(), name), name)
+            groups = self._groups(table, files, kept, deleted, against) if len(kept) else []
+            found = _scan(
+                table.schema,
+                files,
+                kept,
+                groups,
+                _wanted(schema, used),
+                deleted,
+                partial(self._layout, table),
+            )
             self._scans.put(key, found)
         return found
 
-    def _groups(self, table: _Table, files: DataFiles, kept: Ints, deleted: Deleted) -> list[_Group]:
+    def _layout(self, table: _Table, path: str) -> Layout:
+        (found,) = self._layouts.of([path], lambda: self._manifests.io_for(table.metadata))
+        return table.identified(found)
+
+    def _groups(
+        self,
+        table: _Table,
+        files: DataFiles,
+        kept: Ints,
+        deleted: Deleted,
+        against: Mapping[int, Against],
+    ) -> list[_Group]:
         metadata = table.metadata
         layouts = self._layouts.of(list(files.paths[kept]), lambda: self._manifests.io_for(metadata))
         identity = _identity_fields(metadata)
@@ -136,17 +159,18 @@ class Scans:
             projection = project(table.schema, known[layout_id], dict(values))
             table.refuse_by_id(distinct[layout_id], projection)
             if any(number in deleted.positions for number in numbers):
-                refuse_row_number(distinct[layout_id], table.name)
+                refuse_row_number(distinct[layout_id], table.schema, table.name)
             merged.setdefault(projection.sources, (projection, []))[1].extend(numbers)
         made = []
         for projection, numbers in merged.values():
-            clean = [number for number in sorted(numbers) if number not in deleted.positions]
-            if clean:
-                made.append(_Group(projection, np.array(clean)))
-            made += [
-                _Group(projection, np.array([number]), deleted.positions[number])
-                for number in sorted(set(numbers) - set(clean))
-            ]
+            clean: dict[Against, list[int]] = {}
+            for number in sorted(numbers):
+                compares = against.get(number, ())
+                if number in deleted.positions:
+                    made.append(_Group(projection, np.array([number]), deleted.positions[number], compares))
+                else:
+                    clean.setdefault(compares, []).append(number)
+            made += [_Group(projection, np.array(held), None, compares) for compares, held in clean.items()]
         return sorted(made, key=lambda group: -int(files.rows[group.files].sum()))
 
 
@@ -190,15 +214,17 @@ def _scan(
     groups: list[_Group],
     wanted: frozenset[int],
     deleted: Deleted,
+    layout_of: LayoutOf,
 ) -> Scan:
     if groups:
-        sql = " UNION ALL ".join(_select(schema, files, group, wanted) for group in groups)
+        sql = " UNION ALL ".join(_select(schema, files, group, wanted, layout_of) for group in groups)
         note = _note(groups)
     else:
         sql = _empty(schema, wanted)
         note = "every file was pruned" if len(files) else "the table has no files"
     if files.deletes:
-        note += f"  delete files {deleted.files} of {len(files.deletes)}"
+        compares = {delete for group in groups for delete in group.against}
+        note += f"  delete files {deleted.files + len(compares)} of {len(files.deletes)}"
     left_out = sum(len(group.deleted) for group in groups if group.deleted is not None)
     return Scan(
         sql=f"({sql})",
@@ -226,14 +252,12 @@ def schema_at(metadata: TableMetadata, snapshot_id: int | None) -> Schema:
 
 
 def refuse_unreadable(files: DataFiles, name: str) -> None:
-    """Raise NotSupported for equality deletes, misplaced ones, and for files that are not Parquet."""
+    """Raise NotSupported for misplaced deletes and for files that are not Parquet."""
     compact = "compact the table with the engine that wrote them"
     for delete in files.deletes:
-        if delete.kind == DeleteKind.EQUALITY:
-            raise NotSupported(f"{name} has {delete.kind}, which can not be read yet", hint=compact)
         if delete.misplaced:
             raise NotSupported(f"{name} has {delete.kind} in a manifest of data files", hint=compact)
-        if delete.kind == DeleteKind.POSITION and delete.format != "PARQUET":
+        if delete.kind != DeleteKind.VECTOR and delete.format != "PARQUET":
             raise NotSupported(f"{name} has {delete.kind} of format {delete.format}", hint=compact)
     others = {str(kind) for kind in files.formats if kind != "PARQUET"}
     if others:
@@ -278,7 +302,14 @@ def _empty(schema: Schema, wanted: frozenset[int]) -> str:
     return f"SELECT {columns} WHERE false"
 
 
-def _select(schema: Schema, files: DataFiles, group: _Group, wanted: frozenset[int]) -> str:
+def _select(
+    schema: Schema, files: DataFiles, group: _Group, wanted: frozenset[int], layout_of: LayoutOf
+) -> str:
+    if group.against:
+        inner = wanted | {field for delete in group.against for field in delete.fields}
+        rows = _select(schema, files, replace(group, against=()), inner, layout_of)
+        columns = [quote(field.name) for field in schema.fields if field.field_id in wanted]
+        return left(rows, columns, schema, group.against, layout_of)
     pairs = zip(schema.fields, group.projection.sources, strict=True)
     output = [(field, source) for field, source in pairs if field.field_id in wanted]
     items = ", ".join(
@@ -325,14 +356,7 @@ def _ordered_paths(files: DataFiles, numbers: Ints) -> list[str]:
     rows = files.rows[numbers]
     first = int(np.argmin(np.abs(rows - rows.mean())))
     order = [first, *(i for i in range(len(numbers)) if i != first)]
-    return [_escaped(local_path(str(files.paths[numbers[i]]))) for i in order]
-
-
-def _escaped(path: str) -> str:
-    """Return the pattern that matches this path only: DuckDB reads ``*``, ``?`` and ``[`` as wildcards."""
-    if not any(sign in path for sign in "*?["):
-        return path
-    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in path)
+    return [escaped(local_path(str(files.paths[numbers[i]]))) for i in order]
 
 
 def _note(groups: list[_Group]) -> str:

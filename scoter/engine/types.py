@@ -235,3 +235,10 @@ _WIRE: dict[exp.DType, pa.DataType] = {
     _T.BLOB: pa.binary(),
     _T.NULL: pa.int32(),
 }
+
+
+def escaped(path: str) -> str:
+    """Return the pattern that matches this path only: DuckDB reads ``*``, ``?`` and ``[`` as wildcards."""
+    if not any(sign in path for sign in "*?["):
+        return path
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in path)

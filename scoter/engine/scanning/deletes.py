@@ -107,7 +107,7 @@ def _applicable(files: DataFiles, kept: Ints, place: Callable[[str], str]) -> di
         if delete.refers_to is not None:
             by_path.setdefault(place(delete.refers_to), []).append(delete)
         else:
-            by_partition.setdefault((delete.spec_id, *_key(delete.partition)), []).append(delete)
+            by_partition.setdefault((delete.spec_id, *partition_key(delete.partition)), []).append(delete)
     if not by_path and not by_partition:
         return {}
     found: dict[int, list[DeleteFile]] = {}
@@ -115,7 +115,7 @@ def _applicable(files: DataFiles, kept: Ints, place: Callable[[str], str]) -> di
         spec = int(files.spec_ids[number])
         partition = tuple(values[number] for values in files.partitions.get(spec, ()))
         candidates = by_path.get(place(str(files.paths[number])), []) + by_partition.get(
-            (spec, *_key(partition)), []
+            (spec, *partition_key(partition)), []
         )
         fit = [delete for delete in candidates if delete.sequence >= files.sequences[number]]
         vectors = [delete for delete in fit if delete.kind == DeleteKind.VECTOR]
@@ -126,7 +126,8 @@ def _applicable(files: DataFiles, kept: Ints, place: Callable[[str], str]) -> di
     return found
 
 
-def _key(partition: Iterable[Any]) -> tuple[Any, ...]:
+def partition_key(partition: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the values of a partition so that those of the same one are equal."""
     # NaN is unequal to itself, and one partition all the same.
     return tuple("NaN" if value != value else value for value in partition)  # noqa: PLR0124  # tells NaN
 

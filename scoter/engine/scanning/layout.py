@@ -1,6 +1,6 @@
 """What a Parquet file physically holds: its columns with field ids, names and kinds, from its footer.
 
-This module must not know table schemas, predicates or SQL.
+This module must not know predicates or SQL.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
+from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 
 from scoter.catalog.manifests import Recent
@@ -204,9 +205,10 @@ def _with_standard_names(column: Column) -> tuple[Column, ...]:
     return column.children
 
 
-def refuse_row_number(layout: Layout, where: str) -> None:
-    """Raise NotSupported for a file with a column that hides DuckDB's own numbers of rows."""
-    if any(column.name.casefold() == "file_row_number" for column in layout.columns):
+def refuse_row_number(layout: Layout, schema: Schema, where: str) -> None:
+    """Raise NotSupported for a file or table with a column that hides DuckDB's own numbers of rows."""
+    names = (*(column.name for column in layout.columns), *(field.name for field in schema.fields))
+    if any(name.casefold() == "file_row_number" for name in names):
         raise NotSupported(
             f'{where} has deleted rows and a column "file_row_number", which can not be read together',
             hint="compact the table with the engine that wrote them",
