@@ -136,3 +136,13 @@ def test_a_statement_asked_again_is_not_parsed_again_and_reads_what_is_there_the
         session.rows(f"SELECT length('{'x' * 100_000}') AS n")
         assert sum(map(len, instance._queries)) < 10_000
         assert len(instance._queries) == 64
+
+
+def test_large_statements_are_kept_by_their_size(tmp_path: Path) -> None:
+    with opened(tmp_path) as engine:
+        session = InProcess(engine)
+        for number in range(5):
+            assert session.value(f"SELECT length('{'x' * 400_000}{number}') AS n") == 400_001
+        for kept in (engine._parsed, engine._prepared):
+            assert len(kept._values) == 2
+            assert kept._size == sum(size for _, size in kept._values.values()) <= 1024 * 1024

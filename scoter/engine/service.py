@@ -39,31 +39,38 @@ from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.sessions import Sessions
 
 _KEPT = 1024
+_KEPT_SQL = 1024 * 1024  # characters of statements; the trees and plans of one take some 150 bytes for each
 _PATIENCE = 5.0  # seconds that interrupted statements get to end when the engine closes
 V = TypeVar("V")
 
 
 class _Recent(Generic[V]):
-    """The values used last, by key; safe for many threads."""
+    """The values used last, by key, of so many entries and so large; safe for many threads."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, largest: int) -> None:
         self._most = most
+        self._largest = largest
+        self._size = 0
         self._lock = threading.Lock()
-        self._values: OrderedDict[object, V] = OrderedDict()
+        self._values: OrderedDict[object, tuple[V, int]] = OrderedDict()
 
     def get(self, key: object) -> V | None:
         with self._lock:
-            value = self._values.get(key)
-            if value is not None:
-                self._values.move_to_end(key)
-            return value
-
-    def put(self, key: object, value: V) -> None:
-        with self._lock:
-            self._values[key] = value
+            found = self._values.get(key)
+            if found is None:
+                return None
             self._values.move_to_end(key)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
+            return found[0]
+
+    def put(self, key: object, value: V, size: int = 1) -> None:
+        """Keep a value; the newest stays, whatever its size."""
+        with self._lock:
+            _, before = self._values.pop(key, (None, 0))
+            self._values[key] = (value, size)
+            self._size += size - before
+            while len(self._values) > 1 and (len(self._values) > self._most or self._size > self._largest):
+                _, (_, gone) = self._values.popitem(last=False)
+                self._size -= gone
 
 
 @dataclass(frozen=True)
@@ -109,10 +116,10 @@ class Engine:
         )
         self.instances = Instances(settings.query, lambda: tuple(self.lake.directories()), sessions)
         self._runner = Runner(self._parts, self.instances)
-        self._parsed: _Recent[_Parsed] = _Recent(_KEPT)
-        self._prepared: _Recent[_Kept] = _Recent(_KEPT)
+        self._parsed: _Recent[_Parsed] = _Recent(_KEPT, _KEPT_SQL)
+        self._prepared: _Recent[_Kept] = _Recent(_KEPT, _KEPT_SQL)
         # What planning took, for the line that running writes under the same query id.
-        self._stages: _Recent[dict[str, float]] = _Recent(_KEPT)
+        self._stages: _Recent[dict[str, float]] = _Recent(_KEPT, _KEPT_SQL)
 
     def close(self) -> None:
         """Close the lake; running statements are interrupted."""
@@ -198,7 +205,7 @@ class Engine:
             with entry.stage("parse"):
                 tree = pipeline.parse(sql, self._parts)
             found = _Parsed(tree, normalised(tree), asks_who(tree))
-            self._parsed.put(sql, found)
+            self._parsed.put(sql, found, len(sql))
         return found
 
     def _plan(
@@ -235,7 +242,7 @@ class Engine:
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
             kept = _Kept(prepared, pointers, revision if resolved.models else None)
             if not resolved.relative:
-                self._prepared.put(key, kept)
+                self._prepared.put(key, kept, len(sql))
         prepared = kept.prepared
         authorise(prepared.analysis, context.principal)
         if kept.plan is not None:
