@@ -13,7 +13,6 @@ CASES = cases()
 ORC = r"\[0A000\].*data files of format ORC"
 AVRO = r"\[0A000\].*data files of format AVRO"
 ORC_DELETES = r"\[0A000\].*position deletes of format ORC"
-NO_IDS = r"\[0A000\].*data files without field ids, and no name mapping"
 # The file has an empty logical type on a group node, which Arrow does not open.
 MALFORMED = r"\[XX001\].*missing or is not a Parquet file"
 LINEAGE = r'\[42703\].*column "_row_id" does not exist'
@@ -21,7 +20,6 @@ UNKNOWN_TYPE = r"\[XX001\].*of a kind that can not be read"
 
 # What is not read yet, by table or by case; everything else gives its rows.
 REFUSED = {
-    "airports_parquet": NO_IDS,
     "iceberg_migrated_complex_test": MALFORMED,
     "iceberg_v3_row_lineage/2": LINEAGE,
     "iceberg_v3_row_lineage/3": LINEAGE,

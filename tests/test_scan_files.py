@@ -45,6 +45,25 @@ def test_files_without_ids_and_without_name_mapping_are_an_error(lake, tmp_path)
     table = lake.create(PLAIN)
     path = write_parquet(tmp_path / "x.parquet", pa.table({"a": pa.array([1], pa.int32()), "b": ["x"]}))
     add_file(table, path, 1)
+    # The table has had these columns only, and the file has them all in this order.
+    assert lake.rows(table) == [{"a": 1, "b": "x"}]
+    with table.update_schema() as update:
+        update.rename_column("a", "c")
+    with pytest.raises(NotSupported, match="without field ids"):
+        lake.scan(table)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"b": ["x"], "a": pa.array([1], pa.int32())},
+        {"a": pa.array([1], pa.int32())},
+        {"_col0": [1], "_col1": ["x"]},
+    ],
+)
+def test_files_without_ids_whose_columns_are_in_doubt(lake, tmp_path, columns):
+    table = lake.create(PLAIN)
+    add_file(table, write_parquet(tmp_path / "x.parquet", pa.table(columns)), 1)
     with pytest.raises(NotSupported, match="without field ids"):
         lake.scan(table)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
-from pyiceberg.table.name_mapping import NameMapping, parse_mapping_from_json
+from pyiceberg.table.name_mapping import NameMapping, create_mapping_from_schema, parse_mapping_from_json
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import NestedField
 from sqlglot import exp
@@ -186,11 +186,24 @@ class _Table:
             return layout
         mapping = self.metadata.properties.get(_NAME_MAPPING)
         if mapping is None:
+            if self._plainly_named(layout):
+                return layout.named(create_mapping_from_schema(self.metadata.schema()))
             raise NotSupported(
                 f"{self.name} has data files without field ids, and no name mapping says which column is which",
                 hint=f"set the table property {_NAME_MAPPING}",
             )
         return layout.named(_name_mapping(mapping))
+
+    def _plainly_named(self, layout: Layout) -> bool:
+        """Say whether names leave no doubt: no column was ever changed, and the file has all of them in order."""
+        fields = self.metadata.schema().fields
+        return (
+            len(self.metadata.schemas) == 1
+            and self.metadata.last_column_id == len(fields)
+            and all(field.field_type.is_primitive for field in fields)
+            and [field.field_id for field in fields] == list(range(1, len(fields) + 1))
+            and [field.name for field in fields] == [column.name for column in layout.columns]
+        )
 
     def refuse_by_id(self, layout: Layout, projection: Projection) -> None:
         """Raise NotSupported where only a read by field id is right and the file has none."""
