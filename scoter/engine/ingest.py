@@ -92,7 +92,7 @@ def ingest(
 
     Raises PermissionDenied below the role writer, UndefinedTable, DuplicateTable by ``mode``, what
     `new_columns` and `table_columns` raise for columns that do not fit, InvalidValue for rows that can
-    not be read or values that would lose something, Cancelled, and what `append` raises. Nothing is
+    not be read or numbers and times that a cast would cut, Cancelled, and what `append` raises. Nothing is
     written then.
     """
     entry = Entry(engine.journal, query_id, context.principal.name, context.query_tag)
