@@ -1,4 +1,4 @@
-"""One statement's cancellation: asked for once, from any thread, before, during or after the work.
+"""One statement's cancellation: asked for from any thread, before, during or after the work.
 
 This module must not know what the work is.
 """
@@ -31,10 +31,8 @@ class Cancellation:
             target()
 
     def cancel(self) -> None:
-        """Ask for the end; idempotent."""
+        """Ask for the end; asked again, the targets are told again, as DuckDB forgets an early interrupt."""
         with self._lock:
-            if self._requested:
-                return
             self._requested = True
             targets = list(self._targets)
         for target in targets:

@@ -6,7 +6,6 @@ This module must not know headers, how sessions are kept, or gRPC.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -206,7 +205,7 @@ class Statements:
 
     def _watched(self, call: Call) -> Cancellation:
         """Return what ends the statement of a call; the call's client going away does."""
-        cancellation = _Insistent()
+        cancellation = Cancellation()
         self._calls.watch(call, cancellation.cancel)
         return cancellation
 
@@ -220,25 +219,6 @@ class Statements:
 
     def _expiry(self) -> int:
         return int(time.time()) + self._lifetimes.ticket
-
-
-class _Insistent(Cancellation):
-    """A cancellation that passes every request on, not only the first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._attached: list[Callable[[], None]] = []
-
-    def attach(self, target: Callable[[], None]) -> None:
-        self._attached.append(target)
-        super().attach(target)
-
-    def cancel(self) -> None:
-        if not self.requested:
-            super().cancel()
-            return
-        for target in list(self._attached):
-            target()
 
 
 def _result_schema(plan: Plan) -> pa.Schema:
