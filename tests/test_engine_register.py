@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from scan_tables import add_file, write_parquet
 from sessions import InProcess, opened
 from slt import Refused
 
@@ -132,6 +134,14 @@ def test_metadata_can_not_lead_outside(session: InProcess, moved: Path, tmp_path
         with pytest.raises(Refused, match=r"\[42501\]"):
             register(session, str(place))
         place.unlink()
+
+
+def test_manifests_can_not_lead_outside(session: InProcess, tmp_path: Path) -> None:
+    session.update("CREATE TABLE t (a BIGINT)")
+    outside = write_parquet(tmp_path / "x.parquet", pa.table({"a": [1]}), {"a": 1})
+    add_file(session.engine.lake.load(TableName("lake", "main", "t")), outside, 1)
+    with pytest.raises(Refused, match=r"\[42501\]"):
+        session.query("SELECT * FROM t")
 
 
 def test_properties_that_load_code_are_not_honoured(session: InProcess, moved: Path) -> None:

@@ -16,7 +16,7 @@ ORC_DELETES = r"\[0A000\].*position deletes of format ORC"
 # The file has an empty logical type on a group node, which Arrow does not open.
 MALFORMED = r"\[XX001\].*missing or is not a Parquet file"
 LINEAGE = r'\[42703\].*column "_row_id" does not exist'
-UNKNOWN_TYPE = r"\[XX001\].*of a kind that can not be read"
+UNKNOWN_TYPE = r"\[0A000\].*has a column of type variant, which can not be read"
 
 # What is not read yet, by table or by case; everything else gives its rows.
 REFUSED = {

@@ -5,6 +5,7 @@ This module must not know what was attempted, only what it was attempted on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,6 +34,7 @@ from scoter.errors import (
     DiskFull,
     DuplicateSchema,
     DuplicateTable,
+    NotSupported,
     OutcomeUnknown,
     SchemaNotEmpty,
     ScoterError,
@@ -60,6 +62,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[S
     (FileNotFoundError, CorruptData, "a metadata file of {} is missing"),
     (RESTError, ConfigurationError, "the catalog's server refused a request about {}"),
 )
+_UNKNOWN_TYPE = re.compile(r"Unsupported field type: '([\w() ,]{1,60})'")  # pyiceberg's words
 _NO_SPACE = 28  # errno.ENOSPC
 
 
@@ -84,6 +87,9 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _translation(error: Exception, what: str) -> ScoterError | None:
+    unknown = _UNKNOWN_TYPE.search(str(error)) if isinstance(error, ValidationError) else None
+    if unknown is not None:
+        return NotSupported(f"{what} has a column of type {unknown[1]}, which can not be read")
     for classes, ours, message in _TRANSLATIONS:
         if isinstance(error, classes):
             return ours(message.format(what))

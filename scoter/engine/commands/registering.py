@@ -10,7 +10,7 @@ from pyiceberg.table.metadata import TableMetadata
 from scoter.engine.commands.outcome import Call, Command, Outcome
 from scoter.engine.resolve import table_name
 from scoter.engine.statements import RegisterTable, Statement, span_of
-from scoter.errors import CorruptData, PermissionDenied
+from scoter.errors import CorruptData, NotSupported, PermissionDenied
 
 _COLUMNS = (
     ("current_snapshot_id", "BIGINT"),
@@ -25,7 +25,7 @@ def _register(call: Call) -> Outcome:
     name = table_name(call.tree.this, call.context, lake)
     try:
         metadata = lake.register_table(name, file.name)
-    except (CorruptData, PermissionDenied) as error:
+    except (CorruptData, NotSupported, PermissionDenied) as error:
         error.span = error.span or span_of(file)
         raise
     return Outcome([_facts(metadata)], call.context)

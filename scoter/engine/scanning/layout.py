@@ -89,9 +89,11 @@ class Layouts:
 def _read(location: str, io: FileIO) -> Layout:
     path = local_path(location)
     try:
+        # Refuses places that may not be read; nothing is opened yet.
+        source = io.new_input(location)
         if "://" not in path:
             return _layout(pq.ParquetFile(path))
-        with io.new_input(location).open() as stream:
+        with source.open() as stream:
             return _layout(pq.ParquetFile(stream))
     except (OSError, pa.ArrowException) as error:
         raise CorruptData("a data file of the table is missing or is not a Parquet file") from error
