@@ -21,6 +21,7 @@ from test_sql import values
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.models import Models
 from scoter.catalog.principals import Principals, Role
+from scoter.cli.sessions import open_lake
 from scoter.errors import ConfigurationError, ScoterError, Unreachable, WriteConflict
 
 SQL = Path(__file__).with_name("sql")
@@ -53,6 +54,20 @@ def test_a_driver_s_client_uses_it_and_a_second_server_sees_the_same(url: str, t
         with adbc.connect(two.address, autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT sum(n) AS n FROM t")
             assert cursor.fetchall() == [(45,)]
+
+
+def test_scoter_sql_opens_its_directory(url: str, tmp_path: Path) -> None:
+    with opened(tmp_path, metastore=url) as engine:
+        InProcess(engine).update("CREATE TABLE t AS SELECT 1 AS n")
+    engine = open_lake(tmp_path, metastore=url)
+    try:
+        assert InProcess(engine).rows("SELECT n FROM t") == [(1,)]
+    finally:
+        engine.close()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").touch()
+    with pytest.raises(ConfigurationError, match="no lake"):
+        open_lake(tmp_path / "other", metastore=url)
 
 
 def test_bare_pyiceberg_reads_and_writes_the_same_catalog(url: str, tmp_path: Path) -> None:

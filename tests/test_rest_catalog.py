@@ -95,6 +95,13 @@ def test_the_secret_may_come_from_the_environment(
         InProcess(engine).query("SHOW SCHEMAS IN far")
 
 
+def test_a_warehouse_that_is_a_name_opens_no_directory(server: RestServer, tmp_path: Path) -> None:
+    properties = server.properties() | {"warehouse": "lake"}
+    with opened(tmp_path, catalogs={"far": {"type": "rest", "properties": properties}}) as engine:
+        InProcess(engine).query("SHOW SCHEMAS IN far")
+        assert engine.lake.directories() == [str(tmp_path / "warehouse")]
+
+
 def test_a_login_that_is_refused(server: RestServer, tmp_path: Path) -> None:
     properties = server.properties() | {"credential": "somebody:else-secret"}
     catalogs = {"far": {"type": "rest", "properties": properties}}

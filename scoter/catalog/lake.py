@@ -400,6 +400,13 @@ class Lake:
             attached = self._open.get(name)
             known = self._settings[name].properties if attached is None else attached.properties
             url = urlparse(known.get("warehouse", ""))
+            if (
+                name in self._settings
+                and self._settings[name].type == "rest"
+                and not url.path.startswith("/")
+            ):
+                # The server's name for a warehouse, not a directory of ours.
+                continue
             if url.path and url.scheme in {"", "file"} and url.netloc in {"", "localhost"}:
                 found.append(str(Path(url.path).absolute()))
         return list(dict.fromkeys([*found, *filter(is_local, self._targets)]))

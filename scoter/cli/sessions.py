@@ -211,7 +211,10 @@ def open_lake(directory: Path, *, create: bool = False, **flags: Any) -> Engine:
     ``create``, for one that does not hold a lake.
     """
     entries = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
+    settings = load(directory, **flags)
     is_lake = bool(entries & {"metastore.db", "scoter.toml"})
+    if settings.metastore is not None:
+        is_lake = is_lake or "warehouse" in entries
     if directory.exists() and not directory.is_dir():
         raise ConfigurationError(f"{directory} is a file, not a lake's directory")
     if not is_lake and (entries or not create):
@@ -219,7 +222,6 @@ def open_lake(directory: Path, *, create: bool = False, **flags: Any) -> Engine:
             f"there is no lake in {directory}",
             hint=f"`scoter serve {directory}` makes one" if not entries else "give the lake's directory",
         )
-    settings = load(directory, **flags)
     if settings.log is None:
         settings = load(directory, **{**flags, "log": directory / "statements.log"})
     try:

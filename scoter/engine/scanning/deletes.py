@@ -167,8 +167,7 @@ def _vector(puffin: PuffinFile, delete: DeleteFile) -> Ints:
     _check_frame(puffin.get_blob_payload(blobs[0]), blobs[0])
     puffin.footer = puffin.footer.model_copy(update={"blobs": blobs})
     (vector,) = deletion_vectors_from_puffin_file(puffin)
-    # Its public form goes through a list of Python's numbers.
-    bitmaps = vector._bitmaps  # noqa: SLF001  # as said
+    bitmaps = vector._bitmaps  # noqa: SLF001  # its public form makes a Python number of each position
     parts = [np.asarray(bitmap.to_array(), np.int64) + (high << 32) for high, bitmap in enumerate(bitmaps)]
     found: Ints = np.concatenate(parts) if parts else np.empty(0, np.int64)
     if len(found) != delete.rows:
