@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from urllib.parse import urlparse
 
 import sqlalchemy as sa
 from pyiceberg.catalog import Catalog
-from pyiceberg.io import FileIO, load_file_io
+from pyiceberg.io import FileIO
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import CreateTableTransaction, Table
@@ -25,7 +22,8 @@ from scoter.catalog.attached import MetadataCache, TamedSql, assigns_locations, 
 from scoter.catalog.lookup import Found, load_elsewhere, namespaces, select, sql_schemas
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.names import ModelName, TableName, check_name, check_schema_name, folded, quoted
-from scoter.catalog.reach import Reach, is_local, local_path, merged, outside, read_only
+from scoter.catalog.reach import is_local, local_path, read_only
+from scoter.catalog.stores import Place, Stores
 from scoter.catalog.translation import translated
 from scoter.errors import (
     ConfigurationError,
@@ -45,7 +43,6 @@ from scoter.settings import Settings
 CreateTransaction = CreateTableTransaction
 
 _MAX_METADATA = 256 * 1024 * 1024  # bytes of a metadata file that is registered; it is held in memory
-_LENT = 2048  # files' readers kept for tables whose catalog lends the credentials
 _NO_PROPERTIES: Mapping[str, str] = {}
 _RESERVED_SCHEMAS = frozenset({"information_schema", "pg_catalog", "system"})
 # In a directory's name these would be read as a glob, a URI's query or fragment, or an escape.
@@ -65,14 +62,11 @@ class Lake:
         self._lock = threading.Lock()
         self._open: dict[str, Catalog] = {}
         self._embedded: Catalog | None = None
-        self._ios: dict[str, FileIO] = {}  # by catalog and scheme
-        self._lent: OrderedDict[str, FileIO] = OrderedDict()  # those that a catalog's server configured
         self._settings = {name: known for name, known in settings.catalogs.items() if known.type is not None}
         self._own_place(settings)
-        maps = merged({name: known.path_map for name, known in settings.catalogs.items()})
-        self._targets = list(maps.values())
-        self._reach = Reach(maps, self.directories)
-        self._reaching = self._reach.over(self._io_at)
+        self._stores = Stores(
+            {name: known.path_map for name, known in settings.catalogs.items()}, self._places
+        )
         self._defaults = {"write.parquet.compression-codec": settings.tables.compression}
         self.default_catalog = settings.catalog
         self._warehouse = settings.warehouse
@@ -88,7 +82,7 @@ class Lake:
                 metastore.engine,
                 self._cache,
                 migrated=True,
-                reach=self._reach,
+                reach=self._stores.reach,
             )
             self._open[settings.catalog] = self._embedded
             self._warehouse.mkdir(parents=True, exist_ok=True)
@@ -204,7 +198,7 @@ class Lake:
             if loaded is not None:
                 stored = TableName(attached.name, ".".join(loaded.name()[:-1]), loaded.name()[-1])
                 found[name] = Found(stored, loaded.metadata_location, loaded)
-                self._remember(loaded)
+                self._stores.remember(loaded)
         for engine, asked in by_database.items():
             with translated("the catalog"):
                 found |= select(engine, asked)
@@ -235,17 +229,12 @@ class Lake:
 
     def io(self, location: str | TableMetadata) -> FileIO:
         """Return what reads and writes the files of a table, by a location in it or its metadata."""
-        key = location if isinstance(location, str) else str(location.table_uuid)
-        known = self._lent.get(key)
-        if known is not None:
-            return known
-        return self._reaching
+        return self._stores.io(location)
 
     def writable(self, name: TableName) -> Table:
         """Return the table as it is now, to be changed; raises as ``load``, NotSupported where it is read only."""
         table = self.load(name)
-        snapshots = (snapshot.manifest_list for snapshot in table.metadata.snapshots)
-        if any(map(self._reach.is_mapped, (table.metadata_location, table.metadata.location, *snapshots))):
+        if self._stores.is_mapped(table):
             raise read_only(f"table {name}")
         return table
 
@@ -257,29 +246,17 @@ class Lake:
         or no table's metadata.
         """
         attached, stored = self._vacant(name)
-        real = self._reach.real(location)
+        real = self._stores.reach.real(location)
         if is_local(real) and not local_path(real).startswith("/"):
             raise InvalidDefinition("the metadata file is no absolute path and no URI")
-        self._refuse_elsewhere(real)
+        self._stores.refuse_elsewhere(real)
         metadata = self._foreign(location)
         lists = [snapshot.manifest_list for snapshot in metadata.snapshots if snapshot.manifest_list]
         for place in (metadata.location, *lists):
-            self._refuse_elsewhere(self._reach.real(place))
+            self._stores.refuse_elsewhere(self._stores.reach.real(place))
         with translated(f"table {name}"):
             attached.register_table(stored.identifier, location)
         return metadata
-
-    def _refuse_elsewhere(self, real: str) -> None:
-        """Raise PermissionDenied for a place that is under no catalog's warehouse and no target of a path map."""
-        if is_local(real):
-            self._reach.check(real)
-            return
-        known = [attached.properties.get("warehouse", "") for attached in self._open.values()]
-        known += [settings.properties.get("warehouse", "") for settings in self._settings.values()]
-        if ".." in real.split("/") or not any(
-            prefix and real.startswith(prefix.rstrip("/") + "/") for prefix in (*known, *self._targets)
-        ):
-            raise outside()
 
     def _foreign(self, location: str) -> TableMetadata:
         damaged = CorruptData("the file is no metadata of an Iceberg table, or it is missing")
@@ -292,14 +269,7 @@ class Lake:
 
     def real(self, location: str) -> str:
         """Return where a location in metadata is read from, by the path maps of all catalogs."""
-        return self._reach.real(location)
-
-    def _io_at(self, location: str) -> FileIO:
-        for attached in list(self._open.values()):
-            warehouse = attached.properties.get("warehouse")
-            if warehouse and location.startswith(warehouse.rstrip("/") + "/"):
-                return self._shared_io(attached.name, attached.properties, location)
-        return self._shared_io("", {}, location)
+        return self._stores.reach.real(location)
 
     def create_table(
         self,
@@ -395,21 +365,7 @@ class Lake:
 
     def directories(self) -> list[str]:
         """Return the local directories under which files of tables lie: warehouses and targets of path maps."""
-        found: list[str] = []
-        for name in self.catalogs():
-            attached = self._open.get(name)
-            known = self._settings[name].properties if attached is None else attached.properties
-            url = urlparse(known.get("warehouse", ""))
-            if (
-                name in self._settings
-                and self._settings[name].type == "rest"
-                and not url.path.startswith("/")
-            ):
-                # The server's name for a warehouse, not a directory of ours.
-                continue
-            if url.path and url.scheme in {"", "file"} and url.netloc in {"", "localhost"}:
-                found.append(str(Path(url.path).absolute()))
-        return list(dict.fromkeys([*found, *filter(is_local, self._targets)]))
+        return self._stores.directories()
 
     def undefined(self, name: TableName) -> UndefinedTable | UndefinedCatalog:
         """Return the error for a table that does not exist, with the most similar name as its hint."""
@@ -427,6 +383,16 @@ class Lake:
 
     # Inside
 
+    def _places(self) -> list[Place]:
+        found = []
+        for name in self.catalogs():
+            attached, settings = self._open.get(name), self._settings.get(name)
+            if attached is not None:
+                found.append(Place(name, (settings and settings.type) or "", attached.properties))
+            elif settings is not None:
+                found.append(Place(name, settings.type or "", settings.properties))
+        return found
+
     def _catalog(self, name: str) -> Catalog:
         key = next((known for known in self.catalogs() if folded(known) == folded(name)), None)
         if key is None:
@@ -438,7 +404,7 @@ class Lake:
             if key not in self._open:
                 settings = self._settings[key]
                 kind = (settings.type or "").casefold()
-                self._open[key] = attach(key, kind, settings.properties, self._cache, self._reach)
+                self._open[key] = attach(key, kind, settings.properties, self._cache, self._stores.reach)
             return self._open[key]
 
     @staticmethod
@@ -479,20 +445,3 @@ class Lake:
         if warehouse is None or assigns_locations(attached):
             return None
         return f"{warehouse.rstrip('/')}/{name.schema}/{name.name}-{uuid.uuid4()}"
-
-    def _shared_io(self, key: str, properties: Mapping[str, str], location: str) -> FileIO:
-        scheme = urlparse(location).scheme or "file"
-        with self._lock:
-            found = self._ios.get(f"{key}\0{scheme}")
-            if found is None:
-                found = load_file_io(allow.without_code(properties), location)
-                self._ios[f"{key}\0{scheme}"] = found
-            return found
-
-    def _remember(self, table: Table) -> None:
-        with self._lock:
-            for key in (table.metadata_location, str(table.metadata.table_uuid)):
-                self._lent[key] = table.io
-                self._lent.move_to_end(key)
-            while len(self._lent) > _LENT:
-                self._lent.popitem(last=False)

@@ -29,7 +29,7 @@ from scoter.engine.dialect import Scoter
 from scoter.engine.execute import Running
 from scoter.engine.fitting import new_columns, table_columns
 from scoter.engine.journal import Entry
-from scoter.engine.resolve import table_name
+from scoter.engine.naming import table_name
 from scoter.engine.service import Engine
 from scoter.engine.types import quote
 from scoter.engine.writing.append import QUERY_ID, Written, append

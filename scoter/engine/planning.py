@@ -20,12 +20,13 @@ from scoter.engine.binding import data_type, number_parameters
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
 from scoter.engine.inference import operands
+from scoter.engine.naming import table_name
 from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Pins, Plan, Staged, Target
 from scoter.engine.querying import Bound
 from scoter.engine.replacing import put
-from scoter.engine.resolve import Resolved, table_name
+from scoter.engine.resolve import Resolved
 from scoter.engine.statements import CreateTable, DescribeQuery, Explain, span_of
 from scoter.engine.types import duckdb_type, quote
 from scoter.engine.values import align, parameter_schema

@@ -18,8 +18,7 @@ from scoter.catalog.lookup import Found
 from scoter.catalog.models import Models, ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.context import Context
-from scoter.engine.functions import NOW
-from scoter.engine.gate import function_name
+from scoter.engine.naming import Reading, is_cte, readings_of, table_name
 from scoter.engine.plan import ModelPin, Pins, TablePin
 from scoter.engine.rules.pin_now import pin_now, uses_now
 from scoter.engine.statements import (
@@ -32,22 +31,17 @@ from scoter.engine.statements import (
     RegisterTable,
     span_of,
 )
+from scoter.engine.travel import schema_of, snapshot_meant
 from scoter.engine.types import duckdb_type
-from scoter.engine.virtual import SNAPSHOTS, VIRTUAL_SCHEMAS, VirtualTable, virtual_table
+from scoter.engine.virtual import METADATA_TABLES, VIRTUAL_SCHEMAS, VirtualTable, virtual_table
 from scoter.errors import (
     AmbiguousName,
     NotSupported,
     ScoterError,
-    UndefinedCatalog,
-    UndefinedSchema,
-    UndefinedSnapshot,
     UndefinedVersion,
-    closest,
 )
 
-_IN_VERSIONS = NOW | {"date_trunc", "make_timestamp", "make_timestamptz", "to_timestamp", "epoch_ms"}
 InstantOf = Callable[[exp.Expr, str], "int | None"]
-_METADATA_TABLES = {"snapshots": SNAPSHOTS}
 _TARGETING = (exp.Insert, CreateTable, DropTable, CommentOn, RegisterTable)
 SOURCE = "scoter_source"
 MODEL = "scoter_model"
@@ -102,17 +96,6 @@ class Resolved:
         return found
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """One way to read a table name."""
-
-    name: TableName
-    suffix: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.name}.{self.suffix}" if self.suffix else str(self.name)
-
-
 def resolve(
     tree: exp.Expr,
     context: Context,
@@ -138,7 +121,7 @@ def resolve(
         return instant_of(pin_now(exp.Paren(this=value.copy()), now, context.timezone), context.timezone)
 
     nodes = list(_tables(tree))
-    readings = [_readings(node, context, lake) for node in nodes]
+    readings = [readings_of(node, context, lake) for node in nodes]
     target = _insert_target(tree, context, lake)
     asked = _asked(readings, target)
     there = _there(asked, lake, pins)
@@ -198,37 +181,6 @@ def _versions(
     return {}
 
 
-def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
-    """Return the name that DDL or a write means: schema.table first, then catalog.schema.table.
-
-    Raises UndefinedSchema for a schema that does not exist.
-    """
-    written = node.catalog or context.catalog
-    catalog = _catalog(written, lake)
-    if catalog is None:
-        raise UndefinedCatalog(
-            f'catalog "{written}" does not exist', hint=closest(written, lake.catalogs()), span=span_of(node)
-        )
-    name = TableName(catalog, node.db or context.schema, node.name)
-    if name.schema.casefold() in VIRTUAL_SCHEMAS:
-        raise NotSupported(f"schema {name.schema} can not be written", span=span_of(node))
-    if not lake.has_schema(name.catalog, name.schema):
-        raise UndefinedSchema(
-            f'schema "{name.schema}" does not exist',
-            hint=closest(name.schema, lake.schemas(context.catalog)) or "CREATE SCHEMA makes one",
-            span=span_of(node),
-        )
-    return name
-
-
-def table_readings(parts: Sequence[exp.Identifier], context: Context, lake: Lake) -> list[TableName]:
-    """Return the tables that a dotted name may mean, the preferred first; whether they exist is not asked."""
-    *before, last = [part.copy() for part in parts]
-    keys = ("db", "catalog")
-    node = exp.Table(this=last, **dict(zip(keys, reversed(before[-2:]), strict=False)))
-    return [way.name for way in _readings(node, context, lake) if way.suffix is None]
-
-
 def model_reference(text: str, context: Context) -> tuple[ModelName, str | None]:
     """Split 'schema.name@reference'; the schema defaults to the session's. Raises UndefinedVersion for 'm@'."""
     name, at, reference = text.partition("@")
@@ -276,7 +228,7 @@ def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
     target = target_of(tree)
     for node in tree.find_all(exp.Table):
         named = isinstance(node.this, exp.Identifier | exp.Dot)
-        if node is target or (named and (node.db or not _is_cte(node))):
+        if node is target or (named and (node.db or not is_cte(node))):
             if node is not target:
                 yield node
         elif node.args.get("version") or node.args.get("when"):
@@ -290,70 +242,13 @@ def target_of(tree: exp.Expr) -> exp.Table | None:
     return target.this if isinstance(target, exp.Schema) else target
 
 
-def _is_cte(node: exp.Table) -> bool:
-    """Say whether a CTE of that name is in scope at ``node``."""
-    name = node.name.casefold()
-    child: exp.Expr = node
-    parent = node.parent
-    while parent is not None:
-        within = parent.args.get("with_") or parent.args.get("with")
-        if within is not None:
-            names = [cte.alias.casefold() for cte in within.expressions]
-            position = len(names)
-            if child is within:
-                inside = node.find_ancestor(exp.CTE)
-                while inside is not None and inside.parent is not within:
-                    inside = inside.find_ancestor(exp.CTE)
-                if inside is not None:
-                    position = within.expressions.index(inside) + (1 if within.args.get("recursive") else 0)
-            if name in names[:position]:
-                return True
-        child, parent = parent, parent.parent
-    return False
-
-
-def _readings(node: exp.Table, context: Context, lake: Lake) -> list[_Reading]:
-    """Return the ways to read a name, the preferred first: a.b is schema.table before all else."""
-    parts = [part.name for part in node.parts]
-    base, _, suffix = parts[-1].rpartition("$")
-    dollar = suffix.casefold() if base and suffix.casefold() in _METADATA_TABLES else None
-    ways: list[_Reading] = []
-    for catalog, schema in _places(parts[:-1], context, lake):
-        ways.append(_Reading(TableName(catalog, schema, parts[-1])))
-        if dollar:
-            ways.append(_Reading(TableName(catalog, schema, base), dollar))
-    if len(parts) > 1 and parts[-1].casefold() in _METADATA_TABLES:
-        for catalog, schema in _places(parts[:-2], context, lake):
-            ways.append(_Reading(TableName(catalog, schema, parts[-2]), parts[-1].casefold()))
-    return list(dict.fromkeys(ways))
-
-
-def _places(parts: Sequence[str], context: Context, lake: Lake) -> list[tuple[str, str]]:
-    if not parts:
-        return [(context.catalog, context.schema)]
-    if len(parts) == 1:
-        places = [(context.catalog, parts[0])]
-        catalog = _catalog(parts[0], lake)
-        if catalog:
-            places.append((catalog, context.schema))
-        return places
-    catalog = _catalog(parts[0], lake)
-    places = [(catalog, ".".join(parts[1:]))] if catalog else []
-    return [*places, (context.catalog, ".".join(parts))]
-
-
-def _catalog(name: str, lake: Lake) -> str | None:
-    """Return a catalog's name as it is written in the settings; names compare without regard to case."""
-    return next((known for known in lake.catalogs() if known.casefold() == name.casefold()), None)
-
-
 def _insert_target(tree: exp.Expr, context: Context, lake: Lake) -> TableName | None:
     inner = tree.this if isinstance(tree, Explain) else tree
     node = target_of(inner)
     return table_name(node, context, lake) if isinstance(inner, exp.Insert) and node is not None else None
 
 
-def _asked(readings: Sequence[Sequence[_Reading]], target: TableName | None) -> tuple[TableName, ...]:
+def _asked(readings: Sequence[Sequence[Reading]], target: TableName | None) -> tuple[TableName, ...]:
     names = [
         way.name for ways in readings for way in ways if way.name.schema.casefold() not in VIRTUAL_SCHEMAS
     ]
@@ -376,7 +271,7 @@ def _pinned(name: TableName, pins: Sequence[TablePin]) -> Found | None:
     return None if best is None else Found(best.name, best.metadata_location)
 
 
-def _choose(node: exp.Table, ways: Sequence[_Reading], found: dict[TableName, Found], lake: Lake) -> _Reading:
+def _choose(node: exp.Table, ways: Sequence[Reading], found: dict[TableName, Found], lake: Lake) -> Reading:
     there = [
         way
         for way in ways
@@ -403,7 +298,7 @@ def _undefined(name: TableName, node: exp.Table | None, lake: Lake) -> ScoterErr
 
 def _source(
     node: exp.Table,
-    reading: _Reading,
+    reading: Reading,
     there: dict[TableName, Found],
     lake: Lake,
     at: Callable[[exp.Expr], int | None],
@@ -420,64 +315,9 @@ def _source(
     if reading.suffix:
         if travelled:
             raise NotSupported(f"{reading} has no versions", span=span_of(node))
-        return Source(name, location, metadata, None, False, None, _METADATA_TABLES[reading.suffix])
+        return Source(name, location, metadata, None, False, None, METADATA_TABLES[reading.suffix])
     if not travelled:
         return Source(name, location, metadata, metadata.current_snapshot_id, False, metadata.schema())
-    snapshot_id, branch = _travel(node, travelled, metadata, at)
-    schema = metadata.schema() if branch else _schema_of(metadata, snapshot_id)
+    snapshot_id, branch = snapshot_meant(node, travelled, metadata, at)
+    schema = metadata.schema() if branch else schema_of(metadata, snapshot_id)
     return Source(name, location, metadata, snapshot_id, not branch, schema)
-
-
-def _schema_of(metadata: TableMetadata, snapshot_id: int) -> Schema:
-    snapshot = metadata.snapshot_by_id(snapshot_id)
-    if snapshot is not None and snapshot.schema_id is not None:
-        for schema in metadata.schemas:
-            if schema.schema_id == snapshot.schema_id:
-                return schema
-    return metadata.schema()
-
-
-def _check_constant(value: exp.Expr | None, node: exp.Table) -> None:
-    """Raise NotSupported unless a version is made of constants, the current time and functions of dates."""
-    if value is None or any(True for _ in value.find_all(exp.Column, exp.Placeholder, exp.Subquery)):
-        raise NotSupported(
-            "a version is a constant", hint="write the snapshot id or time", span=span_of(node)
-        )
-    for call in value.find_all(exp.Anonymous):
-        if function_name(call) not in _IN_VERSIONS:
-            raise NotSupported(f"{call.name} can not stand in a version", span=span_of(node))
-
-
-def _travel(
-    node: exp.Table, clause: exp.Expr, metadata: TableMetadata, at: Callable[[exp.Expr], int | None]
-) -> tuple[int, bool]:
-    """Return the snapshot that a time travel clause means, and whether it named a branch."""
-    kind = str(clause.this if isinstance(clause, exp.Version) else clause.args["kind"]).upper()
-    value = clause.expression
-    _check_constant(value, node)
-    if kind == "VERSION":
-        if isinstance(value, exp.Literal) and value.is_string and value.name in metadata.refs:
-            ref = metadata.refs[value.name]
-            return ref.snapshot_id, str(ref.snapshot_ref_type) == "branch"
-        try:
-            snapshot_id = int(value.name)
-        except ValueError:
-            snapshot_id = -1
-        if metadata.snapshot_by_id(snapshot_id) is None:
-            names = [*metadata.refs]
-            raise UndefinedSnapshot(
-                f"{node.name} has no snapshot, branch or tag '{value.name}'",
-                hint=closest(value.name, names) or f'"{node.name}$snapshots" lists the snapshots',
-                span=span_of(node),
-            )
-        return snapshot_id, False
-    if kind not in {"TIMESTAMP", "SYSTEM_TIME"}:
-        raise NotSupported(f"{kind} is not a version", hint="write VERSION or TIMESTAMP", span=span_of(node))
-    micros = at(value)
-    found: int | None = None
-    for entry in metadata.snapshot_log:
-        if micros is not None and entry.timestamp_ms * 1000 <= micros:
-            found = entry.snapshot_id
-    if found is None:
-        raise UndefinedSnapshot(f"{node.name} has no snapshot at that time", span=span_of(node))
-    return found, False

@@ -34,6 +34,9 @@ SNAPSHOTS = VirtualTable(
     ),
 )
 
+# By the name that stands behind the $ or the last dot of a table.
+METADATA_TABLES = {"snapshots": SNAPSHOTS}
+
 _TABLES = (
     *(
         VirtualTable("information_schema", name, columns)

@@ -12,7 +12,7 @@ from sqlglot import exp
 from scoter.catalog.comments import comment_on_column, comment_on_table, field_at
 from scoter.catalog.names import TableName
 from scoter.engine.commands.outcome import Call, Command, Outcome, done
-from scoter.engine.resolve import table_name, table_readings
+from scoter.engine.naming import table_name, table_readings
 from scoter.engine.statements import CommentOn, Statement, span_of
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, virtual_table
 from scoter.errors import AmbiguousName, NotSupported, ScoterError, UndefinedColumn

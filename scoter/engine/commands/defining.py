@@ -16,7 +16,8 @@ from scoter.catalog.models import ModelVersion
 from scoter.catalog.names import ModelName
 from scoter.engine.commands.looking import SIGNATURE, reference_text, signature_rows
 from scoter.engine.commands.outcome import Call, Command, Outcome, done
-from scoter.engine.resolve import model_reference, resolve_model, table_name
+from scoter.engine.naming import table_name
+from scoter.engine.resolve import model_reference, resolve_model
 from scoter.engine.statements import (
     AddModelVersion,
     CreateModel,

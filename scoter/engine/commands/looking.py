@@ -14,7 +14,8 @@ from scoter.catalog.comments import comments_inside
 from scoter.catalog.models import ModelVersion
 from scoter.catalog.names import TableName
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
-from scoter.engine.resolve import Source, model_reference, resolve_model, table_name
+from scoter.engine.naming import table_name
+from scoter.engine.resolve import Source, model_reference, resolve_model
 from scoter.engine.statements import (
     DescribeModel,
     DescribeTable,

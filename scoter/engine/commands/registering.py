@@ -8,7 +8,7 @@ from __future__ import annotations
 from pyiceberg.table.metadata import TableMetadata
 
 from scoter.engine.commands.outcome import Call, Command, Outcome
-from scoter.engine.resolve import table_name
+from scoter.engine.naming import table_name
 from scoter.engine.statements import RegisterTable, Statement, span_of
 from scoter.errors import CorruptData, NotSupported, PermissionDenied
 

@@ -1,0 +1,111 @@
+"""The files of all catalogs: what opens them, where they may lie, and which of them only others may write.
+
+This module must not know schemas, tables' names or what is in a file.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+from pyiceberg.io import FileIO, load_file_io
+from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
+
+from scoter.catalog.properties import without_code
+from scoter.catalog.reach import Reach, is_local, merged, outside
+
+_LENT = 2048  # files' readers kept for tables whose catalog lends the credentials
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a catalog says of its files: its name, its type and its properties."""
+
+    catalog: str
+    kind: str
+    properties: Mapping[str, str]
+
+    @property
+    def warehouse(self) -> str | None:
+        """Return where its tables lie, None where only its server knows."""
+        return self.properties.get("warehouse")
+
+
+class Stores:
+    """Opens the files of tables; safe for many threads."""
+
+    def __init__(
+        self, path_maps: Mapping[str, Mapping[str, str]], places: Callable[[], Iterable[Place]]
+    ) -> None:
+        """Take each catalog's path map, and ``places`` for what all catalogs say at the moment."""
+        maps = merged(path_maps)
+        self._places = places
+        self._targets = list(maps.values())
+        self._lock = threading.Lock()
+        self._ios: dict[str, FileIO] = {}  # by catalog and scheme
+        self._lent: OrderedDict[str, FileIO] = OrderedDict()  # those that a catalog's server configured
+        self.reach = Reach(maps, self.directories)
+        self._reaching = self.reach.over(self._io_at)
+
+    def io(self, location: str | TableMetadata) -> FileIO:
+        """Return what reads and writes the files of a table, by a location in it or its metadata."""
+        key = location if isinstance(location, str) else str(location.table_uuid)
+        known = self._lent.get(key)
+        return self._reaching if known is None else known
+
+    def remember(self, table: Table) -> None:
+        """Keep what opens the files of a table that a catalog's server handed out."""
+        with self._lock:
+            for key in (table.metadata_location, str(table.metadata.table_uuid)):
+                self._lent[key] = table.io
+                self._lent.move_to_end(key)
+            while len(self._lent) > _LENT:
+                self._lent.popitem(last=False)
+
+    def is_mapped(self, table: Table) -> bool:
+        """Say whether files of the table are read from elsewhere, so that it can not be written."""
+        snapshots = (snapshot.manifest_list for snapshot in table.metadata.snapshots)
+        return any(map(self.reach.is_mapped, (table.metadata_location, table.metadata.location, *snapshots)))
+
+    def refuse_elsewhere(self, real: str) -> None:
+        """Raise PermissionDenied for a place that is under no catalog's warehouse and no target of a path map."""
+        if is_local(real):
+            self.reach.check(real)
+            return
+        known = [place.warehouse or "" for place in self._places()]
+        if ".." in real.split("/") or not any(
+            prefix and real.startswith(prefix.rstrip("/") + "/") for prefix in (*known, *self._targets)
+        ):
+            raise outside()
+
+    def directories(self) -> list[str]:
+        """Return the local directories under which files of tables lie: warehouses and targets of path maps."""
+        found: list[str] = []
+        for place in self._places():
+            url = urlparse(place.warehouse or "")
+            if place.kind == "rest" and not url.path.startswith("/"):
+                # The server's name for a warehouse, not a directory of ours.
+                continue
+            if url.path and url.scheme in {"", "file"} and url.netloc in {"", "localhost"}:
+                found.append(str(Path(url.path).absolute()))
+        return list(dict.fromkeys([*found, *filter(is_local, self._targets)]))
+
+    def _io_at(self, location: str) -> FileIO:
+        for place in self._places():
+            if place.warehouse and location.startswith(place.warehouse.rstrip("/") + "/"):
+                return self._shared_io(place.catalog, place.properties, location)
+        return self._shared_io("", {}, location)
+
+    def _shared_io(self, key: str, properties: Mapping[str, str], location: str) -> FileIO:
+        scheme = urlparse(location).scheme or "file"
+        with self._lock:
+            found = self._ios.get(f"{key}\0{scheme}")
+            if found is None:
+                found = load_file_io(without_code(properties), location)
+                self._ios[f"{key}\0{scheme}"] = found
+            return found

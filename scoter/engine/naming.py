@@ -1,0 +1,117 @@
+"""What a dotted name may mean: the ways to read it, the preferred first, without asking what exists.
+
+This module must not know statements' rights, snapshots or columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from scoter.catalog.lake import Lake
+from scoter.catalog.names import TableName
+from scoter.engine.context import Context
+from scoter.engine.statements import span_of
+from scoter.engine.virtual import METADATA_TABLES, VIRTUAL_SCHEMAS
+from scoter.errors import NotSupported, UndefinedCatalog, UndefinedSchema, closest
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a table name."""
+
+    name: TableName
+    suffix: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.suffix}" if self.suffix else str(self.name)
+
+
+def readings_of(node: exp.Table, context: Context, lake: Lake) -> list[Reading]:
+    """Return the ways to read a name, the preferred first: a.b is schema.table before all else."""
+    parts = [part.name for part in node.parts]
+    base, _, suffix = parts[-1].rpartition("$")
+    dollar = suffix.casefold() if base and suffix.casefold() in METADATA_TABLES else None
+    ways: list[Reading] = []
+    for catalog, schema in _places(parts[:-1], context, lake):
+        ways.append(Reading(TableName(catalog, schema, parts[-1])))
+        if dollar:
+            ways.append(Reading(TableName(catalog, schema, base), dollar))
+    if len(parts) > 1 and parts[-1].casefold() in METADATA_TABLES:
+        for catalog, schema in _places(parts[:-2], context, lake):
+            ways.append(Reading(TableName(catalog, schema, parts[-2]), parts[-1].casefold()))
+    return list(dict.fromkeys(ways))
+
+
+def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
+    """Return the name that DDL or a write means: schema.table first, then catalog.schema.table.
+
+    Raises UndefinedSchema for a schema that does not exist.
+    """
+    written = node.catalog or context.catalog
+    catalog = _catalog(written, lake)
+    if catalog is None:
+        raise UndefinedCatalog(
+            f'catalog "{written}" does not exist', hint=closest(written, lake.catalogs()), span=span_of(node)
+        )
+    name = TableName(catalog, node.db or context.schema, node.name)
+    if name.schema.casefold() in VIRTUAL_SCHEMAS:
+        raise NotSupported(f"schema {name.schema} can not be written", span=span_of(node))
+    if not lake.has_schema(name.catalog, name.schema):
+        raise UndefinedSchema(
+            f'schema "{name.schema}" does not exist',
+            hint=closest(name.schema, lake.schemas(context.catalog)) or "CREATE SCHEMA makes one",
+            span=span_of(node),
+        )
+    return name
+
+
+def table_readings(parts: Sequence[exp.Identifier], context: Context, lake: Lake) -> list[TableName]:
+    """Return the tables that a dotted name may mean, the preferred first; whether they exist is not asked."""
+    *before, last = [part.copy() for part in parts]
+    keys = ("db", "catalog")
+    node = exp.Table(this=last, **dict(zip(keys, reversed(before[-2:]), strict=False)))
+    return [way.name for way in readings_of(node, context, lake) if way.suffix is None]
+
+
+def is_cte(node: exp.Table) -> bool:
+    """Say whether a CTE of that name is in scope at ``node``."""
+    name = node.name.casefold()
+    child: exp.Expr = node
+    parent = node.parent
+    while parent is not None:
+        within = parent.args.get("with_") or parent.args.get("with")
+        if within is not None:
+            names = [cte.alias.casefold() for cte in within.expressions]
+            position = len(names)
+            if child is within:
+                inside = node.find_ancestor(exp.CTE)
+                while inside is not None and inside.parent is not within:
+                    inside = inside.find_ancestor(exp.CTE)
+                if inside is not None:
+                    position = within.expressions.index(inside) + (1 if within.args.get("recursive") else 0)
+            if name in names[:position]:
+                return True
+        child, parent = parent, parent.parent
+    return False
+
+
+def _places(parts: Sequence[str], context: Context, lake: Lake) -> list[tuple[str, str]]:
+    if not parts:
+        return [(context.catalog, context.schema)]
+    if len(parts) == 1:
+        places = [(context.catalog, parts[0])]
+        catalog = _catalog(parts[0], lake)
+        if catalog:
+            places.append((catalog, context.schema))
+        return places
+    catalog = _catalog(parts[0], lake)
+    places = [(catalog, ".".join(parts[1:]))] if catalog else []
+    return [*places, (context.catalog, ".".join(parts))]
+
+
+def _catalog(name: str, lake: Lake) -> str | None:
+    """Return a catalog's name as it is written in the settings; names compare without regard to case."""
+    return next((known for known in lake.catalogs() if known.casefold() == name.casefold()), None)

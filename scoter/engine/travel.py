@@ -1,0 +1,79 @@
+"""Time travel: the snapshot that a table's version clause means.
+
+This module must not know how names are found, and reads metadata only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
+from sqlglot import exp
+
+from scoter.engine.functions import NOW
+from scoter.engine.gate import function_name
+from scoter.engine.statements import span_of
+from scoter.errors import NotSupported, UndefinedSnapshot, closest
+
+_IN_VERSIONS = NOW | {"date_trunc", "make_timestamp", "make_timestamptz", "to_timestamp", "epoch_ms"}
+
+
+def schema_of(metadata: TableMetadata, snapshot_id: int) -> Schema:
+    """Return the schema that a snapshot was written under, the current one where it names none."""
+    snapshot = metadata.snapshot_by_id(snapshot_id)
+    if snapshot is not None and snapshot.schema_id is not None:
+        for schema in metadata.schemas:
+            if schema.schema_id == snapshot.schema_id:
+                return schema
+    return metadata.schema()
+
+
+def _check_constant(value: exp.Expr | None, node: exp.Table) -> None:
+    """Raise NotSupported unless a version is made of constants, the current time and functions of dates."""
+    if value is None or any(True for _ in value.find_all(exp.Column, exp.Placeholder, exp.Subquery)):
+        raise NotSupported(
+            "a version is a constant", hint="write the snapshot id or time", span=span_of(node)
+        )
+    for call in value.find_all(exp.Anonymous):
+        if function_name(call) not in _IN_VERSIONS:
+            raise NotSupported(f"{call.name} can not stand in a version", span=span_of(node))
+
+
+def snapshot_meant(
+    node: exp.Table, clause: exp.Expr, metadata: TableMetadata, at: Callable[[exp.Expr], int | None]
+) -> tuple[int, bool]:
+    """Return the snapshot that a time travel clause means, and whether it named a branch.
+
+    ``at`` gives the microseconds since the epoch that a constant expression means. Raises UndefinedSnapshot,
+    NotSupported for what is no version.
+    """
+    kind = str(clause.this if isinstance(clause, exp.Version) else clause.args["kind"]).upper()
+    value = clause.expression
+    _check_constant(value, node)
+    if kind == "VERSION":
+        if isinstance(value, exp.Literal) and value.is_string and value.name in metadata.refs:
+            ref = metadata.refs[value.name]
+            return ref.snapshot_id, str(ref.snapshot_ref_type) == "branch"
+        try:
+            snapshot_id = int(value.name)
+        except ValueError:
+            snapshot_id = -1
+        if metadata.snapshot_by_id(snapshot_id) is None:
+            names = [*metadata.refs]
+            raise UndefinedSnapshot(
+                f"{node.name} has no snapshot, branch or tag '{value.name}'",
+                hint=closest(value.name, names) or f'"{node.name}$snapshots" lists the snapshots',
+                span=span_of(node),
+            )
+        return snapshot_id, False
+    if kind not in {"TIMESTAMP", "SYSTEM_TIME"}:
+        raise NotSupported(f"{kind} is not a version", hint="write VERSION or TIMESTAMP", span=span_of(node))
+    micros = at(value)
+    found: int | None = None
+    for entry in metadata.snapshot_log:
+        if micros is not None and entry.timestamp_ms * 1000 <= micros:
+            found = entry.snapshot_id
+    if found is None:
+        raise UndefinedSnapshot(f"{node.name} has no snapshot at that time", span=span_of(node))
+    return found, False
