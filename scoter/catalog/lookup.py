@@ -53,8 +53,7 @@ def select(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[T
     for i, spelling in enumerate(names):
         values |= {f"n{i}": spelling, f"l{i}": spelling.lower()}
     given = tuple(values[key] for key in compiled.positiontup) if compiled.positiontup else values
-    with one_select(engine) as connection:
-        rows = [tuple(row) for row in connection.exec_driver_sql(str(compiled), given)]
+    rows = one_select(engine, str(compiled), given)
     found: dict[TableName, Found] = {}
     for attached, name in asked:
         fits = [

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
@@ -134,11 +134,19 @@ class Metastore:
             connection.close()
 
 
-def one_select(engine: Engine) -> Connection:
-    """Return a connection for one SELECT, which sees one state without a transaction around it."""
-    if engine.dialect.name == _POSTGRESQL:
-        return engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    return engine.connect().execution_options(**{_BEGIN: ""})
+def one_select(engine: Engine, sql: str, values: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of one SELECT in the driver's own SQL; it sees one state without a transaction around it."""
+    if engine.dialect.name != "sqlite":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql, values)]
+    # This runs before every query: through SQLAlchemy's connection it takes five times as long.
+    borrowed = engine.raw_connection()
+    try:
+        return cast("list[tuple[Any, ...]]", borrowed.cursor().execute(sql, values).fetchall())
+    except sqlite3.Error as error:
+        raise OperationalError(sql, None, error) from error
+    finally:
+        borrowed.close()
 
 
 def _lock(connection: Connection) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -85,15 +86,8 @@ class Stores:
 
     def directories(self) -> list[str]:
         """Return the local directories under which files of tables lie: warehouses and targets of path maps."""
-        found: list[str] = []
-        for place in self._places():
-            url = urlparse(place.warehouse or "")
-            if place.kind == "rest" and not url.path.startswith("/"):
-                # The server's name for a warehouse, not a directory of ours.
-                continue
-            if url.path and url.scheme in {"", "file"} and url.netloc in {"", "localhost"}:
-                found.append(str(Path(url.path).absolute()))
-        return list(dict.fromkeys([*found, *filter(is_local, self._targets)]))
+        found = (_directory(place.kind, place.warehouse or "") for place in self._places())
+        return list(dict.fromkeys([*filter(None, found), *filter(is_local, self._targets)]))
 
     def _io_at(self, location: str) -> FileIO:
         for place in self._places():
@@ -109,3 +103,14 @@ class Stores:
                 found = load_file_io(without_code(properties), location)
                 self._ios[f"{key}\0{scheme}"] = found
             return found
+
+
+@lru_cache(maxsize=1024)
+def _directory(kind: str, warehouse: str) -> str | None:
+    """Return the local directory of a warehouse; asked before every statement."""
+    url = urlparse(warehouse)
+    if kind == "rest" and not url.path.startswith("/"):
+        # The server's name for a warehouse, not a directory of ours.
+        return None
+    local = url.path and url.scheme in {"", "file"} and url.netloc in {"", "localhost"}
+    return str(Path(url.path).absolute()) if local else None

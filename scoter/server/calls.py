@@ -16,7 +16,10 @@ import pyarrow as pa
 from scoter.errors import ClientStalled
 from scoter.server.tally import Tally
 
-_POLL = 0.05  # seconds between two looks at the clients; a call that ends sooner is never looked at
+_POLL = 0.05  # seconds between two rounds of the watch
+# gRPC may block for a moment, with Python's lock held, when it is asked after a client: a call that ends
+# sooner than the first is never looked at, one that lasts when its age has doubled, after the second at most.
+_FIRST, _MOST = 0.2, 0.5  # seconds
 
 
 class FlightContext(Protocol):
@@ -35,6 +38,8 @@ class Call:
         "context",
         "ending",
         "free",
+        "look_at",
+        "opened",
         "query_id",
         "shut_down",
         "stalled",
@@ -48,6 +53,8 @@ class Call:
         self.stalled = False
         # Since when a batch of the answer waits for the client to take it; None while none does.
         self.waiting: float | None = None
+        self.opened = time.monotonic()
+        self.look_at = self.opened + _FIRST
         self.context: FlightContext | None = None
         self.cancel: Callable[[], None] | None = None
         self.free: Callable[[], None] | None = None
@@ -180,17 +187,13 @@ class Calls:
             if not self._watched:
                 self._wake.wait()
                 self._wake.clear()
-                # Most calls end within one pause and cost no look at all.
             time.sleep(_POLL)
             with self._lock:
                 # A cancel is repeated until the call ends: DuckDB forgets an interrupt that comes in the
                 # moment before its work begins.
-                gone = [
-                    (call, call.cancel)
-                    for call in self._watched
-                    if call.cancelled or (call.context is not None and call.context.is_cancelled())
-                ]
-                stalled = self._stalled(time.monotonic())
+                now = time.monotonic()
+                gone = [(call, call.cancel) for call in self._watched if call.cancelled or _left(call, now)]
+                stalled = self._stalled(now)
             for call, cancel in gone:
                 self._end(call, cancel)
             for free in stalled:
@@ -217,6 +220,14 @@ class Calls:
         # One cancel that fails must not end the watch over all others; the statement then runs to its end.
         with contextlib.suppress(Exception):
             cancel()
+
+
+def _left(call: Call, now: float) -> bool:
+    """Say whether a call's client is known to have left; it is asked after only when that is due."""
+    if call.context is None or now < call.look_at:
+        return False
+    call.look_at = now + min(_MOST, now - call.opened)
+    return call.context.is_cancelled()
 
 
 def _nothing() -> None:
