@@ -100,6 +100,52 @@ class Tables(_Section):
     )
 
 
+class ObjectStores(_Section):
+    """How object stores are read."""
+
+    cache_bytes: int = Field(
+        10_000 * MIB, ge=0, description="disk bytes for parts of data files that were read; 0: none are kept"
+    )
+    cache_directory: Path | None = Field(
+        None, description="directory of these parts; unset: `cache` in the lake's directory"
+    )
+    requests: int = Field(32, ge=1, le=512, description="requests to one store that run at once")
+    timeout: float = Field(20.0, gt=0, description="seconds that a request may stand still")
+
+
+class S3(_Section):
+    """How the object store of one catalog is reached."""
+
+    endpoint: str | None = Field(
+        None, description="address of the store, as https://s3.example.org; unset: AWS"
+    )
+    region: str | None = Field(None, description="region of the buckets")
+    access_key_id: str | None = Field(
+        None, repr=False, description="key; unset: AWS's own variables, files and roles are asked"
+    )
+    secret_access_key: str | None = Field(None, repr=False, description="the key's secret")
+    session_token: str | None = Field(None, repr=False, description="token of a temporary key")
+    virtual_host: bool = Field(
+        False,
+        description="say that buckets are names of hosts, not parts of paths, at an endpoint of its own",
+    )
+    allowed_endpoints: tuple[str, ...] = Field(
+        (), description="other addresses to which the catalog's server may lead"
+    )
+
+    def properties(self) -> dict[str, str]:
+        """Return it as properties for pyiceberg."""
+        named = {
+            "s3.endpoint": self.endpoint,
+            "s3.region": self.region,
+            "s3.access-key-id": self.access_key_id,
+            "s3.secret-access-key": self.secret_access_key,
+            "s3.session-token": self.session_token,
+            "s3.force-virtual-addressing": "true" if self.virtual_host else None,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
 class CatalogSettings(_Section):
     """One Iceberg catalog: pyiceberg's type and properties, and where its tables' files are read from."""
 
@@ -111,6 +157,12 @@ class CatalogSettings(_Section):
     path_map: dict[str, str] = Field(
         default_factory=dict, description="prefixes in tables' metadata and the places they are read from"
     )
+    s3: S3 = Field(default_factory=S3, description="how its object store is reached")  # type: ignore[arg-type]  # pydantic fills defaults
+
+    @property
+    def all_properties(self) -> dict[str, str]:
+        """The properties for pyiceberg with those of the object store; they may hold secrets."""
+        return self.properties | self.s3.properties()
 
 
 class Settings(BaseSettings):
@@ -127,6 +179,7 @@ class Settings(BaseSettings):
     query: Query = Field(default_factory=Query)  # type: ignore[arg-type]  # pydantic fills defaults
     models: Models = Field(default_factory=Models)  # type: ignore[arg-type]  # pydantic fills defaults
     tables: Tables = Field(default_factory=Tables)  # type: ignore[arg-type]  # pydantic fills defaults
+    objects: ObjectStores = Field(default_factory=ObjectStores)  # type: ignore[arg-type]  # pydantic fills defaults
     catalogs: dict[str, CatalogSettings] = Field(
         default_factory=dict,
         description="other catalogs by name; one named like `catalog`, with a type, replaces it",
@@ -156,12 +209,23 @@ class Settings(BaseSettings):
         return self.metastore or f"sqlite:///{self.directory.absolute() / 'metastore.db'}"
 
     @property
+    def object_cache(self) -> Path:
+        """Absolute directory of what is kept of files in object stores."""
+        return (self.objects.cache_directory or self.directory / "cache").absolute()
+
+    @property
     def warehouse(self) -> Path:
         """Absolute directory of the lake's files."""
         return self.directory.absolute() / "warehouse"
 
 
-_SECTIONS: dict[str, type[_Section]] = {"server": Server, "query": Query, "models": Models, "tables": Tables}
+_SECTIONS: dict[str, type[_Section]] = {
+    "server": Server,
+    "query": Query,
+    "models": Models,
+    "tables": Tables,
+    "objects": ObjectStores,
+}
 
 
 def _toml_path(flags: dict[str, Any]) -> Path | None:

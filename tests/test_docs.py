@@ -382,6 +382,8 @@ def default_of(name: str, one: FieldInfo) -> str:
             return "none"
         case str():
             return f"`{value}`"
+        case bool():
+            return str(value).casefold()
         case int() if value and value % 2**20 == 0:
             return f"{value // 2**20:,} MiB"
     return (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, cast
 from urllib.parse import urlparse
@@ -15,7 +16,7 @@ from urllib.parse import urlparse
 from pyiceberg.catalog import Catalog, MetastoreCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
-from pyiceberg.io import FileIO, load_file_io
+from pyiceberg.io import FileIO
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.serializers import FromInputFile
@@ -31,8 +32,8 @@ from sqlalchemy.exc import OperationalError
 from scoter.catalog.avro import read_doubles_exactly
 from scoter.catalog.metastore import engine_for, is_locked, retrying
 from scoter.catalog.properties import check_catalog, tamed, without_code
-from scoter.catalog.reach import Reach
-from scoter.errors import ConfigurationError, closest
+from scoter.catalog.stores import Place, Stores
+from scoter.errors import ConfigurationError, ScoterError, closest
 
 read_doubles_exactly()
 
@@ -85,7 +86,8 @@ class TamedMetastore(MetastoreCatalog):
     """
 
     cache: MetadataCache
-    reach: Reach
+    stores: Stores
+    place: Place | None = None
 
     def load_table(self, identifier: str | Identifier) -> Table:
         """Load a table; its metadata holds the honoured properties only."""
@@ -117,7 +119,8 @@ class TamedMetastore(MetastoreCatalog):
         properties: Properties = EMPTY_DICT,  # noqa: ARG002  # a table does not configure storage
         location: str | None = None,  # noqa: ARG002  # each file is opened by its own scheme
     ) -> FileIO:
-        return self.reach.over(_by_scheme(lambda real: load_file_io(without_code(self.properties), real)))
+        own = self.properties if self.place is None else self.place.properties
+        return self.stores.reach.over(_by_scheme(lambda real: self.stores.opened(own, real)))
 
     def _create_staged_table(  # pyiceberg's signature
         self,
@@ -183,12 +186,12 @@ class TamedSql(TamedMetastore, SqlCatalog):
         cache: MetadataCache,
         *,
         migrated: bool,
-        reach: Reach,
+        stores: Stores,
     ) -> None:
         MetastoreCatalog.__init__(self, name, **properties)
         self.engine = engine
         self.cache = cache
-        self.reach = reach
+        self.stores = stores
         if migrated:
             self._schema_version = "v1"
         else:
@@ -216,21 +219,27 @@ class TamedSql(TamedMetastore, SqlCatalog):
         return self.table_at(identifier, orm_table.metadata_location)
 
 
-def attach(name: str, kind: str, properties: dict[str, str], cache: MetadataCache, reach: Reach) -> Catalog:
-    """Build the catalog of type ``kind`` with pyiceberg's ``properties``.
+def attach(place: Place, cache: MetadataCache, stores: Stores) -> Catalog:
+    """Build the catalog that ``place`` tells of, with pyiceberg's properties.
 
     Raises ConfigurationError for an unknown type, a property that loads code, a missing extra, wrong
     properties, or a server out of reach.
     """
-    checked = check_catalog(name, properties)
+    name, kind = place.catalog, place.kind
+    checked = check_catalog(name, place.properties)
     build = _class(name, kind)
     try:
         if kind == "sql":
-            return TamedSql(name, checked, engine_for(checked["uri"]), cache, migrated=False, reach=reach)
+            return TamedSql(name, checked, engine_for(checked["uri"]), cache, migrated=False, stores=stores)
         if kind == "rest":
-            return cast("Catalog", _tamed_rest(build, reach)(name, **checked))
-        tame = type(f"Tamed{build.__name__}", (TamedMetastore, build), {"cache": cache, "reach": reach})
+            return cast(
+                "Catalog", _tamed_rest(build, replace(place, properties=checked), stores)(name, **checked)
+            )
+        facts = {"cache": cache, "stores": stores, "place": place}
+        tame = type(f"Tamed{build.__name__}", (TamedMetastore, build), facts)
         return cast("Catalog", tame(name, **checked))
+    except ScoterError:
+        raise
     except Exception as error:
         # What drivers and servers say may hold addresses and credentials.
         raise ConfigurationError(
@@ -270,8 +279,13 @@ def _class(name: str, kind: str) -> Any:
         ) from error
 
 
-def _tamed_rest(rest: Any, reach: Reach) -> Any:
+def _tamed_rest(rest: Any, place: Place, stores: Stores) -> Any:
     """Return the REST catalog's class with tables tamed; the server may send settings for storage."""
+
+    def sent(response: Any) -> dict[str, str]:
+        # Not the table's own properties, which whoever writes the table sets.
+        lent = rest._resolve_storage_credentials(response.storage_credentials, response.metadata.location)  # noqa: SLF001  # its rule of the longest prefix
+        return {**response.config, **lent}
 
     class TamedRest(rest):  # type: ignore[misc]  # imported only where a lake has such a catalog
         def _load_file_io(
@@ -280,19 +294,27 @@ def _tamed_rest(rest: Any, reach: Reach) -> Any:
             location: str | None = None,  # noqa: ARG002  # each file is opened by its own scheme
         ) -> FileIO:
             self.properties: Properties = without_code(self.properties)
+            return stores.reach.over(self._opening(properties), trusted=True)
+
+        def _opening(self, properties: Properties) -> Callable[[str], FileIO]:
             checked = without_code(properties)
             load = super()._load_file_io
-            opening = _by_scheme(lambda real: cast("FileIO", load(checked, real)))
-            return reach.over(opening, trusted=True)
+            return _by_scheme(lambda real: cast("FileIO", load(checked, real)))
+
+        def _lent(self, response: Any) -> FileIO:
+            given = sent(response)
+            return stores.lent(place, response.metadata.location, given, self._opening(given))
 
         def _response_to_table(self, identifier_tuple: Identifier, table_response: Any) -> Table:
             table = super()._response_to_table(identifier_tuple, table_response)
             table.metadata = tamed(table.metadata)
+            table.io = self._lent(table_response)
             return cast("Table", table)
 
         def _response_to_staged_table(self, identifier_tuple: Identifier, table_response: Any) -> StagedTable:
             table = super()._response_to_staged_table(identifier_tuple, table_response)
             table.metadata = tamed(table.metadata)
+            table.io = self._lent(table_response)
             return cast("StagedTable", table)
 
         def commit_table(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from pyiceberg.catalog import Catalog
@@ -22,6 +23,7 @@ from scoter.catalog.attached import MetadataCache, TamedSql, assigns_locations, 
 from scoter.catalog.lookup import Found, load_elsewhere, namespaces, select, sql_schemas
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.names import ModelName, TableName, check_name, check_schema_name, folded, quoted
+from scoter.catalog.objects.stores import Objects
 from scoter.catalog.reach import is_local, local_path, read_only
 from scoter.catalog.stores import Place, Stores
 from scoter.catalog.translation import translated
@@ -38,7 +40,7 @@ from scoter.errors import (
     UndefinedTable,
     closest,
 )
-from scoter.settings import Settings
+from scoter.settings import CatalogSettings, Settings
 
 CreateTransaction = CreateTableTransaction
 
@@ -60,15 +62,17 @@ class Lake:
         self._metastore = metastore
         self._cache = MetadataCache()
         self._lock = threading.Lock()
+        self.default_catalog = settings.catalog
         self._open: dict[str, Catalog] = {}
         self._embedded: Catalog | None = None
         self._settings = {name: known for name, known in settings.catalogs.items() if known.type is not None}
         self._own_place(settings)
         self._stores = Stores(
-            {name: known.path_map for name, known in settings.catalogs.items()}, self._places
+            {name: known.path_map for name, known in settings.catalogs.items()},
+            self._places,
+            Objects(settings.objects, settings.object_cache),
         )
         self._defaults = {"write.parquet.compression-codec": settings.tables.compression}
-        self.default_catalog = settings.catalog
         self._warehouse = settings.warehouse
         if settings.catalog not in self._settings:
             if _UNUSABLE & set(str(settings.warehouse)):
@@ -82,7 +86,7 @@ class Lake:
                 metastore.engine,
                 self._cache,
                 migrated=True,
-                reach=self._stores.reach,
+                stores=self._stores,
             )
             self._open[settings.catalog] = self._embedded
             self._warehouse.mkdir(parents=True, exist_ok=True)
@@ -94,8 +98,14 @@ class Lake:
             for catalog in self._open.values():
                 if catalog is not self._embedded:
                     catalog.close()
+        self._stores.objects.close()
 
     # Catalogs and schemas
+
+    @property
+    def objects(self) -> Objects:
+        """What reads the files of tables that lie in object stores."""
+        return self._stores.objects
 
     def catalogs(self) -> list[str]:
         """Return the names of all catalogs, the default one first."""
@@ -387,11 +397,21 @@ class Lake:
         found = []
         for name in self.catalogs():
             attached, settings = self._open.get(name), self._settings.get(name)
-            if attached is not None:
-                found.append(Place(name, (settings and settings.type) or "", attached.properties))
-            elif settings is not None:
-                found.append(Place(name, settings.type or "", settings.properties))
+            if settings is not None:
+                place = self._place(name, settings)
+                if attached is not None:
+                    # Its server may have said where the warehouse is.
+                    warehouse = {"warehouse": attached.properties.get("warehouse", "")}
+                    place = replace(place, properties={**place.properties, **warehouse})
+                found.append(place)
+            elif attached is not None:
+                found.append(Place(name, "", attached.properties))
         return found
+
+    @staticmethod
+    def _place(name: str, settings: CatalogSettings) -> Place:
+        kind = (settings.type or "").casefold()
+        return Place(name, kind, settings.all_properties, settings.s3.allowed_endpoints)
 
     def _catalog(self, name: str) -> Catalog:
         key = next((known for known in self.catalogs() if folded(known) == folded(name)), None)
@@ -402,9 +422,8 @@ class Lake:
             return found
         with self._lock:
             if key not in self._open:
-                settings = self._settings[key]
-                kind = (settings.type or "").casefold()
-                self._open[key] = attach(key, kind, settings.properties, self._cache, self._stores.reach)
+                place = self._place(key, self._settings[key])
+                self._open[key] = attach(place, self._cache, self._stores)
             return self._open[key]
 
     @staticmethod

@@ -17,8 +17,11 @@ from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 
+from scoter.catalog.objects.access import Access, is_object, lent
+from scoter.catalog.objects.stores import Objects
 from scoter.catalog.properties import without_code
 from scoter.catalog.reach import Reach, is_local, merged, outside
+from scoter.errors import ConfigurationError
 
 _LENT = 2048  # files' readers kept for tables whose catalog lends the credentials
 
@@ -30,6 +33,7 @@ class Place:
     catalog: str
     kind: str
     properties: Mapping[str, str]
+    endpoints: tuple[str, ...] = ()
 
     @property
     def warehouse(self) -> str | None:
@@ -41,17 +45,26 @@ class Stores:
     """Opens the files of tables; safe for many threads."""
 
     def __init__(
-        self, path_maps: Mapping[str, Mapping[str, str]], places: Callable[[], Iterable[Place]]
+        self,
+        path_maps: Mapping[str, Mapping[str, str]],
+        places: Callable[[], Iterable[Place]],
+        objects: Objects,
     ) -> None:
-        """Take each catalog's path map, and ``places`` for what all catalogs say at the moment."""
+        """Take each catalog's path map, ``places`` for what all catalogs say at the moment, and what reads objects.
+
+        Raises ConfigurationError for settings of object stores that can not be used.
+        """
+        self.objects = objects
         maps = merged(path_maps)
         self._places = places
+        self._maps = path_maps
         self._targets = list(maps.values())
         self._lock = threading.Lock()
         self._ios: dict[str, FileIO] = {}  # by catalog and scheme
         self._lent: OrderedDict[str, FileIO] = OrderedDict()  # those that a catalog's server configured
         self.reach = Reach(maps, self.directories)
         self._reaching = self.reach.over(self._io_at)
+        self._serve()
 
     def io(self, location: str | TableMetadata) -> FileIO:
         """Return what reads and writes the files of a table, by a location in it or its metadata."""
@@ -89,6 +102,46 @@ class Stores:
         found = (_directory(place.kind, place.warehouse or "") for place in self._places())
         return list(dict.fromkeys([*filter(None, found), *filter(is_local, self._targets)]))
 
+    def opened(self, properties: Mapping[str, str], location: str) -> FileIO:
+        """Return what opens a location by a catalog's own settings; raises ConfigurationError."""
+        if is_object(location):
+            return self.objects.io(Access.of(properties))
+        return load_file_io(without_code(properties), location)
+
+    def lent(
+        self, place: Place, table_location: str, sent: Mapping[str, str], load: Callable[[str], FileIO]
+    ) -> FileIO:
+        """Return what opens the files of one table as the catalog's server says.
+
+        ``sent`` are the settings for storage that came with the table; they are used for its files alone.
+        ``load`` opens files that are no objects. Raises ConfigurationError for an object store that is
+        not allowed.
+        """
+        if not is_object(table_location):
+            return self.reach.over(load, trusted=True)
+        access = lent(place.properties, sent, place.endpoints, place.catalog)
+        self.objects.lend(table_location, access)
+        io = self.objects.io(access)
+        return self.reach.over(lambda real: io if is_object(real) else load(real), trusted=True)
+
+    def _serve(self) -> None:
+        """Tell which settings open the objects of which catalog; two catalogs must not differ on one place."""
+        known: dict[str, Access] = {}
+        for place in self._places():
+            for prefix in (place.warehouse or "", *self._maps.get(place.catalog, {}).values()):
+                if not is_object(prefix):
+                    continue
+                access = Access.of(place.properties)
+                for other, known_access in known.items():
+                    nested = f"{prefix}/".startswith(f"{other}/") or f"{other}/".startswith(f"{prefix}/")
+                    if nested and access != known_access:
+                        raise ConfigurationError(
+                            f"setting catalogs.{place.catalog}: another catalog opens the same place otherwise",
+                            hint="give both the same settings s3",
+                        )
+                known[prefix] = access
+                self.objects.serve(prefix, access)
+
     def _io_at(self, location: str) -> FileIO:
         for place in self._places():
             if place.warehouse and location.startswith(place.warehouse.rstrip("/") + "/"):
@@ -100,7 +153,7 @@ class Stores:
         with self._lock:
             found = self._ios.get(f"{key}\0{scheme}")
             if found is None:
-                found = load_file_io(without_code(properties), location)
+                found = self.opened(properties, location)
                 self._ios[f"{key}\0{scheme}"] = found
             return found
 

@@ -83,6 +83,7 @@ class Running:
     def start(self, plan: Plan, tables: dict[str, pa.Table]) -> str:
         """Make known what a plan needs and return the SQL to run; raises Cancelled, duckdb.Error."""
         self.prepare(plan.calls, tables)
+        self.instance.objects.begin([file for scan in plan.scans for file in scan.objects])
         if plan.staged is None:
             return plan.sql
         # A connection has one open result, and DuckDB may read several stages at once.
@@ -162,6 +163,7 @@ class Running:
             self._finished = True
             if self._timer is not None:
                 self._timer.cancel()
+        self.instance.objects.end()
         try:
             for name in self._registered:
                 self.connection.unregister(name)

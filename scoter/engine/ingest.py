@@ -187,6 +187,7 @@ class _Work:
                     create=aim.create,
                     replace=aim.replace,
                     before_commit=running.check,
+                    staging=running.instance.staging,
                 )
             return Ingested(written, aim.create is not None)
         except DuplicateTable as error:

@@ -16,7 +16,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from scoter.catalog.objects.stores import Objects
 from scoter.engine.cancellation import Cancellation
+from scoter.engine.objects import ObjectFiles
+from scoter.engine.scanning.paths import PREFIX
 from scoter.engine.types import literal
 from scoter.errors import Cancelled, ShuttingDown, TooManyStatements
 from scoter.settings import Query
@@ -36,7 +39,9 @@ class Instance:
     lets through can leave anything behind.
     """
 
-    def __init__(self, settings: Query, directories: tuple[str, ...], sessions: Sessions) -> None:
+    def __init__(
+        self, settings: Query, directories: tuple[str, ...], sessions: Sessions, objects: Objects
+    ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="scoter-")
         self._sessions = sessions
         self.directories = directories
@@ -48,7 +53,10 @@ class Instance:
             # Without async_threads=0 DuckDB 2.0.0 deadlocks when a COPY is interrupted.
             config={"threads": settings.threads, "preserve_insertion_order": True, "async_threads": 0},
         )
-        allowed = ", ".join(literal(f"{directory.rstrip('/')}/") for directory in directories)
+        self.objects = ObjectFiles(objects, self.run)
+        self.connection.register_filesystem(self.objects)
+        places = (*(f"{directory.rstrip('/')}/" for directory in directories), PREFIX)
+        allowed = ", ".join(map(literal, places))
         spill = str(Path(self._temporary.name))
         for statement in (
             "SET TimeZone='UTC'",
@@ -120,6 +128,11 @@ class Instance:
             self._cursors.pop().close()
 
     @property
+    def staging(self) -> Path:
+        """The directory in which files wait to be copied to an object store."""
+        return Path(self._temporary.name) / "staging"
+
+    @property
     def worn(self) -> bool:
         """Say whether so many functions are registered that a fresh instance is due."""
         return len(self.functions) > _REGISTERED_MOST
@@ -127,6 +140,7 @@ class Instance:
     def interrupt(self) -> None:
         """End what runs: DuckDB's operators and a model's batch; safe from any thread."""
         self.run.cancel()
+        self.objects.end()
         self.connection.interrupt()
         for cursor in list(self._cursors):
             # It may have been closed since.
@@ -144,11 +158,16 @@ class Instances:
     """Places for statements and the instances that fill them; waiting is first come, first served."""
 
     def __init__(
-        self, settings: Query, directories: Callable[[], tuple[str, ...]], sessions: Sessions
+        self,
+        settings: Query,
+        directories: Callable[[], tuple[str, ...]],
+        sessions: Sessions,
+        objects: Objects,
     ) -> None:
         self._settings = settings
         self._directories = directories
         self._sessions = sessions
+        self._objects = objects
         self._lock = threading.Lock()
         self._idle: list[Instance] = []
         self._running: set[Instance] = set()
@@ -228,7 +247,7 @@ class Instances:
             instance.close()
 
     def _make(self, directories: tuple[str, ...]) -> Instance:
-        return Instance(self._settings, directories, self._sessions)
+        return Instance(self._settings, directories, self._sessions, self._objects)
 
     def _enter(self, cancellation: Cancellation) -> None:
         with self._lock:

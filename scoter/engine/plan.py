@@ -79,7 +79,7 @@ class Pins:
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """What EXPLAIN and the log say of one scan."""
+    """What EXPLAIN and the log say of one scan, and the objects, by path and bytes, that are fetched ahead of it."""
 
     table: str
     snapshot_id: int | None
@@ -88,6 +88,7 @@ class ScanFacts:
     rows: int
     bytes: int
     note: str
+    objects: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

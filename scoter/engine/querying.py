@@ -188,6 +188,7 @@ def rewrite(
                 scan.rows,
                 scan.bytes,
                 scan.note,
+                scan.objects,
             )
         )
         return scan.sql

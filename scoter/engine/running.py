@@ -138,6 +138,7 @@ class Runner:
                     properties=_properties(plan, entry),
                     create=create,
                     before_commit=running.check,
+                    staging=running.instance.staging,
                 )
         except DuplicateTable:
             # Another writer made it meanwhile.

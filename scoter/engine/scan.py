@@ -19,14 +19,15 @@ from pyiceberg.types import NestedField
 from sqlglot import exp
 
 from scoter.catalog.manifests import DataFiles, DeleteKind, Ints, Manifests, Recent
-from scoter.catalog.reach import local_path
+from scoter.catalog.objects.reading import WHOLE
 from scoter.engine.scanning.deletes import Deleted, Deletes, where
 from scoter.engine.scanning.equality import Against, LayoutOf, applicable, compared, left
 from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous, refuse_row_number
+from scoter.engine.scanning.paths import PREFIX, object_named, readable
 from scoter.engine.scanning.projection import Projection, Source, field_map, missing, project
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.statistics import statistics
-from scoter.engine.types import duckdb_type, escaped, literal, quote
+from scoter.engine.types import duckdb_type, literal, quote
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
 
 _LONG = 16_384  # characters of SQL that count as one scan kept
@@ -42,7 +43,8 @@ class Scan:
     ``sql`` stands in FROM and yields the columns of the table's schema that are asked for, in order,
     under DuckDB's types. ``rows`` and ``bytes`` are those of the files that are read, before any filter,
     without deleted rows. ``note`` says for EXPLAIN how files are matched with the schema, and which share
-    of the delete files applies to files that are read.
+    of the delete files applies to files that are read. ``objects`` are paths and bytes of the files that lie
+    in object stores and are small enough to be fetched whole, in the order in which they are read.
     """
 
     sql: str
@@ -52,6 +54,7 @@ class Scan:
     bytes: int
     bytes_total: int
     note: str
+    objects: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +241,9 @@ def _scan(
     if files.deletes:
         compares = {delete for group in groups for delete in group.against}
         note += f"  delete files {deleted.files + len(compares)} of {len(files.deletes)}"
+    objects = _objects(files, groups)
+    if objects is not None:
+        note += f"  read through the cache of objects, {len(objects)} files ahead"
     left_out = sum(len(group.deleted) for group in groups if group.deleted is not None)
     return Scan(
         sql=f"({sql})",
@@ -247,7 +253,17 @@ def _scan(
         bytes=int(files.bytes[kept].sum()),
         bytes_total=int(files.bytes.sum()),
         note=note,
+        objects=objects or (),
     )
+
+
+def _objects(files: DataFiles, groups: list[_Group]) -> tuple[tuple[str, int], ...] | None:
+    """Return path and bytes of the small files of object stores, None where no file lies in one."""
+    names = [name for group in groups for name in _ordered_paths(files, group.files)]
+    named = [object_named(name) for name in names if name.startswith(PREFIX)]
+    if not named:
+        return None
+    return tuple((path, size) for path, size in named if size is not None and size <= WHOLE)
 
 
 def schema_at(metadata: TableMetadata, snapshot_id: int | None) -> Schema:
@@ -369,7 +385,7 @@ def _ordered_paths(files: DataFiles, numbers: Ints) -> list[str]:
     rows = files.rows[numbers]
     first = int(np.argmin(np.abs(rows - rows.mean())))
     order = [first, *(i for i in range(len(numbers)) if i != first)]
-    return [escaped(local_path(str(files.paths[numbers[i]]))) for i in order]
+    return [readable(str(files.paths[numbers[i]]), int(files.bytes[numbers[i]])) for i in order]
 
 
 def _note(groups: list[_Group]) -> str:

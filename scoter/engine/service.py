@@ -114,7 +114,9 @@ class Engine:
             Scans(Manifests(self.lake.io, real=self.lake.real)),
             self._binder,
         )
-        self.instances = Instances(settings.query, lambda: tuple(self.lake.directories()), sessions)
+        self.instances = Instances(
+            settings.query, lambda: tuple(self.lake.directories()), sessions, self.lake.objects
+        )
         self._runner = Runner(self._parts, self.instances)
         self._parsed: _Recent[_Parsed] = _Recent(_KEPT, _KEPT_SQL)
         self._prepared: _Recent[_Kept] = _Recent(_KEPT, _KEPT_SQL)

@@ -12,11 +12,11 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import ListType, MapType, NestedField, StructType
 
 from scoter.catalog.manifests import DataFiles, DeleteFile, DeleteKind, Ints
-from scoter.catalog.reach import local_path
 from scoter.engine.scanning.deletes import partition_key
 from scoter.engine.scanning.layout import Layout
+from scoter.engine.scanning.paths import readable
 from scoter.engine.scanning.projection import missing, project
-from scoter.engine.types import duckdb_type, escaped, literal, quote
+from scoter.engine.types import duckdb_type, literal, quote
 from scoter.errors import CorruptData, NotSupported
 
 Against = tuple[DeleteFile, ...]
@@ -107,5 +107,5 @@ def _values(fields: Sequence[NestedField], delete: DeleteFile, layout_of: Layout
         f"({source.expression})::{duckdb_type(field.field_type)} AS c{i}"
         for i, (field, source) in enumerate(zip(fields, sources, strict=True))
     )
-    path = literal(escaped(local_path(delete.path)))
+    path = literal(readable(delete.path))
     return f"SELECT {items} FROM read_parquet([{path}], hive_partitioning = false, can_have_nan = true)"

@@ -18,11 +18,13 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 
 from scoter.catalog.manifests import Recent
+from scoter.catalog.objects.files import ObjectInput
 from scoter.catalog.reach import local_path
 from scoter.errors import CorruptData, NotSupported
 
 _FIELD_ID = b"PARQUET:field_id"
 _PARALLEL_FOOTERS = 8
+_PARALLEL_OBJECTS = 32
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Layouts:
             return [layout for layout in found if layout is not None]
         io = open_with()
         if len(missing) > 2:
-            with ThreadPoolExecutor(_PARALLEL_FOOTERS) as pool:
+            with ThreadPoolExecutor(_PARALLEL_OBJECTS if "://" in missing[0] else _PARALLEL_FOOTERS) as pool:
                 read = list(pool.map(lambda path: _read(path, io), missing))
         else:
             read = [_read(path, io) for path in missing]
@@ -93,7 +95,7 @@ def _read(location: str, io: FileIO) -> Layout:
         source = io.new_input(location)
         if "://" not in path:
             return _layout(pq.ParquetFile(path))
-        with source.open() as stream:
+        with source.through_cache() if isinstance(source, ObjectInput) else source.open() as stream:
             return _layout(pq.ParquetFile(stream))
     except (OSError, pa.ArrowException) as error:
         raise CorruptData("a data file of the table is missing or is not a Parquet file") from error

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +58,9 @@ _CODECS = {
     "zstd": "zstd",
 }
 
+_COPIES = 4  # files copied to an object store at once
+_PART = 8 * 1024 * 1024  # bytes after which a copy looks whether it is still wanted
+
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +76,10 @@ class Written:
 
 @dataclass(frozen=True)
 class _Place:
-    """The directory that one statement writes: as Iceberg's URI and as DuckDB's path."""
+    """The directory that one statement writes: as Iceberg's URI and as DuckDB's path.
+
+    What is not ``local`` is written to ``path`` and copied to its URI when all of it is there.
+    """
 
     uri: str
     path: str
@@ -79,24 +87,49 @@ class _Place:
     io: FileIO
 
     @classmethod
-    def under(cls, location: str, io: FileIO) -> _Place:
-        uri = f"{location.rstrip('/')}/data/{uuid.uuid4()}"
+    def under(cls, location: str, io: FileIO, staging: Path) -> _Place:
+        name = str(uuid.uuid4())
+        uri = f"{location.rstrip('/')}/data/{name}"
         path = uri.removeprefix("file://")
-        return cls(uri, path, path.startswith("/"), io)
+        local = path.startswith("/")
+        return cls(uri, path if local else str(staging / name), local, io)
 
     def uri_of(self, filename: str) -> str:
         return self.uri + filename.removeprefix(self.path)
 
+    def copy(self, files: Sequence[WrittenFile], check: Callable[[], None]) -> None:
+        """Copy what was written to where it belongs, several files at once; ``check`` raises to end it."""
+        if self.local:
+            return
+        with ThreadPoolExecutor(_COPIES) as pool:
+            # All have ended when one has failed, or what it made could not be deleted.
+            for done in [pool.submit(self._copy, file, check) for file in files]:
+                done.result()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _copy(self, file: WrittenFile, check: Callable[[], None]) -> None:
+        written = Path(self.path + file.uri.removeprefix(self.uri))
+        output = self.io.new_output(file.uri)
+        with written.open("rb") as source, output.create() as target:
+            while part := source.read(_PART):
+                check()
+                target.write(part)
+        written.unlink()
+
     def remove(self, files: Sequence[WrittenFile]) -> None:
         """Delete what was written; a file that can not be deleted stays as an orphan."""
+        shutil.rmtree(self.path, ignore_errors=True)
         if self.local:
-            shutil.rmtree(self.path, ignore_errors=True)
             return
         for file in files:
             try:
                 self.io.delete(file.uri)
             except OSError:
                 _log.warning("an orphaned file could not be deleted", exc_info=True)
+
+
+def _nothing() -> None:
+    """Be called before a commit and do nothing."""
 
 
 def append(
@@ -109,7 +142,8 @@ def append(
     replace: Schema | None = None,
     parameters: object = None,
     branch: str = MAIN_BRANCH,
-    before_commit: Callable[[], None] | None = None,
+    before_commit: Callable[[], None] = _nothing,
+    staging: Path | None = None,
 ) -> Written:
     """Write the rows of ``select`` into Parquet files of ``table`` and commit them once.
 
@@ -120,7 +154,8 @@ def append(
     With ``create`` the table and its rows appear together, also when there are no rows, and ``table``
     is only used for its catalog. With ``replace`` the rows take the place of all rows of the main branch,
     and these columns that of the table's. Without either zero rows make no commit. ``before_commit`` is
-    called once the files are written; what it raises ends the write with nothing committed.
+    called once the files are written, and while they are copied to an object store from the directory
+    ``staging``; what it raises ends the write with nothing committed.
 
     Raises NotNullViolation, InvalidValue, NumericOutOfRange for rows that do not fit; WriteConflict,
     DuplicateTable, UndefinedSchema, UndefinedSnapshot, OutcomeUnknown as `commit_append` and
@@ -133,7 +168,7 @@ def append(
     schema = metadata.schema()
     _check_writable(metadata, schema, branch)
     division = partitioning(schema, metadata.spec())
-    place = _Place.under(metadata.location, table.io)
+    place = _Place.under(metadata.location, table.io, staging or Path(tempfile.gettempdir()))
     files: list[WrittenFile] = []
     try:
         files = _copy(connection, select, schema, division, place, metadata.properties, parameters=parameters)
@@ -144,8 +179,8 @@ def append(
             data_file(file, columns, division.record(file.keys), metadata.default_spec_id) for file in files
         ]
         _check_partitions(schema, metadata.spec(), [file.partition for file in added])
-        if before_commit is not None:
-            before_commit()
+        place.copy(files, before_commit)
+        before_commit()
         summary = {QUERY_ID: str(uuid.uuid4()), **properties}
         if create is not None:
             snapshot_id: int | None = commit_create(create, table, added, summary, branch)
@@ -201,8 +236,7 @@ def _copy(
 ) -> list[WrittenFile]:
     if division.has_buckets:
         register_buckets(connection)
-    if place.local:
-        Path(place.path).mkdir(parents=True)
+    Path(place.path).mkdir(parents=True)
     if parameters is None and len(connection.sql(select).columns) != len(schema.fields):
         # The list of aliases below would hide surplus columns.
         raise InternalError("the rows to write have another number of columns than the table")
@@ -218,10 +252,8 @@ def _copy(
     for filename, count, size, _footer, statistics, keys, *_rest in rows:
         if count:
             written.append(WrittenFile(place.uri_of(filename), count, size, statistics, keys or {}))
-        elif place.local:
-            Path(filename).unlink()
         else:
-            place.io.delete(place.uri_of(filename))
+            Path(filename).unlink()
     return written
 
 
