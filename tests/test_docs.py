@@ -29,6 +29,7 @@ from scoter.engine import functions
 from scoter.engine import statements as ours
 from scoter.engine.context import SETTINGS
 from scoter.engine.dialect import parse
+from scoter.engine.metadata.tables import METADATA_TABLES, OF_A_SNAPSHOT
 from scoter.engine.types import duckdb_type
 from scoter.errors import ScoterError
 
@@ -247,6 +248,20 @@ def test_functions_are_listed(heading: str, names: frozenset[str]) -> None:
 def test_session_settings_are_listed() -> None:
     listed = [cells[0].strip("`") for _, cells in table_of(DOCS / "sql.md", "The session")]
     assert listed == list(SETTINGS)
+
+
+def test_metadata_tables_are_listed_with_their_columns(tmp_path: Path) -> None:
+    listed = {cells[0].strip("`"): cells for _, cells in table_of(DOCS / "sql.md", "Metadata tables")}
+    assert set(listed) == METADATA_TABLES
+    assert {name for name, cells in listed.items() if cells[2] == "yes"} == OF_A_SNAPSHOT
+    with in_process(tmp_path) as engine:
+        session = InProcess(engine)
+        session.query("CREATE TABLE t (a INTEGER) PARTITIONED BY (a)")
+        for name, cells in listed.items():
+            columns = listed[cells[3][4:-1]][3] if cells[3].startswith("as ") else cells[3]
+            # Of a nested type the kind is told.
+            found = [(c, re.sub(r"\(.*\)", "", k)) for c, k, *_ in session.rows(f"DESCRIBE t.{name}")]
+            assert re.findall(r"`(\w+)` ([A-Z]+(?:\[\])?)", columns) == found, name
 
 
 def conditions() -> set[tuple[str, str]]:

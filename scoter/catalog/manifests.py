@@ -5,6 +5,7 @@ This module must not know SQL, predicates or how data files are read.
 
 from __future__ import annotations
 
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -197,7 +198,7 @@ class Manifests:
                     decoded = list(pool.map(lambda m: _decode(m, io, self.real), missing))
             else:
                 decoded = [_decode(m, io, self.real) for m in missing]
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error) as error:
             raise CorruptData(
                 f"the manifests of snapshot {snapshot.snapshot_id} can not be read",
                 hint="a metadata file of the table is missing or damaged",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from scoter.engine.arriving import Arriving
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.instances import Instance, Instances
@@ -69,7 +70,7 @@ class Running:
         """The instance's connection."""
         return self.instance.connection
 
-    def prepare(self, calls: tuple[ModelCall, ...], tables: dict[str, pa.Table]) -> None:
+    def prepare(self, calls: tuple[ModelCall, ...], tables: Mapping[str, pa.Table | Arriving]) -> None:
         """Make model functions and Arrow tables known under their names; raises Cancelled."""
         self.check()
         for call in calls:
@@ -77,10 +78,11 @@ class Running:
             if call.span is not None:
                 self._places[call.function.name] = call.span
         for name, table in tables.items():
-            self.connection.register(name, table)
+            own = table.reporting(self._failed) if isinstance(table, Arriving) else table
+            self.connection.register(name, own)
             self._registered.append(name)
 
-    def start(self, plan: Plan, tables: dict[str, pa.Table]) -> str:
+    def start(self, plan: Plan, tables: Mapping[str, pa.Table | Arriving]) -> str:
         """Make known what a plan needs and return the SQL to run; raises Cancelled, duckdb.Error."""
         self.prepare(plan.calls, tables)
         self.instance.objects.begin([file for scan in plan.scans for file in scan.objects])

@@ -6,11 +6,12 @@ This module must not know how plans are made.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
+from scoter.engine.arriving import Arriving
 from scoter.engine.execute import Running
 from scoter.engine.plan import Plan
 from scoter.engine.scoring import BATCH_ROWS
@@ -24,7 +25,7 @@ _SHOWN = (
 
 
 def explain(
-    plan: Plan, running: Running, tables: dict[str, pa.Table], *, analyze: bool
+    plan: Plan, running: Running, tables: Mapping[str, pa.Table | Arriving], *, analyze: bool
 ) -> list[tuple[str, str]]:
     """Return rows (key, text): tables, models, then DuckDB's physical plan.
 

@@ -13,8 +13,9 @@ from sqlglot import exp
 from scoter.catalog.lake import Lake
 from scoter.catalog.names import TableName
 from scoter.engine.context import Context
+from scoter.engine.metadata.tables import METADATA_TABLES
 from scoter.engine.statements import span_of
-from scoter.engine.virtual import METADATA_TABLES, VIRTUAL_SCHEMAS
+from scoter.engine.virtual import VIRTUAL_SCHEMAS
 from scoter.errors import NotSupported, UndefinedCatalog, UndefinedSchema, closest
 
 

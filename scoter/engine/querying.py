@@ -167,8 +167,9 @@ def rewrite(
     def relation(node: exp.Table, source: Source) -> str:
         if source.virtual is not None:
             name = f"scoter_virtual_{len(virtual)}"
-            virtual[name] = source
-            return _virtual(name, source.virtual)
+            own = source.virtual if source.metadata is None else _narrowed(source.virtual, used)
+            virtual[name] = replace(source, virtual=own)
+            return _virtual(name, own)
         if source.metadata is None:
             raise InternalError(f"{source.name} has no metadata")
         scan = scans.build(
@@ -268,8 +269,20 @@ def _cast(value: exp.Expr, kind: str) -> exp.Expr:
 
 
 def _virtual(name: str, table: VirtualTable) -> str:
-    columns = ", ".join(quote(column) for column, _ in table.columns)
+    columns = ", ".join(
+        # Arrow has no UUID that DuckDB would know inside a struct.
+        f"CAST({quote(column)} AS {kind}) AS {quote(column)}" if "UUID" in kind else quote(column)
+        for column, kind in table.columns
+    )
     return f"(SELECT {columns} FROM {name})"
+
+
+def _narrowed(table: VirtualTable, used: frozenset[str] | None) -> VirtualTable:
+    """Return a table with those of its columns that may be used, at least one: all others need not be made."""
+    if used is None:
+        return table
+    columns = tuple(pair for pair in table.columns if pair[0].casefold() in used)
+    return replace(table, columns=columns or table.columns[:1])
 
 
 def _names_of(source: Source | None) -> list[str] | None:

@@ -18,6 +18,7 @@ from scoter.catalog.lookup import Found
 from scoter.catalog.models import Models, ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.context import Context
+from scoter.engine.metadata.tables import OF_A_SNAPSHOT, metadata_table
 from scoter.engine.naming import Reading, is_cte, readings_of, table_name
 from scoter.engine.plan import ModelPin, Pins, TablePin
 from scoter.engine.rules.pin_now import pin_now, uses_now
@@ -33,7 +34,7 @@ from scoter.engine.statements import (
 )
 from scoter.engine.travel import schema_of, snapshot_meant
 from scoter.engine.types import duckdb_type
-from scoter.engine.virtual import METADATA_TABLES, VIRTUAL_SCHEMAS, VirtualTable, virtual_table
+from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_table
 from scoter.errors import (
     AmbiguousName,
     NotSupported,
@@ -312,12 +313,11 @@ def _source(
         return Source(own, None, None, None, False, None, virtual_table(own.schema, own.name))
     name, location = there[name].name, there[name].location
     metadata = lake.metadata(location)
-    if reading.suffix:
-        if travelled:
-            raise NotSupported(f"{reading} has no versions", span=span_of(node))
-        return Source(name, location, metadata, None, False, None, METADATA_TABLES[reading.suffix])
-    if not travelled:
-        return Source(name, location, metadata, metadata.current_snapshot_id, False, metadata.schema())
-    snapshot_id, branch = snapshot_meant(node, travelled, metadata, at)
-    schema = metadata.schema() if branch else schema_of(metadata, snapshot_id)
-    return Source(name, location, metadata, snapshot_id, not branch, schema)
+    if travelled and reading.suffix and reading.suffix not in OF_A_SNAPSHOT:
+        raise NotSupported(f"{reading} has no versions", span=span_of(node))
+    snapshot_id, branch = metadata.current_snapshot_id, True
+    if travelled:
+        snapshot_id, branch = snapshot_meant(node, travelled, metadata, at)
+    schema = metadata.schema() if branch or snapshot_id is None else schema_of(metadata, snapshot_id)
+    about = metadata_table(reading.suffix, metadata, schema) if reading.suffix else None
+    return Source(name, location, metadata, snapshot_id, not branch, schema, about)

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
+from scoter.engine.arriving import Arriving
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.commands.outcome import Call
 from scoter.engine.commands.registry import command_of
@@ -83,8 +84,8 @@ class Runner:
         cancellation.attach(running.cancel)
         return running
 
-    def _tables(self, plan: Plan) -> dict[str, pa.Table]:
-        tables = {
+    def _tables(self, plan: Plan) -> dict[str, pa.Table | Arriving]:
+        tables: dict[str, pa.Table | Arriving] = {
             name: virtual_rows(source, self._parts.lake, self._parts.models) for name, source in plan.virtual
         }
         if plan.rows is not None:

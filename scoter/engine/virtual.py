@@ -1,4 +1,4 @@
-"""Tables that Scoter makes itself: information_schema, system, and a table's snapshots.
+"""Tables that Scoter makes itself: information_schema and system.
 
 This module must not know how a statement reads them, only their columns.
 """
@@ -20,22 +20,6 @@ class VirtualTable:
     name: str
     columns: tuple[tuple[str, str], ...]
 
-
-SNAPSHOTS = VirtualTable(
-    "",
-    "snapshots",
-    (
-        ("committed_at", "TIMESTAMPTZ"),
-        ("snapshot_id", "BIGINT"),
-        ("parent_id", "BIGINT"),
-        ("operation", "VARCHAR"),
-        ("manifest_list", "VARCHAR"),
-        ("summary", "MAP(VARCHAR, VARCHAR)"),
-    ),
-)
-
-# By the name that stands behind the $ or the last dot of a table.
-METADATA_TABLES = {"snapshots": SNAPSHOTS}
 
 _TABLES = (
     *(

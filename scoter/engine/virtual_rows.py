@@ -6,7 +6,6 @@ This module must not know SQL or how the rows are read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +14,9 @@ from pyiceberg.schema import Schema
 from scoter.catalog.lake import Lake
 from scoter.catalog.models import Models
 from scoter.catalog.names import TableName
+from scoter.engine.arriving import Arriving
 from scoter.engine.binding import data_type
+from scoter.engine.metadata.rows import About
 from scoter.engine.resolve import Source
 from scoter.engine.types import listed_type, wire_type
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_tables
@@ -26,14 +27,16 @@ Facts = dict[str, Any]
 _UTF8: Facts = {"character_set_name": "UTF8", "character_repertoire": "UCS", "form_of_use": "UTF8"}
 
 
-def virtual_rows(source: Source, lake: Lake, models: Models) -> pa.Table:
-    """Return the rows of a virtual table as they are now, or of a table's snapshots as pinned."""
+def virtual_rows(source: Source, lake: Lake, models: Models) -> pa.Table | Arriving:
+    """Return the rows of a virtual table as they are now, or of a table's metadata as pinned."""
     table = source.virtual
     if table is None:
         raise InternalError(f"{source.name} is not a virtual table")
+    if source.metadata is not None and source.metadata_location is not None and source.schema is not None:
+        io = lake.io(source.metadata)
+        about = About(source.metadata, source.metadata_location, source.snapshot_id, source.schema, io)
+        return about.rows(table)
     match (table.schema, table.name):
-        case ("", "snapshots"):
-            rows = _snapshots(source)
         case ("information_schema", "schemata"):
             rows = _rows(table, _schemata(lake))
         case ("information_schema", "tables"):
@@ -79,21 +82,6 @@ def _rows(table: VirtualTable, facts: Iterator[Facts]) -> Iterator[tuple[Any, ..
     """Yield facts as rows; a column of which nothing is known is NULL."""
     for one in facts:
         yield tuple(one.get(column) for column, _ in table.columns)
-
-
-def _snapshots(source: Source) -> Iterator[tuple[Any, ...]]:
-    if source.metadata is None:
-        raise InternalError(f"{source.name} has no metadata")
-    for snapshot in source.metadata.snapshots:
-        summary = snapshot.summary
-        yield (
-            datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
-            snapshot.snapshot_id,
-            snapshot.parent_snapshot_id,
-            summary.operation.value if summary else None,
-            snapshot.manifest_list,
-            list(summary.additional_properties.items()) if summary else None,
-        )
 
 
 def _schemata(lake: Lake) -> Iterator[Facts]:

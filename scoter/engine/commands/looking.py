@@ -109,7 +109,7 @@ def _known_catalog(call: Call, catalog: str) -> None:
 
 def _describe(call: Call) -> Outcome:
     source: Source = call.resolved.sources[0]
-    if source.schema is None:
+    if source.schema is None or source.virtual is not None:
         return Outcome([(n, kind, "YES", None, None, None) for n, kind in source.columns], call.context)
     rows: list[tuple[Any, ...]] = [
         (f.name, listed_type(f.field_type), "NO" if f.required else "YES", None, None, _remarks(f))
