@@ -84,7 +84,11 @@ class Lake:
     def scan(
         self, table: Table, where: str | None = None, snapshot_id: int | None = None, **options: object
     ) -> Scan:
-        return self.scans.build(table.metadata, snapshot_id, predicate_of(where), **options)
+        found = self.scans.build(table.metadata, snapshot_id, predicate_of(where), **options)
+        io = self.catalog._load_file_io({}, table.metadata.location)
+        for name, rows in self.scans.tables(found.removed, lambda: io).items():
+            self.connection.register(name, rows)
+        return found
 
     def rows(self, table: Table, where: str | None = None, snapshot_id: int | None = None) -> list[dict]:
         """Return the rows of a pruned scan under a filter."""

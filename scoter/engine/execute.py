@@ -90,8 +90,7 @@ class Running:
             return plan.sql
         # A connection has one open result, and DuckDB may read several stages at once.
         streams = [
-            Scored(self.instance.open_cursor(self._timezone), stage, self.instance, self._failed)
-            for stage in plan.staged.stages
+            Scored(self._cursor(tables), stage, self.instance, self._failed) for stage in plan.staged.stages
         ]
         if not all(stream.is_exact for stream in streams):
             return plan.sql
@@ -99,6 +98,14 @@ class Running:
             self.connection.register(stream.name, stream)
             self._registered.append(stream.name)
         return plan.staged.sql
+
+    def _cursor(self, tables: Mapping[str, pa.Table | Arriving]) -> duckdb.DuckDBPyConnection:
+        """Return a connection for a stage, which sees none of what is registered with the first."""
+        cursor = self.instance.open_cursor(self._timezone)
+        for name, table in tables.items():
+            if isinstance(table, pa.Table):
+                cursor.register(name, table)
+        return cursor
 
     def query(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Return the relation of what ``start`` gave; raises duckdb.Error."""

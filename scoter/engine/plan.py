@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from scoter.catalog.names import ModelName, TableName
+from scoter.engine.scanning.removed import Removed
 from scoter.errors import Span
 from scoter.udfs.functions import Function
 
@@ -79,7 +80,11 @@ class Pins:
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """What EXPLAIN and the log say of one scan, and the objects, by path and bytes, that are fetched ahead of it."""
+    """What EXPLAIN and the log say of one scan, and what its SQL needs to be there.
+
+    ``removed`` are deleted rows, which it reads under names of their own; ``objects`` are paths and bytes of
+    the files that are fetched ahead of it.
+    """
 
     table: str
     snapshot_id: int | None
@@ -88,6 +93,8 @@ class ScanFacts:
     rows: int
     bytes: int
     note: str
+    removed: tuple[Removed, ...] = ()
+    metadata_location: str | None = None
     objects: tuple[tuple[str, int], ...] = ()
 
 

@@ -189,6 +189,8 @@ def rewrite(
                 scan.rows,
                 scan.bytes,
                 scan.note,
+                scan.removed,
+                source.metadata_location,
                 scan.objects,
             )
         )

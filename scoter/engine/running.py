@@ -5,12 +5,15 @@ This module must not know how plans are made or kept.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from pyiceberg.io import FileIO
 from sqlglot import exp
 
+from scoter.catalog.lake import Lake
 from scoter.engine.arriving import Arriving
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.commands.outcome import Call
@@ -92,6 +95,16 @@ class Runner:
             tables[ROWS] = plan.rows
         return tables
 
+    def _removed(self, plan: Plan, running: Running) -> dict[str, pa.Table]:
+        """Return the deleted positions that a plan's scans leave out; what is not kept any more is read again."""
+        tables: dict[str, pa.Table] = {}
+        for scan in plan.scans:
+            if scan.removed and scan.metadata_location is not None:
+                location = scan.metadata_location
+                open_with = partial(_io, self._parts.lake, location)
+                tables |= self._parts.scans.tables(scan.removed, open_with, running.check)
+        return tables
+
     def _query(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Result:
         if not plan.sql:
             raise WrongParameterCount(f"the statement has {len(plan.parameters)} parameters, none is bound")
@@ -103,7 +116,7 @@ class Runner:
             entry.write()
 
         try:
-            sql = running.start(plan, tables)
+            sql = running.start(plan, tables | self._removed(plan, running))
         except Exception as error:
             shown = running.failure(error)
             running.finish()
@@ -130,7 +143,7 @@ class Runner:
         tables = self._tables(plan)
         running = self._start(context, entry, cancellation, plan.tree)
         try:
-            sql = running.start(plan, tables)
+            sql = running.start(plan, tables | self._removed(plan, running))
             with entry.stage("write"):
                 return append(
                     running.connection,
@@ -217,11 +230,15 @@ class Runner:
         tables = self._tables(plan)
         running = self._start(context, entry, cancellation, plan.tree)
         try:
-            return explain(plan, running, tables, analyze=analyze)
+            return explain(plan, running, tables | self._removed(plan, running), analyze=analyze)
         except (duckdb.Error, ScoterError) as error:
             raise running.failure(error) from error
         finally:
             running.finish()
+
+
+def _io(lake: Lake, metadata_location: str) -> FileIO:
+    return lake.io(lake.metadata(metadata_location))
 
 
 def _bound(plan: Plan, values: pa.RecordBatch | None) -> dict[str, Any]:

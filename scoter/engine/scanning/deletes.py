@@ -1,4 +1,4 @@
-"""Which rows of which data files are deleted: delete files matched with data files, and their positions.
+"""Which rows of which data files are deleted by position: delete files matched with data files, and read.
 
 This module must not know schemas, predicates or how data files are read.
 """
@@ -21,11 +21,12 @@ from pyiceberg.table.puffin import PuffinBlobMetadata, PuffinFile
 
 from scoter.catalog.manifests import DataFiles, DeleteFile, DeleteKind, Ints, Recent
 from scoter.catalog.reach import canonical
+from scoter.engine.scanning.removed import Held, Removed, table_of
 from scoter.errors import CorruptData, NotSupported
 
 _PARALLEL = 8
 _CACHED_BYTES = 256 * 1024 * 1024
-_MOST_POSITIONS = 20_000_000  # of one scan; they are written into its SQL
+_MOST_POSITIONS = 50_000_000  # of one scan; 8 bytes each when read, 16 when joined with the data
 _VECTOR = "deletion-vector-v1"
 _MAGIC = b"\xd1\xd3\x39\x64"
 _FRAME = 12  # bytes of a vector's length, magic number and checksum
@@ -35,62 +36,97 @@ Positions = Mapping[str, Ints]
 
 @dataclass(frozen=True, eq=False)
 class Deleted:
-    """The deleted rows of a scan: sorted positions by the data file's number, and the delete files read."""
+    """The deleted rows of a scan: how many of each data file, by its number, and the delete files read."""
 
-    positions: dict[int, Ints]
+    held: dict[int, Held]
+    rows: dict[int, int]
     files: int
 
 
 class Deletes:
-    """Positions of deleted rows; what delete files hold is read once."""
+    """Positions of deleted rows; what delete files hold is read once, and what a scan leaves out kept."""
 
-    def __init__(self, real: Callable[[str], str]) -> None:
-        """Compare paths where ``real`` says they are: delete files may hold another prefix than manifests."""
+    def __init__(self, real: Callable[[str], str], *, kept: int = _CACHED_BYTES) -> None:
+        """Compare paths where ``real`` says they are: delete files may hold another prefix than manifests.
+
+        What was read is kept up to so many bytes, and as many of what was made of it.
+        """
         self._place: Callable[[str], str] = lambda path: canonical(real(path))
-        self._read: Recent[tuple[str, int | None], Positions] = Recent(_CACHED_BYTES, weigh=_bytes)
+        self._read: Recent[tuple[str, int | None], Positions] = Recent(kept, weigh=_bytes)
+        self._tables: Recent[str, pa.Table] = Recent(kept, weigh=lambda table: 64 + int(table.nbytes))
 
     def of(self, files: DataFiles, kept: Ints, open_with: Callable[[], FileIO]) -> Deleted:
         """Return what is deleted of the ``kept`` data files by position.
 
         Raises CorruptData for delete files that are missing, damaged or not what their manifest says,
-        NotSupported for more positions than a statement can hold.
+        NotSupported for more positions than one statement may hold.
         """
         wanted = _applicable(files, kept, self._place)
-        held = self._held(list(dict.fromkeys(d for found in wanted.values() for d in found)), open_with)
-        positions: dict[int, Ints] = {}
+        read = self._held([delete for found in wanted.values() for delete in found], open_with)
+        held: dict[int, Held] = {}
+        rows: dict[int, int] = {}
         for number, found in wanted.items():
             path = self._place(str(files.paths[number]))
-            parts = [held[delete][path] for delete in found if path in held[delete]]
-            if parts:
-                positions[number] = np.unique(np.concatenate(parts))
-        if sum(map(len, positions.values())) > _MOST_POSITIONS:
-            raise NotSupported(
-                "the table has too many deleted rows for one statement",
-                hint="compact it with the engine that wrote them",
-            )
-        return Deleted(positions, len(held))
+            fit = tuple(delete for delete in found if len(read[delete].get(path, ())))
+            if fit:
+                held[number] = Held(0, path, fit)
+                rows[number] = len(_joined([read[delete][path] for delete in fit]))
+        return Deleted(held, rows, len(read))
+
+    def table(
+        self, wanted: Removed, open_with: Callable[[], FileIO], check: Callable[[], None] = lambda: None
+    ) -> pa.Table:
+        """Return the rows that ``wanted`` names, from what is kept where it still is.
+
+        ``check`` is called before each file that has to be read, and may raise. Raises as ``of``.
+        """
+        found = self._tables.get(wanted.name)
+        if found is None:
+            read = self._held([d for held in wanted.files for d in held.deletes], open_with, check)
+            positions = {
+                held.place: _joined([read[d][held.place] for d in held.deletes]) for held in wanted.files
+            }
+            found = table_of(wanted, positions)
+            self._tables.put(wanted.name, found)
+        return found
 
     def _held(
-        self, deletes: Sequence[DeleteFile], open_with: Callable[[], FileIO]
+        self,
+        deletes: Iterable[DeleteFile],
+        open_with: Callable[[], FileIO],
+        check: Callable[[], None] = lambda: None,
     ) -> dict[DeleteFile, Positions]:
-        known = {delete: self._read.get((delete.path, delete.offset)) for delete in deletes}
+        """Return what each delete file holds; all are held at once, which bounds how many rows they may have."""
+        once = dict.fromkeys(deletes)
+        _refuse_many(sum(delete.rows for delete in once))
+        known = {delete: self._read.get((delete.path, delete.offset)) for delete in once}
         missing = [delete for delete, found in known.items() if found is None]
         held = {delete: found for delete, found in known.items() if found is not None}
         if missing:
             io = open_with()
+
+            def read(delete: DeleteFile) -> Positions:
+                check()
+                return _positions(delete, io, self._place)
+
             with ThreadPoolExecutor(min(_PARALLEL, len(missing))) as pool:
-                read = list(pool.map(lambda delete: _positions(delete, io, self._place), missing))
-            for delete, found in zip(missing, read, strict=True):
-                held[delete] = found
-                self._read.put((delete.path, delete.offset), found)
+                for delete, found in zip(missing, pool.map(read, missing), strict=True):
+                    held[delete] = found
+                    self._read.put((delete.path, delete.offset), found)
         return held
 
 
-def where(positions: Ints) -> str:
-    """Return the SQL condition that leaves out the rows at these positions of a file."""
-    texts = pa.ListArray.from_arrays([0, len(positions)], pa.array(positions).cast(pa.string()))
-    listed = pc.binary_join(texts, ",")[0].as_py()
-    return f"file_row_number NOT IN (SELECT unnest(string_split('{listed}', ',')::BIGINT[]))"
+def _refuse_many(rows: int) -> None:
+    if rows > _MOST_POSITIONS:
+        raise NotSupported(
+            f"the delete files that the statement needs hold more than {_MOST_POSITIONS:,} rows",
+            hint="compact the table with the engine that wrote them",
+        )
+
+
+def _joined(parts: Sequence[Ints]) -> Ints:
+    """Return the positions of several delete files, each once, sorted."""
+    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
 
 
 def _applicable(files: DataFiles, kept: Ints, place: Callable[[str], str]) -> dict[int, list[DeleteFile]]:
@@ -137,7 +173,10 @@ def _positions(delete: DeleteFile, io: FileIO, place: Callable[[str], str]) -> P
         with io.new_input(delete.path).open() as stream:
             if delete.kind == DeleteKind.VECTOR:
                 return {place(str(delete.refers_to)): _vector(PuffinFile(stream.read()), delete)}
-            return _listed(pq.ParquetFile(stream).read(columns=["file_path", "pos"]), place)
+            # A path stands in many rows: as codes they take a fraction of the memory.
+            file = pq.ParquetFile(stream, read_dictionary=["file_path"])
+            _refuse_many(file.metadata.num_rows)
+            return _listed(file.read(columns=["file_path", "pos"]), place)
     except (OSError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
         raise CorruptData(f"a file of {delete.kind} is missing or damaged") from error
 
@@ -149,7 +188,8 @@ def _listed(rows: pa.Table, place: Callable[[str], str]) -> Positions:
         raise ValueError("a position is NULL")
     if not rows.num_rows:
         return {}
-    paths = rows["file_path"].combine_chunks().dictionary_encode()
+    paths = rows["file_path"].unify_dictionaries().combine_chunks()
+    paths = paths if pa.types.is_dictionary(paths.type) else paths.dictionary_encode()
     codes = np.asarray(paths.indices)
     order = np.argsort(codes, kind="stable")
     positions = np.asarray(rows["pos"].combine_chunks().cast(pa.int64()))[order]
@@ -157,7 +197,7 @@ def _listed(rows: pa.Table, place: Callable[[str], str]) -> Positions:
     found: dict[str, list[Ints]] = {}
     for path, part in zip(paths.dictionary.to_pylist(), np.split(positions, ends[:-1]), strict=True):
         found.setdefault(place(path), []).append(part)
-    return {path: np.concatenate(parts) for path, parts in found.items()}
+    return {path: np.unique(np.concatenate(parts)) for path, parts in found.items()}
 
 
 def _vector(puffin: PuffinFile, delete: DeleteFile) -> Ints:

@@ -219,6 +219,11 @@ def refuse_row_number(layout: Layout, schema: Schema, where: str) -> None:
         )
 
 
+def hides_numbers(layout: Layout) -> bool:
+    """Say whether a file has a column that hides DuckDB's own numbers of files."""
+    return any(column.name.casefold() == "file_index" for column in layout.columns)
+
+
 def refuse_ambiguous(names: Sequence[str], where: str) -> None:
     """Raise NotSupported when two names differ by case only: SQL can not tell them apart."""
     seen: dict[str, str] = {}

@@ -5,9 +5,12 @@ This module must not know what is in a file or how it is fetched.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
+from scoter.catalog.manifests import DataFiles, Ints
 from scoter.catalog.objects.access import is_object, object_path
+from scoter.catalog.objects.reading import WHOLE
 from scoter.catalog.reach import local_path
 from scoter.engine.types import escaped
 
@@ -26,6 +29,18 @@ def readable(location: str, size: int | None = None) -> str:
     if not is_object(location):
         return escaped(local_path(location))
     return f"{PREFIX}{_UNKNOWN if size is None else size}/{quote(object_path(location))}"
+
+
+def objects_ahead(files: DataFiles, read: Iterable[Ints]) -> tuple[tuple[str, int], ...] | None:
+    """Return path and bytes of the files, by their numbers in the order of ``read``, that are best fetched whole.
+
+    None where no file lies in an object store.
+    """
+    numbers = [number for part in read for number in part.tolist() if is_object(str(files.paths[number]))]
+    if not numbers:
+        return None
+    small = (number for number in numbers if files.bytes[number] <= WHOLE)
+    return tuple((object_path(str(files.paths[number])), int(files.bytes[number])) for number in small)
 
 
 def object_named(name: str) -> tuple[str, int | None]:

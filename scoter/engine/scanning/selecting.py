@@ -1,0 +1,117 @@
+"""The SQL that reads one group of a scan's files, without their deleted rows.
+
+This module must not know predicates, nor how delete files are matched with data files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from pyiceberg.schema import Schema
+from pyiceberg.types import NestedField
+
+from scoter.catalog.manifests import DataFiles, Ints
+from scoter.engine.scanning.deletes import Deleted
+from scoter.engine.scanning.equality import RANK, Against, LayoutOf, left, ranked
+from scoter.engine.scanning.grouping import Group
+from scoter.engine.scanning.paths import readable
+from scoter.engine.scanning.projection import Source, field_map
+from scoter.engine.scanning.removed import Removed, removed, without
+from scoter.engine.scanning.statistics import statistics
+from scoter.engine.types import duckdb_type, literal, quote
+
+# Without can_have_nan DuckDB prunes row groups by bounds that leave NaN out, and loses NaN rows.
+_OPTIONS = "hive_partitioning = false, can_have_nan = true"
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What all groups of a scan share: the schema with the fields that deletes compare, the files, the deletes."""
+
+    schema: Schema
+    files: DataFiles
+    deleted: Deleted
+    against: Against
+    layout_of: LayoutOf
+
+    def select(self, group: Group, wanted: frozenset[int]) -> tuple[str, Removed | None]:
+        """Return the SQL of a group's rows with the ``wanted`` fields, and the table of positions that it reads."""
+        first = _representative(self.files, group.files)
+        if not group.compared:
+            numbers = np.array([first, *(n for n in group.files.tolist() if n != first)])
+            return self._rows(group, numbers, wanted, None)
+        order = ranked(self.files, group.files, first, self.against)
+        inner = wanted | {field for delete in order.ranges for field in delete.fields}
+        rows, positions = self._rows(group, order.numbers, inner, order.rank)
+        columns = [quote(field.name) for field in self.schema.fields if field.field_id in wanted]
+        return left(rows, columns, self.schema, order, self.layout_of), positions
+
+    def _rows(
+        self, group: Group, numbers: Ints, wanted: frozenset[int], rank: str | None
+    ) -> tuple[str, Removed | None]:
+        pairs = zip(self.schema.fields, group.projection.sources, strict=True)
+        output = [(field, source) for field, source in pairs if field.field_id in wanted]
+        items = [
+            source.expression
+            if source.expression == quote(field.name)
+            else f"{source.expression} AS {quote(field.name)}"
+            for field, source in output
+        ]
+        if rank is not None:
+            items.append(f"{rank} AS {RANK}")
+        paths = ", ".join(
+            literal(readable(str(self.files.paths[n]), int(self.files.bytes[n]))) for n in numbers
+        )
+        if group.projection.by_id:
+            options = f"schema = {field_map(self.schema)}, can_have_nan = true"
+        else:
+            options = _by_name(self.files, numbers, output)
+        text = f"SELECT {', '.join(items)} FROM read_parquet([{paths}], {options})"
+        if rank is not None or group.removed:
+            text += " AS r"
+        if not group.removed:
+            return text, None
+        positions = removed(
+            [replace(self.deleted.held[n], number=place) for place, n in enumerate(numbers.tolist())]
+        )
+        return text + without(
+            positions, alone=len(numbers) == 1, estimated=not group.projection.by_id
+        ), positions
+
+
+def empty(schema: Schema, wanted: frozenset[int]) -> str:
+    """Return the SQL of no rows with the ``wanted`` fields."""
+    fields = [field for field in schema.fields if field.field_id in wanted]
+    columns = ", ".join(f"NULL::{duckdb_type(f.field_type)} AS {quote(f.name)}" for f in fields)
+    return f"SELECT {columns} WHERE false"
+
+
+def _by_name(files: DataFiles, numbers: Ints, output: list[tuple[NestedField, Source]]) -> str:
+    if len(numbers) == 1 and all(source.natural for _, source in output):
+        return _OPTIONS
+    bound, told = [], []
+    for field, source in output:
+        if source.column is None:
+            continue
+        bound.append(f"{literal(source.column)}: {literal(source.bound)}")
+        # Of a single file DuckDB knows the statistics already.
+        if len(numbers) > 1 and source.expression == quote(source.column):
+            known = statistics(files, numbers, field, source.column)
+            if known is not None:
+                told.append(known)
+    options = _OPTIONS
+    if bound:
+        options += f", bound_schema = {{{', '.join(bound)}}}"
+        if told:
+            options += f", column_statistics = {{{', '.join(told)}}}"
+    return options
+
+
+def _representative(files: DataFiles, numbers: Ints) -> int:
+    """Return the file to open first, the one whose rows are nearest to the mean.
+
+    DuckDB takes the first file's rows times the number of files as its estimate.
+    """
+    rows = files.rows[numbers]
+    return int(numbers[np.argmin(np.abs(rows - rows.mean()))])
