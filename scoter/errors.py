@@ -9,7 +9,7 @@ This module must not know which part raises an error, nor how it is sent to a cl
     │   │   UndefinedFunction, UndefinedModel, UndefinedVersion, UndefinedSetting, UndefinedSnapshot
     │   ├── DuplicateTable, DuplicateSchema, DuplicateModel, DuplicateColumn, SchemaNotEmpty
     │   ├── AmbiguousName, AmbiguousColumn, TypeMismatch, WrongArguments, UnknownParameterType
-    │   └── InvalidDefinition, GroupingError
+    │   └── InvalidDefinition, GroupingError, WrongObject, StaleView
     ├── AccessError         who asks may not
     │   └── AuthenticationFailed, PermissionDenied, InvalidTicket, InvalidHandle
     ├── DataError           a value or a file does not fit
@@ -31,16 +31,24 @@ This module must not know which part raises an error, nor how it is sent to a cl
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A place in the SQL text: line and column count from 1."""
+    """A place in the SQL text: line and column count from 1.
+
+    ``inside`` names the place in a view's text that is meant, where the statement holds the view's name only.
+    """
 
     line: int
     column: int
+    inside: str | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        within = f", in view {self.inside}" if self.inside else ""
+        return f"{self.line}:{self.column}{within}"
 
 
 class ScoterError(Exception):
@@ -68,7 +76,7 @@ class ScoterError(Exception):
 
         Form: ``[SQLSTATE] CONDITION: message (line:column). Hint: … Query id …``.
         """
-        place = f" ({self.span.line}:{self.span.column})" if self.span else ""
+        place = f" ({self.span})" if self.span else ""
         message = self.message.strip().rstrip(".")
         parts = [f"[{self.sqlstate}] {self.condition}: {message}{place}."]
         if self.hint:
@@ -259,6 +267,20 @@ class GroupingError(StatementError):
 
     sqlstate = "42803"
     condition = "GROUPING_ERROR"
+
+
+class WrongObject(StatementError):
+    """The name is a view where a table is needed, or a table where a view is."""
+
+    sqlstate = "42809"
+    condition = "WRONG_OBJECT_TYPE"
+
+
+class StaleView(StatementError):
+    """What a view reads has changed, so that its columns are no longer those that it was made with."""
+
+    sqlstate = "42P11"
+    condition = "STALE_VIEW"
 
 
 class AccessError(ScoterError):

@@ -20,7 +20,7 @@ from pyiceberg.table.metadata import TableMetadata
 
 from scoter.catalog import properties as allow
 from scoter.catalog.attached import MetadataCache, TamedSql, assigns_locations, attach
-from scoter.catalog.lookup import Found, load_elsewhere, namespaces, select, sql_schemas
+from scoter.catalog.lookup import Found, load_elsewhere, namespaces, select, sql_schemas, view_names
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.names import ModelName, TableName, check_name, check_schema_name, folded, quoted
 from scoter.catalog.objects.stores import Objects
@@ -38,6 +38,7 @@ from scoter.errors import (
     UndefinedCatalog,
     UndefinedSchema,
     UndefinedTable,
+    WrongObject,
     closest,
 )
 from scoter.settings import CatalogSettings, Settings
@@ -130,6 +131,13 @@ class Lake:
         with translated(f"schema {quoted(schema)}"):
             return sorted(identifier[-1] for identifier in attached.list_tables(tuple(found.split("."))))
 
+    def views(self, catalog: str, schema: str) -> list[str]:
+        """Return the names of the views of a schema; raises UndefinedCatalog, UndefinedSchema."""
+        attached = self._catalog(catalog)
+        found = self.schema(catalog, schema)
+        with translated(f"schema {quoted(schema)}"):
+            return view_names(attached, found)
+
     def schema(self, catalog: str, schema: str) -> str:
         """Return the schema's name as it is stored; raises UndefinedCatalog, UndefinedSchema."""
         found = self._find_schema(catalog, schema)
@@ -165,14 +173,14 @@ class Lake:
     def drop_schema(self, catalog: str, schema: str, if_exists: bool = False) -> bool:
         """Drop an empty schema and return whether it existed.
 
-        Raises UndefinedSchema, and SchemaNotEmpty while tables, models or nested schemas are in it.
+        Raises UndefinedSchema, and SchemaNotEmpty while tables, views, models or nested schemas are in it.
         """
         attached = self._catalog(catalog)
         if if_exists and self._find_schema(catalog, schema) is None:
             return False
         found = self.schema(catalog, schema)
         inside = [name for name in self.schemas(catalog) if folded(name).startswith(folded(found) + ".")]
-        inside += self.tables(catalog, found)
+        inside += self.tables(catalog, found) + self.views(catalog, found)
         if folded(catalog) == folded(self.default_catalog):
             inside += self._models_in(found)
         if inside:
@@ -188,10 +196,14 @@ class Lake:
     # Tables
 
     def find(self, names: Iterable[TableName]) -> dict[TableName, Found]:
-        """Return each table that exists with its own spelling and metadata location, by the name that was asked.
+        """Return each table that exists as ``look_up`` does, without the views."""
+        return {asked: one for asked, one in self.look_up(names).items() if not one.is_view}
 
-        All tables of one database come from one SELECT, so that a commit over several tables is seen
-        whole or not at all. Raises AmbiguousName when a name fits two stored ones equally well.
+    def look_up(self, names: Iterable[TableName]) -> dict[TableName, Found]:
+        """Return each table or view that exists with its own spelling and location, by the name that was asked.
+
+        All of one database come from one SELECT, so that a commit over several tables is seen whole or
+        not at all. Raises AmbiguousName when a name fits two stored ones equally well.
         """
         found: dict[TableName, Found] = {}
         by_database: dict[sa.Engine, list[tuple[TamedSql, TableName]]] = {}
@@ -206,9 +218,9 @@ class Lake:
             with translated(f"table {name}"):
                 loaded = load_elsewhere(attached, name)
             if loaded is not None:
-                stored = TableName(attached.name, ".".join(loaded.name()[:-1]), loaded.name()[-1])
-                found[name] = Found(stored, loaded.metadata_location, loaded)
-                self._stores.remember(loaded)
+                found[name] = loaded
+                if loaded.table is not None:
+                    self._stores.remember(loaded.table)
         for engine, asked in by_database.items():
             with translated("the catalog"):
                 found |= select(engine, asked)
@@ -325,9 +337,9 @@ class Lake:
         Raises UndefinedTable.
         """
         attached = self._catalog(name.catalog)
-        found = self.find([name]).get(name)
-        if found is None:
-            if if_exists:
+        found = self.look_up([name]).get(name)
+        if found is None or found.is_view:
+            if if_exists and found is None:
                 return False
             raise self.undefined(name)
         try:
@@ -352,9 +364,9 @@ class Lake:
             raise self.undefined(old)
         stored = TableName(found.name.catalog, self.schema(new.catalog, new.schema), new.name)
         check_name(new.name, "table")
-        there = self.find([new]).get(new)
+        there = self.look_up([new]).get(new)
         if there is not None and there.name != found.name:
-            raise DuplicateTable(f"table {new} exists")
+            raise DuplicateTable(f"{new} exists")
         if stored == found.name:
             return
         with translated(f"table {new}"):
@@ -377,10 +389,16 @@ class Lake:
         """Return the local directories under which files of tables lie: warehouses and targets of path maps."""
         return self._stores.directories()
 
-    def undefined(self, name: TableName) -> UndefinedTable | UndefinedCatalog:
-        """Return the error for a table that does not exist, with the most similar name as its hint."""
+    def undefined(self, name: TableName) -> UndefinedTable | UndefinedCatalog | WrongObject:
+        """Return the error for a table that does not exist, with the most similar name as its hint.
+
+        Where a view has the name, the error says that.
+        """
         if folded(name.catalog) not in map(folded, self.catalogs()):
             return self._undefined_catalog(name.catalog)
+        there = self.look_up([name]).get(name)
+        if there is not None and there.is_view:
+            return _is_view(there)
         schemas = self.schemas(name.catalog)
         if folded(name.schema) not in map(folded, schemas):
             return UndefinedTable(
@@ -390,6 +408,10 @@ class Lake:
         return UndefinedTable(
             f"table {name} does not exist", hint=closest(name.name, self.tables(name.catalog, name.schema))
         )
+
+    def attached(self, catalog: str) -> Catalog:
+        """Return pyiceberg's catalog of that name; raises UndefinedCatalog."""
+        return self._catalog(catalog)
 
     # Inside
 
@@ -454,7 +476,10 @@ class Lake:
         check_name(name.name, "table")
         attached = self._catalog(name.catalog)
         stored = TableName(attached.name, self.schema(name.catalog, name.schema), name.name)
-        if name in self.find([name]):
+        there = self.look_up([name]).get(name)
+        if there is not None and there.is_view:
+            raise _is_view(there)
+        if there is not None:
             raise DuplicateTable(f"table {name} exists", hint="CREATE TABLE IF NOT EXISTS accepts it")
         return attached, stored
 
@@ -464,3 +489,10 @@ class Lake:
         if warehouse is None or assigns_locations(attached):
             return None
         return f"{warehouse.rstrip('/')}/{name.schema}/{name.name}-{uuid.uuid4()}"
+
+
+def _is_view(found: Found) -> WrongObject:
+    return WrongObject(
+        f"{found.name} is a view",
+        hint="it can be read, and dropped with DROP VIEW; its tables can be written",
+    )

@@ -1,4 +1,4 @@
-"""Finding tables in catalogs: from the names that users write to the names and places that are stored.
+"""Finding tables and views in catalogs: from the names that users write to the names and places that are stored.
 
 This module must not know which catalogs a lake has, nor what is in a table.
 """
@@ -11,8 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, NoSuchViewError
 from pyiceberg.table import Table
+from pyiceberg.view import View
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from scoter.catalog.attached import TamedSql
@@ -33,21 +34,27 @@ _NAMESPACES = sa.table("iceberg_namespace_properties", sa.column("catalog_name")
 
 @dataclass(frozen=True)
 class Found:
-    """A table as it is stored: its own spelling, its metadata file, the table where it is loaded."""
+    """A table or view as it is stored: its own spelling, its metadata file, and itself where it is loaded.
+
+    The ``location`` of a view whose catalog says no file is its uuid and the number of its version.
+    """
 
     name: TableName
     location: str
     table: Table | None = None
+    is_view: bool = False
+    view: View | None = None
 
 
 def select(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[TableName, Found]:
-    """Find the asked tables of one database in one SELECT; those that do not exist are absent.
+    """Find the asked tables and views of one database in one SELECT; those that do not exist are absent.
 
     An exact spelling wins over one that differs in case. Raises AmbiguousName when two fit equally well.
     """
     catalogs = sorted({attached.name for attached, _ in asked})
     names = sorted({name.name for _, name in asked})
     typed = all(attached.has_types for attached, _ in asked)
+    # An old catalog has no such column, and no views.
     compiled = _by_name(engine.dialect, len(catalogs), len(names), typed=typed)
     values: dict[str, Any] = {f"c{i}": catalog for i, catalog in enumerate(catalogs)}
     for i, spelling in enumerate(names):
@@ -57,8 +64,8 @@ def select(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[T
     found: dict[TableName, Found] = {}
     for attached, name in asked:
         fits = [
-            Found(TableName(catalog, schema, table), location)
-            for catalog, schema, table, location in rows
+            Found(TableName(catalog, schema, table), location, is_view=bool(kind == "VIEW"))
+            for catalog, schema, table, location, kind in rows
             if catalog == attached.name
             and folded(schema) == folded(name.schema)
             and folded(table) == folded(name.name)
@@ -83,18 +90,15 @@ def _by_name(dialect: sa.Dialect, catalogs: int, names: int, *, typed: bool) -> 
         return [sa.bindparam(f"{prefix}{i}", type_=sa.String) for i in range(count)]
 
     name = _TABLES.c.table_name
+    kind = _TABLES.c.iceberg_type if typed else sa.literal_column("'TABLE'")
     query = sa.select(
-        _TABLES.c.catalog_name, _TABLES.c.table_namespace, name, _TABLES.c.metadata_location
+        _TABLES.c.catalog_name, _TABLES.c.table_namespace, name, _TABLES.c.metadata_location, kind
     ).where(
         _TABLES.c.catalog_name.in_(parameters("c", catalogs)),
         _TABLES.c.metadata_location.is_not(None),
         # The first half finds names outside ASCII, which a database may fold in another way.
         sa.or_(name.in_(parameters("n", names)), sa.func.lower(name).in_(parameters("l", names))),
     )
-    if typed:
-        query = query.where(
-            sa.or_(_TABLES.c.iceberg_type.is_(None), _TABLES.c.iceberg_type == sa.literal_column("'TABLE'"))
-        )
     return query.compile(dialect=dialect)
 
 
@@ -102,18 +106,42 @@ def _likeness(stored: TableName, asked: TableName) -> int:
     return (stored.schema == asked.schema) + (stored.name == asked.name)
 
 
-def load_elsewhere(attached: Catalog, name: TableName) -> Table | None:
-    """Load a table of a catalog that is no SQL database, by exact spelling first; None if there is none."""
-    try:
-        return attached.load_table(name.identifier)
-    except (NoSuchTableError, NoSuchNamespaceError):
-        pass
+def load_elsewhere(attached: Catalog, name: TableName) -> Found | None:
+    """Load a table or view of a catalog that is no SQL database, by exact spelling first; None if there is none."""
+    found = _load(attached, name.identifier)
+    if found is not None:
+        return found
+    views = has_views(attached)
     for levels in namespaces(attached):
         if folded(".".join(levels)) == folded(name.schema):
-            for identifier in attached.list_tables(levels):
+            for identifier in [
+                *attached.list_tables(levels),
+                *(attached.list_views(levels) if views else ()),
+            ]:
                 if folded(identifier[-1]) == folded(name.name):
-                    return attached.load_table(identifier)
+                    return _load(attached, tuple(identifier))
     return None
+
+
+def _load(attached: Catalog, identifier: tuple[str, ...]) -> Found | None:
+    name = TableName(attached.name, ".".join(identifier[:-1]), identifier[-1])
+    try:
+        table = attached.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        if not has_views(attached):
+            return None
+        try:
+            view = attached.load_view(identifier)
+        except (NoSuchViewError, NoSuchNamespaceError):
+            return None
+        version = f"{view.metadata.view_uuid}@{view.metadata.current_version_id}"
+        return Found(name, version, is_view=True, view=view)
+    return Found(name, table.metadata_location, table)
+
+
+def has_views(attached: Catalog) -> bool:
+    """Say whether a catalog's server says that it keeps views."""
+    return any("/views/{view}" in str(endpoint) for endpoint in getattr(attached, "_supported_endpoints", ()))
 
 
 def namespaces(attached: Catalog, parent: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -130,6 +158,22 @@ def sql_schemas(attached: TamedSql) -> list[str]:
     query = sa.union(
         sa.select(_TABLES.c.table_namespace).where(_TABLES.c.catalog_name == attached.name),
         sa.select(_NAMESPACES.c.namespace).where(_NAMESPACES.c.catalog_name == attached.name),
+    )
+    with attached.engine.connect() as connection:
+        return sorted(connection.scalars(query))
+
+
+def view_names(attached: Catalog, schema: str) -> list[str]:
+    """Return the names of the views of a schema as it is stored; none in a catalog that keeps no views."""
+    if not isinstance(attached, TamedSql):
+        found = attached.list_views(tuple(schema.split("."))) if has_views(attached) else []
+        return sorted(identifier[-1] for identifier in found)
+    if not attached.has_types:
+        return []
+    query = sa.select(_TABLES.c.table_name).where(
+        _TABLES.c.catalog_name == attached.name,
+        _TABLES.c.table_namespace == schema,
+        _TABLES.c.iceberg_type == "VIEW",
     )
     with attached.engine.connect() as connection:
         return sorted(connection.scalars(query))

@@ -27,7 +27,17 @@ _ADMIN = (
     # It names a file of the server, as CREATE MODEL does.
     st.RegisterTable,
 )
-_WRITER = (exp.Insert, st.CreateTable, st.DropTable, st.CreateSchema, st.DropSchema, st.CommentOn)
+_WRITER = (
+    exp.Insert,
+    st.CreateTable,
+    st.DropTable,
+    st.CreateView,
+    st.DropView,
+    st.RenameView,
+    st.CreateSchema,
+    st.DropSchema,
+    st.CommentOn,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,9 @@ def analyse(resolved: Resolved) -> Analysis:
         kind=kind_of(tree),
         needs=needs,
         action="EXPLAIN" if isinstance(tree, st.Explain) else action_of(inner),
-        reads=tuple(dict.fromkeys(s.name for s in resolved.sources)),
+        reads=tuple(
+            dict.fromkeys([s.name for s in resolved.sources] + [v.name for v in resolved.pins.views])
+        ),
         models=tuple(dict.fromkeys(v.model for v in resolved.models)),
     )
 

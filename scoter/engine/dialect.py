@@ -91,7 +91,7 @@ def parse(sql: str, max_bytes: int) -> exp.Expr:
         raise _too_deep() from error
     if len(trees) != 1 or trees[0] is None:
         raise InternalError("the parser did not return one statement")
-    _plumb(trees[0])
+    check_depth(trees[0])
     _share_facts(trees[0])
     return trees[0]
 
@@ -190,8 +190,8 @@ def _share_facts(tree: exp.Expr) -> None:
             node._meta = _Facts(known)  # noqa: SLF001  # as above
 
 
-def _plumb(tree: exp.Expr) -> None:
-    """Refuse a tree deeper than DuckDB takes; a chain of ANDs or ORs counts once, as there."""
+def check_depth(tree: exp.Expr) -> None:
+    """Raise TooComplex for a tree deeper than DuckDB takes; a chain of ANDs or ORs counts once, as there."""
     waiting: list[tuple[exp.Expr, int]] = [(tree, 0)]
     while waiting:
         node, depth = waiting.pop()

@@ -36,6 +36,22 @@ class TablePin:
 
 
 @dataclass(frozen=True)
+class ViewPin:
+    """One version of a view with all that it says, so that a statement keeps the text that it was planned with.
+
+    ``location`` tells versions apart. ``columns`` are the names and DuckDB types that it was made with;
+    bare names in ``sql`` are found in the schema ``namespace`` of its catalog.
+    """
+
+    name: TableName
+    location: str
+    sql: str
+    dialect: str
+    namespace: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class ModelPin:
     """One model version, as the reference in the statement was read."""
 
@@ -55,11 +71,17 @@ class Pins:
     tables: tuple[TablePin, ...] = ()
     models: tuple[ModelPin, ...] = ()
     instant: datetime | None = None
+    views: tuple[ViewPin, ...] = ()
 
     def to_json(self) -> str:
         """Return compact JSON text."""
         return json.dumps(
             {
+                "v": [
+                    [v.name.catalog, v.name.schema, v.name.name, v.location, v.sql, v.dialect, v.namespace]
+                    + [part for column in v.columns for part in column]
+                    for v in self.views
+                ],
                 "t": [[t.name.catalog, t.name.schema, t.name.name, t.metadata_location] for t in self.tables],
                 "m": [[m.name.schema, m.name.name, m.version, m.sha256, m.written] for m in self.models],
                 "i": self.instant.isoformat() if self.instant else None,
@@ -75,6 +97,17 @@ class Pins:
             tuple(TablePin(TableName(*row[:3]), row[3]) for row in data["t"]),
             tuple(ModelPin(ModelName(row[0], row[1]), row[2], row[3], row[4]) for row in data["m"]),
             datetime.fromisoformat(data["i"]).astimezone(UTC) if data["i"] else None,
+            tuple(
+                ViewPin(
+                    TableName(*row[:3]),
+                    row[3],
+                    row[4],
+                    row[5],
+                    row[6],
+                    tuple(zip(row[7::2], row[8::2], strict=True)),
+                )
+                for row in data.get("v", ())  # tickets of older servers have none
+            ),
         )
 
 

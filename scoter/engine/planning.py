@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from scoter.engine import querying
 from scoter.engine.analysis import Analysis, kind_of
-from scoter.engine.binding import data_type, number_parameters
+from scoter.engine.binding import data_type, number_parameters, parameters_of
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
 from scoter.engine.inference import operands
@@ -27,9 +27,10 @@ from scoter.engine.plan import Kind, Pins, Plan, Staged, Target
 from scoter.engine.querying import Bound
 from scoter.engine.replacing import put
 from scoter.engine.resolve import Resolved
-from scoter.engine.statements import CreateTable, DescribeQuery, Explain, span_of
+from scoter.engine.statements import CreateTable, CreateView, DescribeQuery, Explain, span_of
 from scoter.engine.types import duckdb_type, quote
 from scoter.engine.values import align, parameter_schema
+from scoter.engine.viewing import check_views
 from scoter.engine.wire import listed_schema, wire_query, wire_schema
 from scoter.engine.writing.definition import partition_spec, schema_of
 from scoter.errors import (
@@ -68,7 +69,13 @@ class Prepared:
 
 
 def bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
-    """Return the statement with its types; raises what DuckDB's binder finds, with places."""
+    """Return the statement with its types; raises what DuckDB's binder finds, with places, and StaleView."""
+    if resolved.views:
+        check_views(resolved, parts.binder, context)
+    return _bind(sql, resolved, analysis, context, parts)
+
+
+def _bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
     tree = resolved.tree
     if analysis.kind is Kind.QUERY:
         bound = querying.bind(tree, resolved, parts.binder, context)
@@ -80,6 +87,8 @@ def bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, par
         return _insert(sql, resolved, analysis, context, parts)
     if isinstance(tree, CreateTable) and tree.expression is not None:
         return _create_as(sql, resolved, analysis, context, parts)
+    if isinstance(tree, CreateView):
+        return _create_view(sql, resolved, analysis, context, parts)
     names = number_parameters(tree)
     # The only parameter that a command takes is a model file's bytes.
     parameters = parameter_schema(names, dict.fromkeys(names, "BLOB"))
@@ -218,12 +227,27 @@ def _about(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
             span=span_of(statement),
         )
     of = replace(resolved, tree=statement.copy())
-    inner = bind(sql, of, replace(analysis, kind=kind_of(statement)), context, parts)
+    inner = _bind(sql, of, replace(analysis, kind=kind_of(statement)), context, parts)
     if inner.bound is None:
         raise NotSupported("only queries and writes have a plan to explain", span=span_of(statement))
     columns = _EXPLAIN if isinstance(tree, Explain) else command_of(tree).columns
     schema = listed_schema(columns)
     return Prepared(sql, resolved, analysis, schema, inner.parameters, inner=inner)
+
+
+def _create_view(
+    sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts
+) -> Prepared:
+    """Prepare CREATE VIEW: its query takes the path of a query, so that its columns are known."""
+    query = resolved.tree.expression
+    parameter = next(parameters_of(query), None)
+    if parameter is not None:
+        raise NotSupported(
+            "a view has no parameters", hint="write a value in its place", span=span_of(parameter)
+        )
+    of = replace(resolved, tree=query.copy())
+    inner = _bind(sql, of, replace(analysis, kind=Kind.QUERY), context, parts)
+    return Prepared(sql, resolved, analysis, listed_schema(()), inner.parameters, inner=inner)
 
 
 def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:

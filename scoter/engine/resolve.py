@@ -19,21 +19,26 @@ from scoter.catalog.models import Models, ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.context import Context
 from scoter.engine.metadata.tables import OF_A_SNAPSHOT, metadata_table
-from scoter.engine.naming import Reading, is_cte, readings_of, table_name
-from scoter.engine.plan import ModelPin, Pins, TablePin
+from scoter.engine.naming import Reading, is_cte, table_name
+from scoter.engine.plan import ModelPin, Pins, TablePin, ViewPin
 from scoter.engine.rules.pin_now import pin_now, uses_now
+from scoter.engine.rules.pin_session import asks_who
 from scoter.engine.statements import (
     CommentOn,
     CreateTable,
+    CreateView,
     DropTable,
+    DropView,
     Explain,
     MlPredict,
     Predict,
     RegisterTable,
+    RenameView,
     span_of,
 )
 from scoter.engine.travel import schema_of, snapshot_meant
 from scoter.engine.types import duckdb_type
+from scoter.engine.views import View, expand
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_table
 from scoter.errors import (
     AmbiguousName,
@@ -43,7 +48,7 @@ from scoter.errors import (
 )
 
 InstantOf = Callable[[exp.Expr, str], "int | None"]
-_TARGETING = (exp.Insert, CreateTable, DropTable, CommentOn, RegisterTable)
+_TARGETING = (exp.Insert, CreateTable, CreateView, DropTable, DropView, RenameView, CommentOn, RegisterTable)
 SOURCE = "scoter_source"
 MODEL = "scoter_model"
 
@@ -74,7 +79,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A statement whose tables and models are known; nodes carry an index into ``sources`` or ``models``."""
+    """A statement whose tables and models are known; nodes carry an index into ``sources`` or ``models``.
+
+    ``definition`` is the query of CREATE VIEW with names in full. A ``personal`` statement may depend on
+    who asks by a view that it reads.
+    """
 
     tree: exp.Expr
     sources: tuple[Source, ...]
@@ -85,6 +94,9 @@ class Resolved:
     target_location: str | None = None
     asked: tuple[TableName, ...] = ()
     relative: bool = False
+    views: tuple[View, ...] = ()
+    definition: exp.Expr | None = None
+    personal: bool = False
 
     def source(self, table: exp.Expr) -> Source | None:
         """Return what a table node stands for; None for a CTE or a table function."""
@@ -116,23 +128,28 @@ def resolve(
             "ML_PREDICT is not offered yet", hint="SELECT *, PREDICT('m', t) FROM t", span=span_of(table_call)
         )
     now = (pins.instant if pins else None) or datetime.now(UTC)
-    relative = any(uses_now(version) for version in tree.find_all(exp.Version))
 
     def at(value: exp.Expr) -> int | None:
         return instant_of(pin_now(exp.Paren(this=value.copy()), now, context.timezone), context.timezone)
 
-    nodes = list(_tables(tree))
-    readings = [readings_of(node, context, lake) for node in nodes]
+    def choose(node: exp.Table, ways: Sequence[Reading], there: dict[TableName, Found]) -> Reading:
+        return _choose(node, ways, there, lake)
+
     target = _insert_target(tree, context, lake)
-    asked = _asked(readings, target)
-    there = _there(asked, lake, pins)
-    if target is not None and target not in there:
+    expanded = expand(tree, _tables, target, context, lake, choose, pins)
+    tree, there = expanded.tree, expanded.there
+    if target is not None and (target not in there or there[target].is_view):
         raise _undefined(target, target_of(tree), lake)
+    relative = any(uses_now(version) for version in tree.find_all(exp.Version))
     sources: list[Source] = []
-    for node, ways in zip(nodes, readings, strict=True):
-        reading = _choose(node, ways, there, lake)
+    looked_at = {view.pin.name: view.pin for view in expanded.views if view.body is None}
+    for node, reading in expanded.tables:
         node.meta[SOURCE] = len(sources)
-        sources.append(_source(node, reading, there, lake, at))
+        stored = there.get(reading.name)
+        if stored is not None and stored.is_view:
+            sources.append(_view_source(looked_at[stored.name]))
+        else:
+            sources.append(_source(node, reading, there, lake, at))
     calls = list(tree.find_all(Predict))
     for number, call in enumerate(calls):
         call.meta[MODEL] = number
@@ -154,12 +171,16 @@ def resolve(
                 )
             ),
             now if relative else (pins.instant if pins else None),
+            tuple(sorted({view.pin for view in expanded.views}, key=lambda pin: pin.name)),
         ),
         tuple(written),
         target,
         there[target].location if target is not None else None,
-        asked,
+        expanded.asked,
         relative,
+        expanded.views,
+        expanded.definition,
+        bool(expanded.views) and asks_who(tree),
     )
 
 
@@ -226,6 +247,8 @@ def _model_text(call: Predict) -> str:
 
 def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
     """Yield every table node that is not a CTE's name, a table function or a write's target."""
+    if isinstance(tree, RenameView):
+        return
     target = target_of(tree)
     for node in tree.find_all(exp.Table):
         named = isinstance(node.this, exp.Identifier | exp.Dot)
@@ -247,29 +270,6 @@ def _insert_target(tree: exp.Expr, context: Context, lake: Lake) -> TableName | 
     inner = tree.this if isinstance(tree, Explain) else tree
     node = target_of(inner)
     return table_name(node, context, lake) if isinstance(inner, exp.Insert) and node is not None else None
-
-
-def _asked(readings: Sequence[Sequence[Reading]], target: TableName | None) -> tuple[TableName, ...]:
-    names = [
-        way.name for ways in readings for way in ways if way.name.schema.casefold() not in VIRTUAL_SCHEMAS
-    ]
-    return tuple(dict.fromkeys(names + ([target] if target is not None else [])))
-
-
-def _there(asked: Sequence[TableName], lake: Lake, pins: Pins | None) -> dict[TableName, Found]:
-    """Return the tables that exist, by the name that was asked: those of the pins, else those of the lake."""
-    if pins is not None and pins.tables:
-        return {name: pin for name in asked if (pin := _pinned(name, pins.tables))}
-    return lake.find(asked) if asked else {}
-
-
-def _pinned(name: TableName, pins: Sequence[TablePin]) -> Found | None:
-    fits = [pin for pin in pins if pin.name.folded == name.folded]
-    # A statement may read two tables whose names differ in case alone.
-    best = max(
-        fits, key=lambda pin: (pin.name.schema == name.schema) + (pin.name.name == name.name), default=None
-    )
-    return None if best is None else Found(best.name, best.metadata_location)
 
 
 def _choose(node: exp.Table, ways: Sequence[Reading], found: dict[TableName, Found], lake: Lake) -> Reading:
@@ -295,6 +295,12 @@ def _undefined(name: TableName, node: exp.Table | None, lake: Lake) -> ScoterErr
     error = lake.undefined(name)
     error.span = span_of(node)
     return error
+
+
+def _view_source(pin: ViewPin) -> Source:
+    """Return a view as it is looked at: its columns."""
+    about = VirtualTable(pin.name.schema, pin.name.name, pin.columns)
+    return Source(pin.name, None, None, None, False, None, about)
 
 
 def _source(

@@ -209,7 +209,8 @@ class Runner:
                 command = command_of(tree)
                 bound = _bound(plan, values)
                 try:
-                    outcome = command.run(Call(tree, context, self._parts, plan.command, bound, cancellation))
+                    call = Call(tree, context, self._parts, plan.command, bound, cancellation, plan.described)
+                    outcome = command.run(call)
                 except ScoterError as error:
                     error.span = error.span or span_of(tree.this) or span_of(tree)
                     raise

@@ -233,18 +233,22 @@ class Engine:
     ) -> Plan:
         parsed = self._parse(sql, entry)
         entry.facts["sql"] = parsed.normalised
-        who = context.principal.name if parsed.personal else None
-        key = (sql, context.catalog, context.schema, context.timezone, who)
-        kept = self._prepared.get(key)
-        if kept is None or not self._holds(kept, pins):
+        shared = (sql, context.catalog, context.schema, context.timezone)
+        own = (*shared, context.principal.name)
+        kept = None if parsed.personal else self._holding(shared, pins)
+        # A view may ask who reads it, which the statement does not show.
+        kept = kept or self._holding(own, pins)
+        if kept is None:
             # The revision is read first: a change in between makes the entry stale, never wrong.
             revision = self.models.revision()
             prepared = pipeline.prepare(sql, parsed.tree.copy(), context, self._parts, pins, entry)
             resolved = prepared.resolved
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
+            pointers |= {pin.name: pin.location for pin in resolved.pins.views}
             kept = _Kept(prepared, pointers, revision if resolved.models else None)
             if not resolved.relative:
-                self._prepared.put(key, kept, len(sql))
+                size = len(sql) + sum(len(pin.sql) for pin in resolved.pins.views)
+                self._prepared.put(own if parsed.personal or resolved.personal else shared, kept, size)
         prepared = kept.prepared
         authorise(prepared.analysis, context.principal)
         if kept.plan is not None:
@@ -262,14 +266,20 @@ class Engine:
             kept.plan = plan
         return plan
 
+    def _holding(self, key: object, pins: Pins | None) -> _Kept | None:
+        """Return a prepared statement that is kept, if it holds still."""
+        kept = self._prepared.get(key)
+        return kept if kept is not None and self._holds(kept, pins) else None
+
     def _holds(self, kept: _Kept, pins: Pins | None) -> bool:
         """Say whether a prepared statement is still what its names mean now, or what ``pins`` say."""
         resolved = kept.prepared.resolved
         if pins is not None:
-            return pins.tables == resolved.pins.tables and pins.models == resolved.pins.models
+            mine = resolved.pins
+            return (pins.tables, pins.models, pins.views) == (mine.tables, mine.models, mine.views)
         if resolved.asked:
-            found = self.lake.find(resolved.asked).values()
-            if {table.name: table.location for table in found} != kept.pointers:
+            found = self.lake.look_up(resolved.asked).values()
+            if {one.name: one.location for one in found} != kept.pointers:
                 return False
         return kept.revision is None or kept.revision == self.models.revision()
 

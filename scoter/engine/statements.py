@@ -12,6 +12,10 @@ from sqlglot import exp
 
 from scoter.errors import Span
 
+# Of a node out of a view's text: its view and its place there. The place of the node itself is that of the
+# view's name in the statement.
+INSIDE = "scoter_inside"
+
 
 class Statement(exp.Expression):
     """One whole statement of ours."""
@@ -231,6 +235,40 @@ class DropTable(Statement):
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "exists": False, "behaviour": False}
 
 
+class ViewColumn(exp.Expression):
+    """``name [COMMENT 'text']`` of CREATE VIEW."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "comment": False}
+
+
+class CreateView(Statement):
+    """``CREATE [OR REPLACE] VIEW [IF NOT EXISTS] v [(column, …)] [COMMENT 'text'] AS query``.
+
+    ``columns`` are ViewColumn nodes.
+    """
+
+    arg_types: ClassVar[dict[str, bool]] = {
+        "this": True,
+        "columns": False,
+        "expression": True,
+        "replace": False,
+        "exists": False,
+        "comment": False,
+    }
+
+
+class DropView(Statement):
+    """``DROP VIEW [IF EXISTS] v``."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "exists": False}
+
+
+class RenameView(Statement):
+    """``ALTER VIEW v RENAME TO w``; ``name`` is a Table."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "name": True}
+
+
 class CreateSchema(Statement):
     """``CREATE SCHEMA [IF NOT EXISTS] s``."""
 
@@ -246,10 +284,11 @@ class DropSchema(Statement):
 class CommentOn(Statement):
     """``COMMENT ON TABLE t IS 'text' | NULL``, ``COMMENT ON COLUMN t.c IS 'text' | NULL``.
 
-    A table is in ``this``; a column's whole dotted name, which only the lake can take apart, in ``path``.
+    A table or, with ``view``, a view is in ``this``; a column's whole dotted name, which only the lake
+    can take apart, in ``path``.
     """
 
-    arg_types: ClassVar[dict[str, bool]] = {"this": False, "path": False, "comment": True}
+    arg_types: ClassVar[dict[str, bool]] = {"this": False, "path": False, "comment": True, "view": False}
 
 
 # Procedures
@@ -301,10 +340,16 @@ class ShowColumns(Statement):
     arg_types: ClassVar[dict[str, bool]] = {"this": True}
 
 
-class ShowCreateTable(Statement):
-    """``SHOW CREATE TABLE t``."""
+class ShowViews(Statement):
+    """``SHOW VIEWS [FROM [catalog.]schema]``."""
 
-    arg_types: ClassVar[dict[str, bool]] = {"this": True}
+    arg_types: ClassVar[dict[str, bool]] = {"this": False}
+
+
+class ShowCreateTable(Statement):
+    """``SHOW CREATE TABLE t``; with ``view`` ``SHOW CREATE VIEW v``."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "view": False}
 
 
 class ShowSettings(Statement):
@@ -397,7 +442,7 @@ def _own_span(node: exp.Expr) -> Span | None:
     if "line" not in meta:
         return None
     # sqlglot counts the column of a token's last character.
-    return Span(meta["line"], max(1, meta["col"] - (meta["end"] - meta["start"])))
+    return Span(meta["line"], max(1, meta["col"] - (meta["end"] - meta["start"])), meta.get(INSIDE))
 
 
 def _text(node: exp.Expr, key: str) -> str | None:

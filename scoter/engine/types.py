@@ -179,6 +179,12 @@ def shown_type(iceberg: IcebergType) -> str:
     return str(duckdb.sqltype(duckdb_type(iceberg)))
 
 
+@lru_cache(maxsize=4096)
+def spelled(text: str) -> str:
+    """Return DuckDB's own spelling of a type that may be written in another way."""
+    return str(duckdb.sqltype(text))
+
+
 def listed_type(iceberg: IcebergType) -> str:
     """Return a column's type where tables are listed: Iceberg's own name for one that can not be read."""
     try:

@@ -6,6 +6,7 @@ This module must not know SQL or how the rows are read.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -14,13 +15,14 @@ from pyiceberg.schema import Schema
 from scoter.catalog.lake import Lake
 from scoter.catalog.models import Models
 from scoter.catalog.names import TableName
+from scoter.catalog.views import View, ViewColumn, load_view
 from scoter.engine.arriving import Arriving
 from scoter.engine.binding import data_type
 from scoter.engine.metadata.rows import About
 from scoter.engine.resolve import Source
-from scoter.engine.types import listed_type, wire_type
+from scoter.engine.types import listed_type, spelled, wire_type
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_tables
-from scoter.errors import InternalError
+from scoter.errors import CorruptData, InternalError
 from scoter.udfs.signature import Signature
 
 Facts = dict[str, Any]
@@ -43,10 +45,12 @@ def virtual_rows(source: Source, lake: Lake, models: Models) -> pa.Table | Arriv
             rows = _rows(table, _tables(lake))
         case ("information_schema", "columns"):
             rows = _rows(table, _columns(lake))
+        case ("information_schema", "views"):
+            rows = _rows(table, _views(lake))
         case ("information_schema", "character_sets"):
             rows = _rows(table, iter([_UTF8]))
         case ("information_schema", _):
-            rows = iter(())  # there are no views, keys or checks
+            rows = iter(())  # there are no keys or checks
         case ("system", "models"):
             rows = _models(models)
         case _:
@@ -70,6 +74,25 @@ def all_tables(lake: Lake) -> Iterator[TableName]:
         for schema in lake.schemas(catalog):
             for name in lake.tables(catalog, schema):
                 yield TableName(catalog, schema, name)
+
+
+def all_views(lake: Lake) -> Iterator[tuple[TableName, View]]:
+    """Yield every view of every catalog whose metadata can be read."""
+    names = [
+        TableName(catalog, schema, name)
+        for catalog in lake.catalogs()
+        for schema in lake.schemas(catalog)
+        for name in lake.views(catalog, schema)
+    ]
+    for asked, found in lake.look_up(names).items():
+        # A listing does not fail for one view that is damaged; reading it says what is wrong.
+        with suppress(CorruptData):
+            yield asked, load_view(lake, found)
+
+
+def view_type(column: ViewColumn) -> str:
+    """Return the type of a view's column where views are listed."""
+    return listed_type(column.kind) if column.text is None else spelled(column.text)
 
 
 def table_schema(lake: Lake, pointers: dict[TableName, str], name: TableName) -> Schema | None:
@@ -103,6 +126,14 @@ def _tables(lake: Lake) -> Iterator[Facts]:
                 "is_typed": "NO",
                 "table_comment": comment,
             }
+    for name, view in all_views(lake):
+        yield {
+            **_named(name),
+            "table_type": "VIEW",
+            "is_insertable_into": "NO",
+            "is_typed": "NO",
+            "table_comment": view.comment,
+        }
     for name, _ in _own_tables(lake):
         yield {**_named(name), "table_type": "VIEW", "is_insertable_into": "NO", "is_typed": "NO"}
 
@@ -119,9 +150,26 @@ def _columns(lake: Lake) -> Iterator[Facts]:
                 "is_nullable": "NO" if field.required else "YES",
                 "column_comment": field.doc,
             }
+    for name, view in all_views(lake):
+        for position, one in enumerate(view.columns, start=1):
+            yield {**_column(name, position, one.name, view_type(one)), "column_comment": one.comment}
     for name, table in _own_tables(lake):
         for position, (column, kind) in enumerate(table.columns, start=1):
             yield _column(name, position, column, kind)
+
+
+def _views(lake: Lake) -> Iterator[Facts]:
+    never = dict.fromkeys(
+        ("is_updatable", "is_insertable_into", "is_trigger_updatable", "is_trigger_deletable"), "NO"
+    )
+    for name, view in all_views(lake):
+        yield {
+            **_named(name),
+            "view_definition": view.sql,
+            "check_option": "NONE",
+            **never,
+            "is_trigger_insertable_into": "NO",
+        }
 
 
 def _own_tables(lake: Lake) -> Iterator[tuple[TableName, VirtualTable]]:

@@ -13,12 +13,14 @@ import pyarrow as pa
 from pyiceberg.types import IcebergType
 
 from scoter.catalog.lake import Lake
+from scoter.catalog.lookup import Found
 from scoter.catalog.names import TableName
+from scoter.catalog.views import load_view
 from scoter.engine.binding import data_type
 from scoter.engine.columns import Origin, field
-from scoter.engine.types import duckdb_type, listed_type, wire_type
+from scoter.engine.types import duckdb_type, listed_type, spelled, wire_type
 from scoter.engine.wire import wire_text
-from scoter.errors import NotSupported, UndefinedSchema
+from scoter.errors import CorruptData, NotSupported, UndefinedSchema
 from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.flightsql import schemas
 
@@ -46,37 +48,41 @@ def table_types() -> pa.Table:
 
 
 def tables(lake: Lake, command: m.CommandGetTables) -> Iterator[pa.RecordBatch]:
-    """Yield the tables that fit, ordered by catalog, schema and name, with their columns if asked."""
-    if command.table_types and TABLE not in command.table_types:
-        return
-    found = _tables(lake, command)
-    while names := list(islice(found, _AT_ONCE)):
-        rows = [(name.catalog, name.schema, name.name, TABLE) for name in names]
+    """Yield the tables and views that fit, ordered by catalog, schema and name, with their columns if asked."""
+    wanted = [kind for kind in (TABLE, VIEW) if not command.table_types or kind in command.table_types]
+    found = _tables(lake, command, wanted)
+    while some := list(islice(found, _AT_ONCE)):
+        rows = [(name.catalog, name.schema, name.name, kind) for name, kind in some]
         if not command.include_schema:
             yield from _rows(rows, schemas.TABLES).to_batches()
             continue
-        locations = lake.pointers(names)
-        # A table that was dropped between the listing and here is left out.
+        there = lake.look_up([name for name, _ in some])
+        # What was dropped between the listing and here is left out.
         full = [
-            (*row, _columns(lake, name, locations[name]))
-            for row, name in zip(rows, names, strict=True)
-            if name in locations
+            (*row, _columns(lake, name, there[name]))
+            for row, (name, kind) in zip(rows, some, strict=True)
+            if name in there and there[name].is_view == (kind == VIEW)
         ]
         yield from _rows(full, schemas.TABLES_WITH_SCHEMA).to_batches()
 
 
-def _tables(lake: Lake, command: m.CommandGetTables) -> Iterator[TableName]:
+def _tables(
+    lake: Lake, command: m.CommandGetTables, wanted: Sequence[str]
+) -> Iterator[tuple[TableName, str]]:
     catalog = command.catalog if command.HasField("catalog") else None
     schema_fits = _like(
         command.db_schema_filter_pattern if command.HasField("db_schema_filter_pattern") else None
     )
     fits = _like(command.table_name_filter_pattern if command.HasField("table_name_filter_pattern") else None)
+    if not wanted:
+        return
     for found, schema in _schemas(lake, catalog, schema_fits):
         try:
-            names = lake.tables(found, schema)
+            names = [(name, TABLE) for name in (lake.tables(found, schema) if TABLE in wanted else ())]
+            names += [(name, VIEW) for name in (lake.views(found, schema) if VIEW in wanted else ())]
         except UndefinedSchema:
             continue
-        yield from (TableName(found, schema, name) for name in sorted(names) if fits(name))
+        yield from ((TableName(found, schema, name), kind) for name, kind in sorted(names) if fits(name))
 
 
 def _schemas(lake: Lake, catalog: str | None, fits: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
@@ -85,8 +91,23 @@ def _schemas(lake: Lake, catalog: str | None, fits: Callable[[str], bool]) -> It
             yield from ((found, schema) for schema in sorted(lake.schemas(found)) if fits(schema))
 
 
-def _columns(lake: Lake, name: TableName, location: str) -> bytes:
-    return _encoded(_ByLocation(lake, location), name)
+def _columns(lake: Lake, name: TableName, found: Found) -> bytes:
+    if found.is_view:
+        return _view_columns(lake, name, found)
+    return _encoded(_ByLocation(lake, found.location), name)
+
+
+def _view_columns(lake: Lake, name: TableName, found: Found) -> bytes:
+    try:
+        columns = load_view(lake, found).columns
+    except CorruptData:
+        columns = ()
+    fields = []
+    for one in columns:
+        kind = duckdb_type(one.kind) if one.text is None else one.text
+        arrow = wire_type(data_type(wire_text(data_type(kind))))
+        fields.append(field(one.name, arrow, spelled(kind), Origin(name, one.comment), read_only=True))
+    return bytes(pa.schema(fields).serialize())
 
 
 class _ByLocation:

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from scoter.catalog.comments import comment_on_column, comment_on_table, field_at
 from scoter.catalog.names import TableName
+from scoter.catalog.views import comment_on_view
 from scoter.engine.commands.outcome import Call, Command, Outcome, done
 from scoter.engine.naming import table_name, table_readings
 from scoter.engine.statements import CommentOn, Statement, span_of
@@ -25,6 +26,9 @@ def _comment(call: Call) -> Outcome:
     path: list[exp.Identifier] = tree.args.get("path") or []
     comment = tree.args["comment"]
     text = None if isinstance(comment, exp.Null) else str(comment.name)
+    if tree.args.get("view"):
+        comment_on_view(lake, table_name(tree.this, call.context, lake), text)
+        return done(call)
     if not path:
         comment_on_table(lake, table_name(tree.this, call.context, lake), text)
         return done(call)

@@ -13,6 +13,7 @@ from sqlglot import exp
 from scoter.catalog.comments import comments_inside
 from scoter.catalog.models import ModelVersion
 from scoter.catalog.names import TableName
+from scoter.catalog.views import View, load_view
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
 from scoter.engine.naming import table_name
 from scoter.engine.resolve import Source, model_reference, resolve_model
@@ -26,11 +27,12 @@ from scoter.engine.statements import (
     ShowSchemas,
     ShowTables,
     ShowVersions,
+    ShowViews,
     Statement,
     span_of,
 )
-from scoter.engine.types import listed_type, literal
-from scoter.errors import UndefinedCatalog, UndefinedSchema, closest
+from scoter.engine.types import listed_type, literal, quote, spelled
+from scoter.errors import UndefinedCatalog, UndefinedSchema, WrongObject, closest
 from scoter.udfs.signature import Signature
 
 SIGNATURE: Columns = (
@@ -73,20 +75,33 @@ def _catalogs(call: Call) -> Outcome:
 
 
 def _tables(call: Call) -> Outcome:
-    lake, place = call.parts.lake, call.tree.this
+    lake = call.parts.lake
     if call.tree.args.get("everywhere"):
         rows = [
             (catalog, schema, name)
             for catalog in lake.catalogs()
             for schema in lake.schemas(catalog)
-            for name in lake.tables(catalog, schema)
+            for name in sorted(lake.tables(catalog, schema) + lake.views(catalog, schema))
         ]
         return Outcome(rows, call.context)
+    catalog, schema = _place(call)
+    names = sorted(lake.tables(catalog, schema) + lake.views(catalog, schema))
+    return Outcome([(catalog, schema, name) for name in names], call.context)
+
+
+def _views(call: Call) -> Outcome:
+    catalog, schema = _place(call)
+    return Outcome([(catalog, schema, n) for n in call.parts.lake.views(catalog, schema)], call.context)
+
+
+def _place(call: Call) -> tuple[str, str]:
+    """Return the catalog and schema that a SHOW is about; raises UndefinedCatalog, UndefinedSchema."""
+    place = call.tree.this
     catalog = (place.catalog if place is not None else None) or call.context.catalog
     schema = place.name if place is not None else call.context.schema
     _known_catalog(call, catalog)
     _known_schema(call, catalog, schema)
-    return Outcome([(catalog, schema, name) for name in lake.tables(catalog, schema)], call.context)
+    return catalog, schema
 
 
 def _known_schema(call: Call, catalog: str, schema: str) -> None:
@@ -108,6 +123,8 @@ def _known_catalog(call: Call, catalog: str) -> None:
 
 
 def _describe(call: Call) -> Outcome:
+    if call.resolved.views:
+        return Outcome(_view_columns(call), call.context)
     source: Source = call.resolved.sources[0]
     if source.schema is None or source.virtual is not None:
         return Outcome([(n, kind, "YES", None, None, None) for n, kind in source.columns], call.context)
@@ -118,15 +135,37 @@ def _describe(call: Call) -> Outcome:
     return Outcome(rows, call.context)
 
 
+def _view_columns(call: Call) -> list[tuple[Any, ...]]:
+    (view,) = call.resolved.views
+    remarks = [column.comment for column in _view(call, view.pin.name).columns]
+    kinds = [spelled(kind) for _, kind in view.pin.columns]
+    return [
+        (name, kind, "YES", None, None, remark)
+        for (name, _), kind, remark in zip(view.pin.columns, kinds, remarks, strict=True)
+    ]
+
+
+def _view(call: Call, name: TableName) -> View:
+    lake = call.parts.lake
+    found = lake.look_up([name]).get(name)
+    if found is None or not found.is_view:
+        raise lake.undefined(name)
+    return load_view(lake, found)
+
+
 def _remarks(field: NestedField) -> str | None:
     """Return the comment of a column, and behind it those of the fields inside."""
     inside = [f"{path}: {text}" for path, text in comments_inside(field)]
     return "; ".join([field.doc, *inside] if field.doc else inside) if inside else field.doc
 
 
-def _create_table(call: Call) -> Outcome:
+def _create_statement(call: Call) -> Outcome:
+    if call.resolved.views:
+        return _create_view(call)
     lake = call.parts.lake
     name = table_name(call.tree.this, call.context, lake)
+    if call.tree.args.get("view"):
+        raise WrongObject(f"{name} is a table", hint="write SHOW CREATE TABLE")
     metadata = lake.load(name).metadata
     schema, spec = metadata.schema(), metadata.spec()
     lines = []
@@ -141,6 +180,18 @@ def _create_table(call: Call) -> Outcome:
     comment = metadata.properties.get("comment")
     text += f" COMMENT {literal(comment)}" if comment else ""
     return Outcome([(str(name), text)], call.context)
+
+
+def _create_view(call: Call) -> Outcome:
+    name = call.resolved.views[0].pin.name
+    view = _view(call, name)
+    parts = [
+        quote(column.name) + (f" COMMENT {literal(column.comment)}" if column.comment else "")
+        for column in view.columns
+    ]
+    text = f"CREATE VIEW {_plain(name)} ({', '.join(parts)})"
+    text += f" COMMENT {literal(view.comment)}" if view.comment else ""
+    return Outcome([(str(name), f"{text} AS\n{view.sql}")], call.context)
 
 
 def _plain(name: TableName) -> str:
@@ -210,10 +261,15 @@ COMMANDS: dict[type[Statement], Command] = {
         _tables,
         changes=False,
     ),
+    ShowViews: Command(
+        (("catalog_name", "VARCHAR"), ("schema_name", "VARCHAR"), ("view_name", "VARCHAR")),
+        _views,
+        changes=False,
+    ),
     ShowColumns: Command(COLUMNS, _describe, changes=False),
     DescribeTable: Command(COLUMNS, _describe, changes=False),
     ShowCreateTable: Command(
-        (("table_name", "VARCHAR"), ("create_statement", "VARCHAR")), _create_table, changes=False
+        (("table_name", "VARCHAR"), ("create_statement", "VARCHAR")), _create_statement, changes=False
     ),
     ShowModels: Command(
         (

@@ -22,7 +22,10 @@ Columns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Call:
-    """One command to run: its syntax tree, who asks, its bound values by parameter name, what may end it."""
+    """One command to run: its syntax tree, who asks, its bound values by parameter name, what may end it.
+
+    ``described`` are names and DuckDB types of the columns of the query in it.
+    """
 
     tree: exp.Expr
     context: Context
@@ -30,6 +33,7 @@ class Call:
     resolved: Resolved
     values: dict[str, Any]
     cancellation: Cancellation
+    described: Columns = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from scoter.engine.commands import commenting, defining, looking, registering, session
+from scoter.engine.commands import commenting, defining, looking, registering, session, viewing
 from scoter.engine.commands.looking import COLUMNS
 from scoter.engine.commands.outcome import Call, Command, Outcome
 from scoter.engine.statements import DescribeQuery, Statement
@@ -26,6 +26,7 @@ _COMMANDS: Mapping[type[Statement], Command] = {
     **defining.COMMANDS,
     **commenting.COMMANDS,
     **registering.COMMANDS,
+    **viewing.COMMANDS,
     DescribeQuery: Command(COLUMNS, _describe_query, changes=False),
 }
 

@@ -133,7 +133,9 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar, P
         """Read what follows ``ALTER``."""
         if self.words("MODEL"):
             return self.alter_model()
-        return self.refuse(f"ALTER {self._curr.text.upper()}", hint="models can be altered")
+        if self.words("VIEW"):
+            return self.alter_view()
+        return self.refuse(f"ALTER {self._curr.text.upper()}", hint="models and views can be altered")
 
     def read_create(self) -> Statement:
         """Read what follows ``CREATE``."""
@@ -142,10 +144,12 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar, P
             return self.create_model(replace=replace)
         if self.words("TABLE"):
             return self.create_table(replace=replace)
+        if self.words("VIEW"):
+            return self.create_view(replace=replace)
         if self.words("SCHEMA") and not replace:
             return self.create_schema()
         return self.refuse(
-            f"CREATE {self._curr.text.upper()}", hint="tables, schemas and models can be created"
+            f"CREATE {self._curr.text.upper()}", hint="tables, views, schemas and models can be created"
         )
 
     def read_drop(self) -> Statement:
@@ -154,10 +158,12 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar, P
             return self.drop_model()
         if self.words("TABLE"):
             return self.drop_table()
+        if self.words("VIEW"):
+            return self.drop_view()
         if self.words("SCHEMA"):
             return self.drop_schema()
         return self.refuse(
-            f"DROP {self._curr.text.upper()}", hint="tables, schemas and models can be dropped"
+            f"DROP {self._curr.text.upper()}", hint="tables, views, schemas and models can be dropped"
         )
 
     def read_explain(self) -> Statement:

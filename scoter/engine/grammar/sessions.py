@@ -32,6 +32,7 @@ from scoter.engine.statements import (
     ShowSettings,
     ShowTables,
     ShowVersions,
+    ShowViews,
     Statement,
     UseSchema,
 )
@@ -169,6 +170,8 @@ _SHOWS: tuple[tuple[tuple[str, ...], Callable[[SessionGrammar], Statement]], ...
     (("CATALOGS",), lambda _: ShowCatalogs()),
     (("DATABASES",), lambda _: ShowCatalogs()),
     (("COLUMNS",), lambda grammar: ShowColumns(this=grammar.from_table())),
+    (("VIEWS",), lambda grammar: ShowViews(this=grammar.scope())),
+    (("CREATE", "VIEW"), lambda grammar: ShowCreateTable(this=grammar.table_name(), view=True)),
     (("CREATE", "TABLE"), lambda grammar: ShowCreateTable(this=grammar.table_name())),
     (("TRANSACTION", "ISOLATION", "LEVEL"), lambda _: ShowIsolation()),
     (("TRANSACTION_ISOLATION",), lambda _: ShowIsolation()),

@@ -1,4 +1,4 @@
-"""How CREATE and DROP of tables and schemas are read.
+"""How CREATE and DROP of tables, views and schemas are read.
 
 This module must not know which types and transforms a table may have.
 """
@@ -13,11 +13,15 @@ from scoter.engine.statements import (
     CommentOn,
     CreateSchema,
     CreateTable,
+    CreateView,
     DropSchema,
     DropTable,
+    DropView,
     PartitionField,
+    RenameView,
     Statement,
     TableColumn,
+    ViewColumn,
 )
 
 TRANSFORMS = {
@@ -41,7 +45,7 @@ _OF_TABLES = ("PRIMARY KEY", "FOREIGN KEY", "CONSTRAINT", "UNIQUE", "CHECK")
 
 
 class TableGrammar(Terms):
-    """CREATE TABLE, CREATE TABLE AS, DROP TABLE, CREATE SCHEMA, DROP SCHEMA, COMMENT ON."""
+    """CREATE and DROP of tables, views and schemas, ALTER VIEW, COMMENT ON."""
 
     def read_comment(self) -> Statement:
         """Read what follows ``COMMENT``."""
@@ -49,6 +53,9 @@ class TableGrammar(Terms):
         if self.words("TABLE"):
             table = self.table_name()
             return self.expression(CommentOn(this=table, comment=self._comment()))
+        if self.words("VIEW"):
+            view = self.table_name()
+            return self.expression(CommentOn(this=view, comment=self._comment(), view=True))
         if self.words("COLUMN"):
             path = [self.name("a table's name")]
             while self._match(TokenType.DOT):
@@ -57,9 +64,9 @@ class TableGrammar(Terms):
                 self.unexpected('"." and a column\'s name')
             return self.expression(CommentOn(path=path, comment=self._comment()))
         if self.at_end():
-            self.unexpected("TABLE or COLUMN")
+            self.unexpected("TABLE, VIEW or COLUMN")
         return self.refuse(
-            f"COMMENT ON {self._curr.text.upper()}", hint="tables and columns can have comments"
+            f"COMMENT ON {self._curr.text.upper()}", hint="tables, views and columns can have comments"
         )
 
     def _comment(self) -> exp.Expr:
@@ -91,6 +98,62 @@ class TableGrammar(Terms):
             self.refuse("several tables in one DROP", hint="write one DROP TABLE for each")
         behaviour = next((w for w in ("CASCADE", "RESTRICT") if self.words(w)), None)
         return self.expression(DropTable(this=name, exists=exists, behaviour=behaviour))
+
+    def create_view(self, *, replace: bool) -> Statement:
+        """Read what follows ``CREATE [OR REPLACE] VIEW``."""
+        exists = self.if_not_exists()
+        if replace and exists:
+            self.fail("OR REPLACE and IF NOT EXISTS exclude each other")
+        name = self.table_name()
+        columns = self._view_columns() if self._match(TokenType.L_PAREN) else None
+        comment = None
+        if self.words("COMMENT"):
+            self._match(TokenType.EQ)
+            comment = self.text("a comment in quotes")
+        self.need("AS")
+        return self.expression(
+            CreateView(
+                this=name,
+                columns=columns,
+                expression=self.query(),
+                replace=replace,
+                exists=exists,
+                comment=comment,
+            )
+        )
+
+    def _view_columns(self) -> list[ViewColumn]:
+        columns = []
+        while True:
+            start = self._here()
+            name = self.name("a column's name")
+            comment = self.text("a comment in quotes") if self.words("COMMENT") else None
+            columns.append(self.expression(ViewColumn(this=name, comment=comment), token=start))
+            if not self._match(TokenType.COMMA):
+                self.closing()
+                return columns
+
+    def drop_view(self) -> Statement:
+        """Read what follows ``DROP VIEW``."""
+        exists = self.if_exists()
+        name = self.table_name()
+        if self._curr and self._curr.token_type == TokenType.COMMA:
+            self.refuse("several views in one DROP", hint="write one DROP VIEW for each")
+        if self.ahead("CASCADE"):
+            self.refuse(
+                "DROP VIEW … CASCADE", hint="views that read this one stay, and fail until it is there again"
+            )
+        self.words("RESTRICT")
+        return self.expression(DropView(this=name, exists=exists))
+
+    def alter_view(self) -> Statement:
+        """Read what follows ``ALTER VIEW``."""
+        name = self.table_name()
+        if not self.words("RENAME", "TO"):
+            self.refuse(
+                "this change of a view", hint="ALTER VIEW v RENAME TO w, CREATE OR REPLACE VIEW v AS …"
+            )
+        return self.expression(RenameView(this=name, name=self.table_name()))
 
     def create_table(self, *, replace: bool) -> Statement:
         """Read what follows ``CREATE [OR REPLACE] TABLE``."""

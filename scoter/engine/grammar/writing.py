@@ -117,9 +117,25 @@ def _create_table(self: DuckDBGenerator, e: ours.CreateTable) -> str:
     return text + (" WITH NO DATA" if e.args.get("no_data") else "")
 
 
+def _view_column(self: DuckDBGenerator, e: ours.ViewColumn) -> str:
+    comment = f" COMMENT {self.sql(e, 'comment')}" if e.args.get("comment") else ""
+    return self.sql(e, "this") + comment
+
+
+def _create_view(self: DuckDBGenerator, e: ours.CreateView) -> str:
+    text = "CREATE OR REPLACE VIEW " if e.args.get("replace") else "CREATE VIEW "
+    text += ("IF NOT EXISTS " if e.args.get("exists") else "") + self.sql(e, "this")
+    if e.args.get("columns"):
+        text += f" ({_list(self, e, 'columns')})"
+    if e.args.get("comment"):
+        text += f" COMMENT {self.sql(e, 'comment')}"
+    return f"{text} AS {self.sql(e, 'expression')}"
+
+
 def _comment(self: DuckDBGenerator, e: ours.CommentOn) -> str:
     path = ".".join(self.sql(part) for part in e.args.get("path") or ())
-    what = f"COLUMN {path}" if path else f"TABLE {self.sql(e, 'this')}"
+    kind = "VIEW" if e.args.get("view") else "TABLE"
+    what = f"COLUMN {path}" if path else f"{kind} {self.sql(e, 'this')}"
     return f"COMMENT ON {what} IS {self.sql(e, 'comment')}"
 
 
@@ -188,6 +204,10 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
     ours.PartitionField: _partition,
     ours.CreateTable: _create_table,
     ours.DropTable: _drop("TABLE"),
+    ours.ViewColumn: _view_column,
+    ours.CreateView: _create_view,
+    ours.DropView: _drop("VIEW"),
+    ours.RenameView: lambda self, e: f"ALTER VIEW {self.sql(e, 'this')} RENAME TO {self.sql(e, 'name')}",
     ours.CreateSchema: lambda self, e: (
         f"CREATE SCHEMA {'IF NOT EXISTS ' if e.args.get('exists') else ''}{self.sql(e, 'this')}"
     ),
@@ -200,7 +220,10 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
     ours.ShowSchemas: _show("SCHEMAS"),
     ours.ShowCatalogs: _words("SHOW CATALOGS"),
     ours.ShowColumns: _show("COLUMNS"),
-    ours.ShowCreateTable: _after("SHOW CREATE TABLE"),
+    ours.ShowViews: _show("VIEWS"),
+    ours.ShowCreateTable: lambda self, e: (
+        f"SHOW CREATE {'VIEW' if e.args.get('view') else 'TABLE'} {self.sql(e, 'this')}"
+    ),
     ours.ShowSettings: _words("SHOW ALL"),
     ours.ShowIsolation: _words("SHOW TRANSACTION ISOLATION LEVEL"),
     ours.ShowSetting: _after("SHOW"),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from scoter.engine.aliases import alias_of, shared_names, strip_schemas
 from scoter.engine.resolve import SOURCE, Resolved, Source
 
 
@@ -21,7 +22,7 @@ def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Tabl
         return tree
     places: dict[tuple[str, str], str] = {}
     tables = [node for node in tree.find_all(exp.Table) if resolved.source(node) is not None]
-    shared = _shared_names(tables)
+    shared = shared_names(tables)
     for node in tables:
         source = resolved.source(node)
         if source is None:
@@ -35,7 +36,7 @@ def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Tabl
         alias = node.args.get("alias")
         new = exp.Table(
             this=exp.Var(this=relation(node, source)),
-            alias=_alias(alias, bare),
+            alias=alias_of(alias, bare),
         )
         for key in ("joins", "pivots", "sample", "laterals"):
             kept = node.args.get(key)
@@ -44,30 +45,5 @@ def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Tabl
         new.meta.update(node.meta)
         new.meta.pop(SOURCE, None)
         node.replace(new)
-    for column in tree.find_all(exp.Column):
-        bare_name = places.get((column.db.casefold(), column.table.casefold())) if column.db else None
-        if bare_name is not None:
-            column.set("db", None)
-            column.set("catalog", None)
-            column.set("table", exp.to_identifier(bare_name, quoted=True))
+    strip_schemas(tree, places)
     return tree
-
-
-def _alias(written: exp.Expr | None, name: str) -> exp.Expr:
-    """Return the relation's alias: the written one, or its name, with column aliases kept."""
-    if written is None:
-        return exp.TableAlias(this=exp.to_identifier(name, quoted=True))
-    copied = written.copy()
-    if copied.this is None:
-        copied.set("this", exp.to_identifier(name, quoted=True))
-    return copied
-
-
-def _shared_names(tables: list[exp.Table]) -> set[tuple[int, str]]:
-    """Return (SELECT, name) of tables without an alias that share their name with one of another schema."""
-    schemas: dict[tuple[int, str], set[str]] = {}
-    for node in tables:
-        if node.db and node.args.get("alias") is None:
-            key = (id(node.find_ancestor(exp.Select)), node.parts[-1].name.casefold())
-            schemas.setdefault(key, set()).add(node.db.casefold())
-    return {key for key, found in schemas.items() if len(found) > 1}
