@@ -72,6 +72,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/tpch.py
+	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/connections.py
 	$(BIN)/python benchmarks/table.py
 

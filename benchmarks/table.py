@@ -13,7 +13,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
 _PLACE = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
-_ORDER = ("wire", "small", "tpch", "predict", "ingest", "connections")
+_PLANS = re.compile(r"(.+), (one|all) of ([\d,]+) files")
+_ORDER = ("wire", "small", "tpch", "planning", "predict", "ingest", "connections")
 _ONE_OF_MANY = re.compile(r"Q\d+")
 
 
@@ -34,7 +35,8 @@ def table(directory: Path = RESULTS) -> str:
     said = [f"{', '.join(names)}: {machine}." for machine, names in machines.items()]
     if len(machines) == 1:
         said = [f"Machine: {next(iter(machines))}."]
-    return "\n".join([*lines, "", *said]) + "\n"
+    plots = [_plot(one["results"]) for one in found if one["benchmark"] == "planning"]
+    return "\n".join([*lines, "", *said, *plots]) + "\n"
 
 
 def written(readme: str, found: str) -> str:
@@ -42,6 +44,31 @@ def written(readme: str, found: str) -> str:
     if len(_PLACE.findall(readme)) != 1:
         raise ValueError("the README needs one pair of <!-- results --> and <!-- /results -->")
     return _PLACE.sub(lambda place: f"{place[1]}{found}{place[2]}", readme)
+
+
+def _plot(rows: list[dict[str, Any]]) -> str:
+    """Return a plot of plan time against the number of files, drawn where Markdown is shown."""
+    times: dict[str, dict[str, float]] = {}
+    for row in rows:
+        place = _PLANS.fullmatch(row["name"])
+        if place is not None and place[2] == "all" and place[1] != "cold":
+            times.setdefault(place[1], {})[place[3].replace(",", " ")] = row["value"]
+    files = list(dict.fromkeys(files for line in times.values() for files in line))
+    return "\n".join(
+        [
+            "",
+            "```mermaid",
+            "xychart-beta",
+            f'    title "To plan a scan of all files: {", ".join(times)}"',
+            f'    x-axis "files" [{", ".join(files)}]',
+            '    y-axis "milliseconds"',
+            *(
+                f'    line "{name}" [{", ".join(f"{line[n]:.1f}" for n in files)}]'
+                for name, line in times.items()
+            ),
+            "```",
+        ]
+    )
 
 
 def _shown(row: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,6 +32,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
 from scoter.catalog.avro import read_doubles_exactly
+from scoter.catalog.reach import is_local
 from scoter.errors import CorruptData, UndefinedSnapshot
 
 read_doubles_exactly()
@@ -193,7 +194,8 @@ class Manifests:
             looked = {m.manifest_path: self._manifests.get(m.manifest_path) for m in listed}
             kept = {path: files for path, files in looked.items() if files is not None}
             missing = [m for m in listed if m.manifest_path not in kept]
-            if len(missing) > 1:
+            # Of files at hand the decoding is all the work, and Python's lock lets one thread do it at a time.
+            if any(not is_local(self.real(m.manifest_path)) for m in missing):
                 with ThreadPoolExecutor(min(_PARALLEL_MANIFESTS, len(missing))) as pool:
                     decoded = list(pool.map(lambda m: _decode(m, io, self.real), missing))
             else:
@@ -213,8 +215,7 @@ class Manifests:
 
 def _objects(values: Iterable[Any], count: int) -> Objects:
     array: Objects = np.empty(count, dtype=object)
-    for position, value in enumerate(values):
-        array[position] = value
+    array[:] = list(values)
     return array
 
 
@@ -309,20 +310,29 @@ def _columns(
 
 def _facts(entries: Sequence[DataFile]) -> dict[int, ColumnFacts]:
     count = len(entries)
-    lower = [f.lower_bounds or {} for f in entries]
-    upper = [f.upper_bounds or {} for f in entries]
-    nulls = [f.null_value_counts or {} for f in entries]
-    nans = [f.nan_value_counts or {} for f in entries]
-    ids = {i for maps in (lower, upper, nulls, nans) for known in maps for i in known}
+    lower = _by_column([f.lower_bounds or {} for f in entries], None)
+    upper = _by_column([f.upper_bounds or {} for f in entries], None)
+    nulls = _by_column([f.null_value_counts or {} for f in entries], _UNKNOWN)
+    nans = _by_column([f.nan_value_counts or {} for f in entries], _UNKNOWN)
+    blank = _blank(count)
     return {
         i: ColumnFacts(
-            lower=_objects((known.get(i) for known in lower), count),
-            upper=_objects((known.get(i) for known in upper), count),
-            nulls=np.fromiter((known.get(i, _UNKNOWN) for known in nulls), np.int64, count),
-            nans=np.fromiter((known.get(i, _UNKNOWN) for known in nans), np.int64, count),
+            lower=_objects(lower[i], count) if i in lower else blank.lower,
+            upper=_objects(upper[i], count) if i in upper else blank.upper,
+            nulls=np.array(nulls[i], np.int64) if i in nulls else blank.nulls,
+            nans=np.array(nans[i], np.int64) if i in nans else blank.nans,
         )
-        for i in sorted(ids)
+        for i in sorted({*lower, *upper, *nulls, *nans})
     }
+
+
+def _by_column(maps: Sequence[Mapping[int, Any]], absent: Any) -> dict[int, Sequence[Any]]:
+    """Return for every column id what the maps of all files say of it."""
+    ids = tuple(maps[0]) if maps else ()
+    if all(tuple(known) == ids for known in maps):
+        # Nearly every writer says the same of all files; Python's own loops then do the work.
+        return dict(zip(ids, zip(*(known.values() for known in maps), strict=True), strict=True))
+    return {i: [known.get(i, absent) for known in maps] for i in {i for known in maps for i in known}}
 
 
 def _concatenate(parts: Sequence[DataFiles]) -> DataFiles:

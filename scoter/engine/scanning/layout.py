@@ -25,6 +25,7 @@ from scoter.errors import CorruptData, NotSupported
 _FIELD_ID = b"PARQUET:field_id"
 _PARALLEL_FOOTERS = 8
 _PARALLEL_OBJECTS = 32
+_MET = 8
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Layouts:
         """Keep the layouts of up to ``capacity`` files."""
         self._by_path: Recent[str, Layout] = Recent(capacity)
         self._shared: dict[Layout, Layout] = {}
+        self._met = _Met()
 
     def of(self, paths: Sequence[str], open_with: Callable[[], FileIO]) -> list[Layout]:
         """Return the layout of each file; ``open_with`` is called only when a footer has to be read.
@@ -78,9 +80,9 @@ class Layouts:
         io = open_with()
         if len(missing) > 2:
             with ThreadPoolExecutor(_PARALLEL_OBJECTS if "://" in missing[0] else _PARALLEL_FOOTERS) as pool:
-                read = list(pool.map(lambda path: _read(path, io), missing))
+                read = list(pool.map(lambda path: _read(path, io, self._met), missing))
         else:
-            read = [_read(path, io) for path in missing]
+            read = [_read(path, io, self._met) for path in missing]
         fresh = {}
         for path, layout in zip(missing, read, strict=True):
             fresh[path] = self._shared.setdefault(layout, layout)
@@ -88,22 +90,45 @@ class Layouts:
         return [fresh[path] if layout is None else layout for path, layout in zip(paths, found, strict=True)]
 
 
-def _read(location: str, io: FileIO) -> Layout:
+def _read(location: str, io: FileIO, met: _Met) -> Layout:
     path = local_path(location)
     try:
         # Refuses places that may not be read; nothing is opened yet.
         source = io.new_input(location)
         if "://" not in path:
-            return _layout(pq.ParquetFile(path))
+            return met.layout(pq.ParquetFile(path))
         with source.through_cache() if isinstance(source, ObjectInput) else source.open() as stream:
-            return _layout(pq.ParquetFile(stream))
+            return met.layout(pq.ParquetFile(stream))
     except (OSError, pa.ArrowException) as error:
         raise CorruptData("a data file of the table is missing or is not a Parquet file") from error
 
 
-def _layout(file: pq.ParquetFile) -> Layout:
-    leaves = (file.schema.column(i) for i in range(len(file.schema)))
-    return Layout(tuple(_column(field, leaves) for field in file.schema_arrow))
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """The schema of a file that was met, as Parquet and as Arrow have it, and what it came to."""
+
+    schema: pq.ParquetSchema
+    arrow: pa.Schema
+    layout: Layout
+
+
+class _Met:
+    """The schemas met last: most files of a table look like one of them."""
+
+    def __init__(self) -> None:
+        self._known: tuple[_Known, ...] = ()
+
+    def layout(self, file: pq.ParquetFile) -> Layout:
+        schema, arrow = file.schema, file.schema_arrow.remove_metadata()
+        for known in self._known:
+            # Parquet's comparison looks at leaves only, Arrow's not at all that is said of a leaf.
+            if schema.equals(known.schema) and arrow.equals(known.arrow, check_metadata=True):
+                return known.layout
+        leaves = (schema.column(i) for i in range(len(schema)))
+        found = Layout(tuple(_column(field, leaves) for field in arrow))
+        # Replaced whole: another thread may be looking.
+        self._known = (_Known(schema, arrow, found), *self._known[: _MET - 1])
+        return found
 
 
 def _column(field: pa.Field, leaves: Iterator[pq.ColumnSchema]) -> Column:
