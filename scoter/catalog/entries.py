@@ -6,14 +6,17 @@ This module must not know SQL, Arrow or how data files are read. Nothing is kept
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from typing import Any
 
 from pyiceberg.avro.file import AvroFile
 from pyiceberg.exceptions import ResolveError
-from pyiceberg.io import FileIO
+from pyiceberg.io import FileIO, InputFile, InputStream
 from pyiceberg.manifest import (
     DATA_FILE_TYPE,
     MANIFEST_ENTRY_SCHEMAS,
@@ -34,6 +37,7 @@ from scoter.errors import CorruptData
 read_doubles_exactly()
 
 CHUNK = 2048  # entries that are held as Python objects at a time
+_AHEAD = 8  # manifests that are fetched before they are decoded
 DELETED = int(ManifestEntryStatus.DELETED)
 _ADDED = int(ManifestEntryStatus.ADDED)
 _PARTITION = 102
@@ -79,27 +83,67 @@ def listed(snapshot: Snapshot, io: FileIO) -> list[ManifestFile]:
 
 
 def entries(
-    manifest: ManifestFile, io: FileIO, wanted: frozenset[str], *, deleted: bool = False
+    manifests: Iterable[ManifestFile], io: FileIO, wanted: frozenset[str], *, deleted: bool = False
 ) -> Iterator[Entries]:
-    """Yield the entries of a manifest, some at a time, with the ``wanted`` fields of data files.
+    """Yield the entries of manifests, some at a time, with the ``wanted`` fields of data files.
 
     Entries of files that are gone are left out unless ``deleted``. Raises CorruptData.
     """
-    try:
-        with AvroFile[Record](io.new_input(manifest.manifest_path), MANIFEST_ENTRY_SCHEMAS[3]) as reader:
-            ids = _partition_ids(reader.schema)
-            row_ids = _RowIds(manifest)
-            # pyiceberg's reader goes on behind its end where it is asked once more.
-            source = (row for row in reader)
-            while rows := list(islice(source, CHUNK)):
-                live = [row for row in rows if deleted or row[0] != DELETED]
-                if live:
-                    yield _columns(manifest, live, wanted, ids, row_ids)
-    except _DAMAGE as error:
-        raise CorruptData(
-            "a manifest of the table can not be read",
-            hint="a metadata file of the table is missing or damaged",
-        ) from error
+    waiting: deque[tuple[ManifestFile, Future[bytes]]] = deque()
+    source = iter(manifests)
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        try:
+            while True:
+                for manifest in islice(source, _AHEAD - len(waiting)):
+                    waiting.append((manifest, pool.submit(_fetched, manifest, io)))
+                if not waiting:
+                    return
+                manifest, content = waiting.popleft()
+                yield from _decoded(manifest, content, wanted, deleted=deleted)
+        except _DAMAGE as error:
+            raise CorruptData(
+                "a manifest of the table can not be read",
+                hint="a metadata file of the table is missing or damaged",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _fetched(manifest: ManifestFile, io: FileIO) -> bytes:
+    with io.new_input(manifest.manifest_path).open() as stream:
+        return stream.read()
+
+
+class _Fetched(InputFile):
+    """A manifest whose bytes are there."""
+
+    def __init__(self, location: str, content: bytes) -> None:
+        super().__init__(location)
+        self._content = content
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def exists(self) -> bool:
+        return True
+
+    def open(self, seekable: bool = True) -> InputStream:  # noqa: ARG002  # pyiceberg's signature
+        return BytesIO(self._content)
+
+
+def _decoded(
+    manifest: ManifestFile, content: Future[bytes], wanted: frozenset[str], *, deleted: bool
+) -> Iterator[Entries]:
+    file = _Fetched(manifest.manifest_path, content.result())
+    with AvroFile[Record](file, MANIFEST_ENTRY_SCHEMAS[3]) as reader:
+        ids = _partition_ids(reader.schema)
+        row_ids = _RowIds(manifest)
+        # pyiceberg's reader goes on behind its end where it is asked once more.
+        source = (row for row in reader)
+        while rows := list(islice(source, CHUNK)):
+            live = [row for row in rows if deleted or row[0] != DELETED]
+            if live:
+                yield _columns(manifest, live, wanted, ids, row_ids)
 
 
 class _RowIds:

@@ -5,9 +5,7 @@ This module must not know names of tables or statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -19,10 +17,9 @@ from pyiceberg.table.metadata import TableMetadata
 from scoter.catalog.entries import FILE_FIELDS, Entries, entries
 from scoter.engine.metadata.partitions import united
 from scoter.engine.metadata.tables import measured
-from scoter.engine.metadata.values import bounds, maps, partition_values
+from scoter.engine.metadata.values import Maps, bounds, partition_values
 from scoter.errors import CorruptData
 
-_AT_ONCE = 8  # manifests that are decoded at the same time
 _COUNTS = {
     "column_size": "column_sizes",
     "value_count": "value_counts",
@@ -30,6 +27,7 @@ _COUNTS = {
     "nan_value_count": "nan_value_counts",
 }
 _BOUNDS = {"lower_bound": "lower_bounds", "upper_bound": "upper_bounds"}
+_Facts = dict[str, Any]
 _MAPS = {**dict.fromkeys(_COUNTS.values(), pa.int64()), **dict.fromkeys(_BOUNDS.values(), pa.binary())}
 
 
@@ -44,27 +42,21 @@ class Files:
         self._deleted = deleted
         self._wanted = _wanted(schema)
 
-    def batches(self, manifests: Iterator[ManifestFile], io: FileIO) -> Iterator[pa.RecordBatch]:
+    def batches(self, manifests: Iterable[ManifestFile], io: FileIO) -> Iterator[pa.RecordBatch]:
         """Yield a batch for some entries of a manifest; raises CorruptData."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            while some := list(islice(manifests, _AT_ONCE)):
-                for made in pool.map(lambda manifest: self._of(manifest, io), some):
-                    yield from made
-
-    def _of(self, manifest: ManifestFile, io: FileIO) -> list[pa.RecordBatch]:
-        return [self._batch(some) for some in entries(manifest, io, self._wanted, deleted=self._deleted)]
+        for some in entries(manifests, io, self._wanted, deleted=self._deleted):
+            yield self._batch(some)
 
     def _batch(self, some: Entries) -> pa.RecordBatch:
-        facts: dict[str, Sequence[Any]] = {
-            # Made of a sequence of numbers, a map is decoded when it is first asked for.
-            name: [None if one is None else dict(one) for one in column] if name in _MAPS else column
+        facts: _Facts = {
+            name: Maps(column, _MAPS[name]) if name in _MAPS else column
             for name, column in some.columns.items()
         }
         facts["spec_id"] = [some.manifest.partition_spec_id] * some.count
         arrays = [self._array(field, facts, some) for field in self._schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
-    def _array(self, field: pa.Field, facts: Mapping[str, Sequence[Any]], some: Entries) -> pa.Array:
+    def _array(self, field: pa.Field, facts: _Facts, some: Entries) -> pa.Array:
         match field.name:
             case "data_file":
                 return _struct(field.type, [self._array(part, facts, some) for part in _parts(field.type)])
@@ -80,20 +72,16 @@ class Files:
                 return self._metrics(field.type, facts)
             case "file_format":
                 return pa.array([str(one).upper() for one in facts["file_format"]], field.type)
-            case name if name in _MAPS:
-                return maps(facts[name], _MAPS[name])
-        return pa.array(facts[field.name], field.type)
+        held = facts[field.name]
+        return held.array() if isinstance(held, Maps) else pa.array(held, field.type)
 
-    def _metrics(self, kind: pa.StructType, facts: Mapping[str, Sequence[Any]]) -> pa.Array:
+    def _metrics(self, kind: pa.StructType, facts: _Facts) -> pa.Array:
         columns = []
         for part, (name, field) in zip(_parts(kind), self._read, strict=True):
-            known = {
-                fact: [None if one is None else one.get(field.field_id) for one in facts[column]]
-                for fact, column in (_COUNTS | _BOUNDS).items()
-            }
-            counts = [pa.array(known[fact], pa.int64()) for fact in _COUNTS]
+            counts = [pa.array(facts[column].of(field.field_id), pa.int64()) for column in _COUNTS.values()]
+            raw = [facts[column].of(field.field_id) for column in _BOUNDS.values()]
             try:
-                limits = [bounds(known[fact], field.field_type) for fact in _BOUNDS]
+                limits = [bounds(values, field.field_type) for values in raw]
             except ValueError as error:
                 raise CorruptData(
                     f"a bound of column {name} is no value of type {field.field_type}",

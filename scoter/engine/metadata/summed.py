@@ -64,25 +64,24 @@ def partitions(
     fields = united(metadata)
     committed = {one.snapshot_id: one.timestamp_ms for one in metadata.snapshots}
     found: dict[tuple[Any, ...], _Partition] = {}
-    for manifest in manifests:
-        for some in entries(manifest, io, _PARTITION_FACTS):
-            nothing = [None] * some.count
-            tuples = zip(*(some.partitions.get(one.field_id, nothing) for one in fields), strict=True)
-            facts = zip(
-                tuples if fields else [()] * some.count,
-                some.columns["content"],
-                some.columns["record_count"],
-                some.columns["file_size_in_bytes"],
-                some.columns["snapshot_id"],
-                strict=True,
-            )
-            for values, content, rows, size, snapshot_id in facts:
-                one = found.setdefault(partition_key(values), _Partition(values))
-                one.spec_id = manifest.partition_spec_id
-                _sum_up(one, int(content), rows, size)
-                at = committed.get(snapshot_id)
-                if at is not None and (one.updated is None or at > one.updated[0]):
-                    one.updated = (at, snapshot_id)
+    for some in entries(manifests, io, _PARTITION_FACTS):
+        nothing = [None] * some.count
+        tuples = zip(*(some.partitions.get(one.field_id, nothing) for one in fields), strict=True)
+        facts = zip(
+            tuples if fields else [()] * some.count,
+            some.columns["content"],
+            some.columns["record_count"],
+            some.columns["file_size_in_bytes"],
+            some.columns["snapshot_id"],
+            strict=True,
+        )
+        for values, content, rows, size, snapshot_id in facts:
+            one = found.setdefault(partition_key(values), _Partition(values))
+            one.spec_id = some.manifest.partition_spec_id
+            _sum_up(one, int(content), rows, size)
+            at = committed.get(snapshot_id)
+            if at is not None and (one.updated is None or at > one.updated[0]):
+                one.updated = (at, snapshot_id)
     rows_of = list(found.values())
 
     def array(column: pa.Field) -> pa.Array:

@@ -31,6 +31,7 @@ from pyiceberg.types import (
     UnknownType,
     UUIDType,
 )
+from pyiceberg.utils.lazydict import LazyDict
 
 from scoter.engine.binding import data_type
 from scoter.engine.types import duckdb_type, wire_type
@@ -139,16 +140,37 @@ def _decimal(value: bytes, kind: DecimalType) -> decimal.Decimal:
     return decimal.Decimal((int(unscaled < 0), digits, -kind.scale))
 
 
-def maps(values: Sequence[Mapping[int, Any] | None], item: pa.DataType) -> pa.Array:
-    """Return maps from field id to ``item``; an absent one is NULL."""
-    sizes = [0 if one is None else len(one) for one in values]
-    keys = list(itertools.chain.from_iterable(one for one in values if one is not None))
-    items = list(itertools.chain.from_iterable(one.values() for one in values if one is not None))
-    kind = pa.map_(pa.field("key", pa.int32(), nullable=False), pa.field("value", item))
-    return pa.MapArray.from_arrays(
-        pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32()),
-        pa.array(keys, pa.int32()),
-        pa.array(items, item),
-        kind,
-        mask=pa.array([one is None for one in values], pa.bool_()),
-    )
+class Maps:
+    """Maps from field id to a value, one or none a file, side by side in one array."""
+
+    def __init__(self, values: Sequence[Mapping[int, Any] | None], item: pa.DataType) -> None:
+        """Hold ``values``, whose items have the Arrow type ``item``."""
+        self._absent = [one is None for one in values]
+        # Of a sequence of numbers pyiceberg makes a map that is slow to look into, unless it is made a dict at once.
+        known = [one.__dict__() if isinstance(one, LazyDict) else one or {} for one in values]
+        sizes = np.fromiter(map(len, known), np.int64, len(known))
+        self._ends = np.concatenate([[0], np.cumsum(sizes)])
+        self._rows = np.repeat(np.arange(len(known)), sizes)
+        self._keys = np.fromiter(itertools.chain.from_iterable(known), np.int32, len(self._rows))
+        self._items = np.empty(len(self._rows), object)
+        self._items[:] = list(itertools.chain.from_iterable(one.values() for one in known))
+        self._item = item
+
+    def array(self) -> pa.Array:
+        """Return the maps; an absent one is NULL."""
+        kind = pa.map_(pa.field("key", pa.int32(), nullable=False), pa.field("value", self._item))
+        return pa.MapArray.from_arrays(
+            pa.array(self._ends, pa.int32()),
+            pa.array(self._keys),
+            pa.array(self._items, self._item),
+            kind,
+            mask=pa.array(self._absent, pa.bool_()),
+        )
+
+    def of(self, field_id: int) -> list[Any]:
+        """Return the value of a field in each map, None where there is none."""
+        fit = self._keys == field_id
+        found = np.full(len(self._absent), None, object)
+        found[self._rows[fit]] = self._items[fit]
+        values: list[Any] = found.tolist()
+        return values
