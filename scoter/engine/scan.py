@@ -23,7 +23,7 @@ from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous
 from scoter.engine.scanning.paths import objects_ahead
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.removed import Removed
-from scoter.engine.scanning.selecting import Reading, empty
+from scoter.engine.scanning.selecting import Reading, as_many
 from scoter.errors import NotSupported, UndefinedSnapshot
 
 _LONG = 16_384  # characters of SQL that count as one scan kept
@@ -105,7 +105,8 @@ class Scans:
             table = ReadTable(metadata, compared(metadata, schema, against.deletes, name), name)
             layouts = self._layouts.of(list(files.paths[kept]), lambda: self._manifests.io_for(metadata))
             groups = grouped(table, files, kept, layouts, deleted.held, against.scopes)
-            reading = Reading(table.schema, files, deleted, against, partial(self._layout, table))
+            layout_of = partial(self._layout, table)
+            reading = Reading(table.schema, files, deleted, against, self._layouts, layout_of)
             found = _scan(reading, kept, groups, _wanted(schema, used))
             self._scans.put(key, found)
         return found
@@ -128,9 +129,9 @@ class Scans:
 
 
 def _wanted(schema: Schema, used: frozenset[str] | None) -> frozenset[int]:
-    """Return the ids of the columns to read: the used ones, at least one, or all where any may be used."""
-    wanted = [field for field in schema.fields if used is None or field.name.casefold() in used]
-    return frozenset(field.field_id for field in wanted or schema.fields[:1])
+    """Return the ids of the columns to read: the used ones, or all where any may be used."""
+    wanted = (field for field in schema.fields if used is None or field.name.casefold() in used)
+    return frozenset(field.field_id for field in wanted)
 
 
 def _weight(scan: Scan) -> int:
@@ -141,13 +142,15 @@ def _weight(scan: Scan) -> int:
 def _scan(reading: Reading, kept: Ints, groups: list[Group], wanted: frozenset[int]) -> Scan:
     files, deleted = reading.files, reading.deleted
     removed: dict[str, Removed] = {}
+    # Of a table that only has to be counted one column stands for the rows.
+    read = wanted or frozenset(field.field_id for field in reading.schema.fields[:1])
     if groups:
-        parts = [reading.select(group, wanted) for group in groups]
+        parts = [reading.select(group, read, counted=not wanted) for group in groups]
         sql = " UNION ALL ".join(text for text, _ in parts)
         removed = {one.name: one for _, one in parts if one is not None}
         note = _note(groups)
     else:
-        sql = empty(reading.schema, wanted)
+        sql = as_many(reading.schema, read, 0)
         note = "every file was pruned" if len(files) else "the table has no files"
     if files.deletes:
         applied = deleted.files + sum(1 for _ in reading.against.deletes)

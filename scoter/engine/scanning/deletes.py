@@ -70,7 +70,8 @@ class Deletes:
             fit = tuple(delete for delete in found if len(read[delete].get(path, ())))
             if fit:
                 held[number] = Held(0, path, fit)
-                rows[number] = len(_joined([read[delete][path] for delete in fit]))
+                positions = _joined([read[delete][path] for delete in fit])
+                rows[number] = int(np.searchsorted(positions, files.rows[number]))
         return Deleted(held, rows, len(read))
 
     def table(

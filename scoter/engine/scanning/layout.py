@@ -64,7 +64,7 @@ class Layouts:
 
     def __init__(self, *, capacity: int = 1_000_000) -> None:
         """Keep the layouts of up to ``capacity`` files."""
-        self._by_path: Recent[str, Layout] = Recent(capacity)
+        self._by_path: Recent[str, tuple[Layout, int]] = Recent(capacity)
         self._shared: dict[Layout, Layout] = {}
         self._met = _Met()
 
@@ -73,7 +73,7 @@ class Layouts:
 
         Raises CorruptData for a file that is missing or not Parquet.
         """
-        found = [self._by_path.get(path) for path in paths]
+        found = [None if known is None else known[0] for known in map(self._by_path.get, paths)]
         missing = [path for path, layout in zip(paths, found, strict=True) if layout is None]
         if not missing:
             return [layout for layout in found if layout is not None]
@@ -84,23 +84,32 @@ class Layouts:
         else:
             read = [_read(path, io, self._met) for path in missing]
         fresh = {}
-        for path, layout in zip(missing, read, strict=True):
+        for path, (layout, rows) in zip(missing, read, strict=True):
             fresh[path] = self._shared.setdefault(layout, layout)
-            self._by_path.put(path, fresh[path])
+            self._by_path.put(path, (fresh[path], rows))
         return [fresh[path] if layout is None else layout for path, layout in zip(paths, found, strict=True)]
 
+    def rows(self, path: str) -> int | None:
+        """Return how many rows a file has whose layout is known, else None."""
+        known = self._by_path.get(path)
+        return None if known is None else known[1]
 
-def _read(location: str, io: FileIO, met: _Met) -> Layout:
+
+def _read(location: str, io: FileIO, met: _Met) -> tuple[Layout, int]:
     path = local_path(location)
     try:
         # Refuses places that may not be read; nothing is opened yet.
         source = io.new_input(location)
         if "://" not in path:
-            return met.layout(pq.ParquetFile(path))
+            return _footer(pq.ParquetFile(path), met)
         with source.through_cache() if isinstance(source, ObjectInput) else source.open() as stream:
-            return met.layout(pq.ParquetFile(stream))
+            return _footer(pq.ParquetFile(stream), met)
     except (OSError, pa.ArrowException) as error:
         raise CorruptData("a data file of the table is missing or is not a Parquet file") from error
+
+
+def _footer(file: pq.ParquetFile, met: _Met) -> tuple[Layout, int]:
+    return met.layout(file), int(file.metadata.num_rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from scoter.catalog.manifests import DataFiles, Ints
 from scoter.engine.scanning.deletes import Deleted
 from scoter.engine.scanning.equality import RANK, Against, LayoutOf, left, ranked
 from scoter.engine.scanning.grouping import Group
+from scoter.engine.scanning.layout import Layouts
 from scoter.engine.scanning.paths import readable
 from scoter.engine.scanning.projection import Source, field_map
 from scoter.engine.scanning.removed import Removed, removed, without
@@ -33,10 +34,17 @@ class Reading:
     files: DataFiles
     deleted: Deleted
     against: Against
+    layouts: Layouts
     layout_of: LayoutOf
 
-    def select(self, group: Group, wanted: frozenset[int]) -> tuple[str, Removed | None]:
-        """Return the SQL of a group's rows with the ``wanted`` fields, and the table of positions that it reads."""
+    def select(self, group: Group, wanted: frozenset[int], *, counted: bool) -> tuple[str, Removed | None]:
+        """Return the SQL of a group's rows with the ``wanted`` fields, and the table of positions that it reads.
+
+        ``counted`` says that nobody looks at values: only how many rows there are matters.
+        """
+        rows = self._count(group) if counted and group.removed else None
+        if rows is not None:
+            return as_many(self.schema, wanted, rows), None
         first = _representative(self.files, group.files)
         if not group.compared:
             numbers = np.array([first, *(n for n in group.files.tolist() if n != first)])
@@ -46,6 +54,15 @@ class Reading:
         rows, positions = self._rows(group, order.numbers, inner, order.rank)
         columns = [quote(field.name) for field in self.schema.fields if field.field_id in wanted]
         return left(rows, columns, self.schema, order, self.layout_of), positions
+
+    def _count(self, group: Group) -> int | None:
+        """Return how many rows of a group are left where metadata tell, else None."""
+        numbers = group.files.tolist()
+        told = [int(self.files.rows[number]) for number in numbers]
+        # The deleted ones were counted by what the manifest says; the file itself must say the same.
+        if group.compared or told != [self.layouts.rows(str(self.files.paths[n])) for n in numbers]:
+            return None
+        return sum(told) - sum(self.deleted.rows[number] for number in numbers)
 
     def _rows(
         self, group: Group, numbers: Ints, wanted: frozenset[int], rank: str | None
@@ -80,11 +97,11 @@ class Reading:
         ), positions
 
 
-def empty(schema: Schema, wanted: frozenset[int]) -> str:
-    """Return the SQL of no rows with the ``wanted`` fields."""
+def as_many(schema: Schema, wanted: frozenset[int], rows: int) -> str:
+    """Return the SQL of so many rows with the ``wanted`` fields, whose values nobody looks at."""
     fields = [field for field in schema.fields if field.field_id in wanted]
     columns = ", ".join(f"NULL::{duckdb_type(f.field_type)} AS {quote(f.name)}" for f in fields)
-    return f"SELECT {columns} WHERE false"
+    return f"SELECT {columns} FROM range({rows})" if rows else f"SELECT {columns} WHERE false"
 
 
 def _by_name(files: DataFiles, numbers: Ints, output: list[tuple[NestedField, Source]]) -> str:
