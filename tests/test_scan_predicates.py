@@ -155,3 +155,85 @@ def test_rows_of_which_the_predicate_is_not_true_can_be_left_out(connection, sql
     for name, predicate in said(sql).items():
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {name} WHERE {predicate}")
     assert connection.execute(f"{sql} ORDER BY ALL").fetchall() == whole
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT * FROM (SELECT x, k AS j FROM a) v WHERE v.x = 1 AND j = 2", {"a": "x = 1 AND k = 2"}),
+        ("SELECT * FROM (SELECT x AS k, k AS x FROM a) v WHERE x = 1", {"a": "k = 1"}),
+        ("SELECT * FROM (SELECT * FROM a WHERE k > 5) WHERE x = 1", {"a": "k > 5 AND x = 1"}),
+        ("SELECT * FROM (SELECT x, k FROM a) v(p, q) WHERE p = 1", {"a": "x = 1"}),
+        ("SELECT * FROM (SELECT * FROM a) v(p, q) WHERE p = 1", {}),
+        ("SELECT * FROM (SELECT x + 1 AS x FROM a) v WHERE x = 1", {}),
+        ("SELECT * FROM (SELECT x, sum(k) AS s FROM a GROUP BY x) v WHERE x = 1 AND s = 2", {"a": "x = 1"}),
+        ("SELECT * FROM (SELECT x, sum(k) AS s FROM a GROUP BY ALL) v WHERE x = 1 OR s = 2", {}),
+        ("SELECT * FROM (SELECT x, sum(k) AS s FROM a GROUP BY ROLLUP (x)) v WHERE x IS NULL", {}),
+        ("SELECT * FROM (SELECT DISTINCT x FROM a) v WHERE x = 1", {"a": "x = 1"}),
+        ("SELECT * FROM (SELECT DISTINCT ON (x) x, k FROM a) v WHERE k = 1", {}),
+        ("SELECT * FROM (SELECT x FROM a ORDER BY x LIMIT 1) v WHERE x = 1", {}),
+        ("SELECT * FROM (SELECT x, row_number() OVER () AS n FROM a) v WHERE x = 1", {}),
+        ("SELECT * FROM (SELECT x FROM a QUALIFY row_number() OVER () = 1) v WHERE x = 1", {}),
+        ("SELECT * FROM (SELECT x FROM a USING SAMPLE 5) v WHERE x = 1", {}),
+        ("SELECT * FROM (SELECT x, x FROM a) v WHERE x = 1", {}),
+        ("SELECT * FROM (SELECT x FROM a) v TABLESAMPLE 10% WHERE x = 1", {}),
+        ("SELECT * FROM (SELECT x FROM a UNION ALL SELECT y FROM b) v WHERE x = 1", {}),
+        ("SELECT * FROM (SELECT a.x, b.y FROM a LEFT JOIN b USING (k)) v WHERE x = 1 AND y = 2", {"a": "x = 1", "b": "y = 2"}),
+        ("SELECT * FROM (SELECT a.x, b.y FROM a LEFT JOIN b USING (k)) v WHERE y IS NULL", {}),
+        ("SELECT * FROM c LEFT JOIN (SELECT x, k FROM a) v ON v.x = 1 AND c.z = 2", {"a": "x = 1"}),
+        ("SELECT * FROM c LEFT JOIN (SELECT x, k FROM a) v USING (k) WHERE v.x IS NULL", {}),
+        ("SELECT * FROM (SELECT x FROM (SELECT x, k FROM a WHERE k = 3) i) v WHERE x = 1", {"a": "k = 3 AND x = 1"}),
+        ("SELECT * FROM a, (SELECT a.x AS q FROM b) v WHERE q = 1", {}),
+    ],
+)  # fmt: skip
+def test_what_is_said_through_subqueries(sql, expected):
+    assert said(sql) == expected
+
+
+INNER = [
+    "SELECT i AS p, k AS q FROM a",
+    "SELECT k AS p, i AS q FROM a WHERE i <> 1",
+    "SELECT DISTINCT i AS p, k AS q FROM a",
+    "SELECT i AS p, max(k) AS q FROM a GROUP BY i",
+    "SELECT i AS p, k AS q, count(*) FROM a GROUP BY ALL",
+    "SELECT i AS p, count(*) AS q FROM a GROUP BY ROLLUP (i)",
+    "SELECT i AS p, k AS q FROM a ORDER BY ALL LIMIT 2",
+    "SELECT i AS p, sum(k) OVER (ORDER BY i, k) AS q FROM a",
+    "SELECT DISTINCT ON (i) i AS p, k AS q FROM a ORDER BY i, k",
+    "SELECT a.i AS p, b.k AS q FROM a LEFT JOIN b ON a.k = b.k AND b.i <> 2",
+    "SELECT a.i AS p, b.k AS q FROM a FULL JOIN b USING (i)",
+    "SELECT p, q FROM (SELECT i AS q, k AS p FROM a WHERE k IS NOT NULL) AS n",
+    "SELECT coalesce(i, 1) AS p, k AS q FROM a",
+]
+
+
+@st.composite
+def outer_statements(draw):
+    inner, kind = draw(st.sampled_from(INNER)), draw(st.sampled_from(JOINS[:6]))
+    about = st.recursive(
+        st.one_of(
+            st.builds("v.{} {} {}".format, st.sampled_from("pq"), st.sampled_from(["=", "<>", "<"]), st.integers(0, 2)),
+            st.builds("v.{} IS {}NULL".format, st.sampled_from("pq"), st.sampled_from(["", "NOT "])),
+            st.builds("c.{} = v.{}".format, st.sampled_from("ik"), st.sampled_from("pq")),
+        ),
+        lambda part: st.one_of(st.builds("({} AND {})".format, part, part), st.builds("({} OR {})".format, part, part)),
+        max_leaves=3,
+    )  # fmt: skip
+    order = f"({inner}) AS v {kind} c" if draw(st.booleans()) else f"c {kind} ({inner}) AS v"
+    hidden = kind in ("SEMI JOIN", "ANTI JOIN")
+    where = "true" if hidden else f"{draw(about)} AND {draw(about)}"
+    return f"SELECT * FROM {order} ON {draw(about)} WHERE {where}"
+
+
+@settings(max_examples=200, deadline=None)
+@given(sql=outer_statements(), rows=st.tuples(ROWS, ROWS, ROWS))
+def test_rows_can_be_left_out_below_subqueries(connection, sql, rows):
+    """As above, with conditions on the columns of a subquery of many shapes."""
+    for name, values in zip("abc", rows, strict=True):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} (i INTEGER, k INTEGER)")
+        if values:
+            connection.executemany(f"INSERT INTO {name} VALUES (?, ?)", values)
+    whole = connection.execute(f"{sql} ORDER BY ALL").fetchall()
+    for name, predicate in said(sql).items():
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {name} WHERE {predicate}")
+    assert connection.execute(f"{sql} ORDER BY ALL").fetchall() == whole

@@ -5,10 +5,12 @@ This module must not know schemas' types, files or statistics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
+
+from scoter.engine.subqueries import conditions_inside, names_of, select_of
 
 ColumnsOf = Callable[[exp.Table], frozenset[str] | None]
 
@@ -24,7 +26,8 @@ def table_predicates(tree: exp.Expr, columns_of: ColumnsOf | None = None) -> dic
     Rows of that table for which the predicate is not TRUE can be left out without changing the result
     of the statement. Columns stand without qualifier. Tables without such a predicate are absent.
     ``columns_of`` gives the column names of a table, so that unqualified columns of a join find their
-    table; None where they are not known.
+    table; None where they are not known. Conditions on a subquery in FROM, such as a view, hold for the
+    rows it is made from where that is plain.
 
     >>> from sqlglot import parse_one
     >>> tree = parse_one("SELECT * FROM t JOIN u ON t.k = u.k AND u.x = 1 WHERE t.y > 2", dialect="duckdb")
@@ -32,9 +35,14 @@ def table_predicates(tree: exp.Expr, columns_of: ColumnsOf | None = None) -> dic
     ['x = 1', 'y > 2']
     """
     found: dict[int, exp.Expr] = {}
+    outer: dict[int, list[exp.Expr]] = {}
+    # Outer queries come first.
     for select in tree.find_all(exp.Select):
-        for table, predicate in _Sources.of(select, columns_of).predicates():
-            found[id(table)] = predicate
+        for node, predicate in _Sources.of(select, columns_of, outer.pop(id(select), ())).predicates():
+            if isinstance(node, exp.Table):
+                found[id(node)] = predicate
+            else:
+                outer[id(node.this)] = list(conditions_inside(node, predicate))
     return found
 
 
@@ -61,8 +69,11 @@ class _Sources:
     owners: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, select: exp.Select, columns_of: ColumnsOf | None) -> _Sources:
-        """Read the FROM of a SELECT; what is not understood makes its tables not prunable."""
+    def of(cls, select: exp.Select, columns_of: ColumnsOf | None, more: Sequence[exp.Expr] = ()) -> _Sources:
+        """Read the FROM of a SELECT; what is not understood makes its tables not prunable.
+
+        ``more`` are conditions that its rows must meet besides WHERE.
+        """
         start = select.args.get("from_")
         where = select.args.get("where")
         members: list[_Member] = []
@@ -82,21 +93,23 @@ class _Sources:
         names = [member.name for member in members]
         made = cls(
             members,
-            where.this if where is not None else None,
+            _all_of([*([where.this] if where is not None else []), *more]),
             None if natural else frozenset(shared),
             readable,
         )
         made.owners = {name: names.index(name) for name in names if name and names.count(name) == 1}
         return made
 
-    def predicates(self) -> Iterator[tuple[exp.Table, exp.Expr]]:
-        """Yield the tables of this FROM that can be pruned, each with its predicate."""
+    def predicates(self) -> Iterator[tuple[exp.Table | exp.Subquery, exp.Expr]]:
+        """Yield the tables and subqueries of this FROM that can be pruned, each with its predicate."""
         if not self.readable:
             return
         outer = any(member.kind in ("LEFT", "RIGHT", "FULL") for member in self.members)
         for index, member in enumerate(self.members):
             # The nearest row of an ASOF join is found among all rows of its right side.
-            if not member.prunable or member.kind == "ASOF" or not isinstance(member.node, exp.Table):
+            if not member.prunable or member.kind == "ASOF":
+                continue
+            if not isinstance(member.node, exp.Table | exp.Subquery):
                 continue
             parts = [part for part in self._where(index) if not outer or _rejects_null(part)]
             for position, join in enumerate(self.members):
@@ -165,6 +178,9 @@ class _Sources:
 
 
 def _member(node: exp.Expr, kind: str, on: exp.Expr | None, columns_of: ColumnsOf | None) -> _Member:
+    name = node.alias_or_name.casefold()
+    if isinstance(node, exp.Subquery):
+        return _Member(node, name, kind, on, names_of(node), select_of(node) is not None)
     prunable = isinstance(node, exp.Table) and not any(
         node.args.get(part) for part in ("joins", "pivots", "sample", "laterals")
     )
@@ -175,7 +191,13 @@ def _member(node: exp.Expr, kind: str, on: exp.Expr | None, columns_of: ColumnsO
         columns_of(node) if columns_of is not None and isinstance(node, exp.Table) and prunable else None
     )
     folded = None if columns is None else frozenset(name.casefold() for name in columns)
-    return _Member(node, node.alias_or_name.casefold(), kind, on, folded, prunable)
+    return _Member(node, name, kind, on, folded, prunable)
+
+
+def _all_of(conditions: Sequence[exp.Expr]) -> exp.Expr | None:
+    if len(conditions) < 2:  # one is itself
+        return conditions[0] if conditions else None
+    return exp.and_(*conditions, copy=True)
 
 
 def _join_kind(join: exp.Join) -> str:

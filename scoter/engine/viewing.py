@@ -148,7 +148,8 @@ def _named(query: exp.Expr, given: Sequence[str], names: Sequence[str]) -> exp.E
         # By position, because two columns of the query may have one name.
         alias = exp.TableAlias(this=_quoted("v"), columns=[_quoted(name) for name in names])
         return exp.Select(
-            expressions=[exp.Star()], from_=exp.From(this=exp.Subquery(this=query, alias=alias))
+            expressions=[exp.column(_quoted(name)) for name in names],
+            from_=exp.From(this=exp.Subquery(this=query, alias=alias)),
         )
     if len({name.casefold() for name in given}) < len(given):
         raise DuplicateColumn(
