@@ -58,7 +58,7 @@ class S3Server:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
@@ -78,13 +78,13 @@ class S3Server:
         command = ["java", "-Xmx384m", f"-Dlogback.configurationFile={HERE / 'logback.xml'}"]
         command += ["-cp", f"{_jars()}/*", "org.gaul.s3proxy.Main", "--properties", str(file)]
         with (self._directory / "s3proxy.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
-                assert self._process.poll() is None, (self._directory / "s3proxy.log").read_text()[-2000:]
+                assert self.process.poll() is None, (self._directory / "s3proxy.log").read_text()[-2000:]
                 assert time.monotonic() < deadline, "the S3 server does not start"
                 time.sleep(0.05)
             else:
@@ -92,10 +92,10 @@ class S3Server:
 
     def stop(self) -> None:
         """End it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-            self._process = None
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
 
     def settings(self, endpoint: str | None = None) -> dict[str, str]:
         """Return a catalog's settings ``s3`` for it."""
