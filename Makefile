@@ -73,6 +73,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/tpch.py
 	$(BIN)/python benchmarks/planning.py
+	$(BIN)/python benchmarks/s3.py
 	$(BIN)/python benchmarks/connections.py
 	$(BIN)/python benchmarks/table.py
 
