@@ -42,9 +42,9 @@ class Reading:
 
         ``counted`` says that nobody looks at values: only how many rows there are matters.
         """
-        rows = self._count(group) if counted and group.removed else None
-        if rows is not None:
-            return as_many(self.schema, wanted, rows), None
+        count = self._count(group) if counted and group.removed else None
+        if count is not None:
+            return as_many(self.schema, wanted, count), None
         first = _representative(self.files, group.files)
         if not group.compared:
             numbers = np.array([first, *(n for n in group.files.tolist() if n != first)])
