@@ -72,6 +72,9 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/predict.py
 	$(BIN)/python benchmarks/tpch.py
+	$(BIN)/python benchmarks/tpch_orders.py
+	$(BIN)/python benchmarks/tpch_large.py
+	$(BIN)/python benchmarks/clickbench.py
 	$(BIN)/python benchmarks/planning.py
 	$(BIN)/python benchmarks/s3.py
 	$(BIN)/python benchmarks/connections.py

@@ -14,7 +14,20 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
 _PLACE = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 _PLANS = re.compile(r"(.+), (one|all) of ([\d,]+) files")
-_ORDER = ("wire", "small", "tpch", "planning", "s3", "predict", "ingest", "connections")
+_ORDER = (
+    "wire",
+    "small",
+    "tpch",
+    "tpch_orders",
+    "tpch_large",
+    "clickbench",
+    "planning",
+    "deletes",
+    "s3",
+    "predict",
+    "ingest",
+    "connections",
+)
 _ONE_OF_MANY = re.compile(r"Q\d+")
 
 
