@@ -33,7 +33,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from scoter.catalog.avro import read_doubles_exactly
 from scoter.catalog.reach import is_local
-from scoter.errors import CorruptData, UndefinedSnapshot
+from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
 
 read_doubles_exactly()
 
@@ -127,8 +127,8 @@ class DataFiles:
     """The live files of one snapshot, column by column; every array has one entry a data file.
 
     ``partitions`` maps a spec id to the values of its partition fields in spec order, each an array
-    of as many entries, None where the value is NULL or the file has another spec. ``facts`` maps a
-    field id to what is known of the column. ``derived`` is room for readers to keep what they
+    of as many entries, None where the value is NULL or the file has another spec. ``added`` are the
+    snapshots that added the files. ``facts`` maps a field id to what is known of the column. ``derived`` is room for readers to keep what they
     computed from these immutable facts.
     """
 
@@ -138,6 +138,7 @@ class DataFiles:
     bytes: Ints
     spec_ids: Ints
     sequences: Ints
+    added: Ints
     partitions: dict[int, tuple[Objects, ...]]
     facts: dict[int, ColumnFacts]
     deletes: tuple[DeleteFile, ...] = ()
@@ -188,9 +189,29 @@ class Manifests:
             self._snapshots.put(key, found)
         return found
 
-    def _read(self, snapshot: Snapshot, io: FileIO) -> DataFiles:
+    def added(self, metadata: TableMetadata, snapshot_id: int) -> DataFiles:
+        """Return the data files that a snapshot added.
+
+        Raises NotSupported where it removed rows too, else as ``files``.
+        """
+        snapshot = metadata.snapshot_by_id(snapshot_id)
+        if snapshot is None:
+            raise UndefinedSnapshot(f"the table has no snapshot {snapshot_id}")
+        key = f"{snapshot.manifest_list} {snapshot_id}"
+        found = self._snapshots.get(key)
+        if found is None:
+            found = self._read(snapshot, self.io_for(metadata), added=True)
+            found = _some(found, found.added == snapshot_id)
+            self._snapshots.put(key, found)
+        return found
+
+    def _read(self, snapshot: Snapshot, io: FileIO, *, added: bool = False) -> DataFiles:
         try:
-            listed = [m for m in snapshot.manifests(io) if m.has_added_files() or m.has_existing_files()]
+            listed = snapshot.manifests(io)
+            if added:
+                listed = [m for m in listed if m.added_snapshot_id == snapshot.snapshot_id]
+                _check_adds(listed, snapshot)
+            listed = [m for m in listed if m.has_added_files() or m.has_existing_files()]
             looked = {m.manifest_path: self._manifests.get(m.manifest_path) for m in listed}
             kept = {path: files for path, files in looked.items() if files is not None}
             missing = [m for m in listed if m.manifest_path not in kept]
@@ -211,6 +232,37 @@ class Manifests:
         kept.update(at_hand)
         whole = [kept[m.manifest_path] for m in listed]
         return whole[0] if len(whole) == 1 else _concatenate(whole)
+
+
+def _check_adds(own: Sequence[ManifestFile], snapshot: Snapshot) -> None:
+    """Raise NotSupported where the manifests that a snapshot wrote say that it removed rows."""
+    for manifest in own:
+        deletes = manifest.content == ManifestContent.DELETES and manifest.has_added_files()
+        if deletes or (manifest.deleted_files_count or 0) > 0:
+            raise NotSupported(
+                f"snapshot {snapshot.snapshot_id} removed rows; only added rows can be read",
+                hint="read the parts before and behind it",
+            )
+
+
+def _some(files: DataFiles, mask: NDArray[np.bool_]) -> DataFiles:
+    """Return the files where ``mask`` is true, without deletes."""
+    return DataFiles(
+        paths=files.paths[mask],
+        formats=files.formats[mask],
+        rows=files.rows[mask],
+        bytes=files.bytes[mask],
+        spec_ids=files.spec_ids[mask],
+        sequences=files.sequences[mask],
+        added=files.added[mask],
+        partitions={
+            spec: tuple(values[mask] for values in fields) for spec, fields in files.partitions.items()
+        },
+        facts={
+            i: ColumnFacts(known.lower[mask], known.upper[mask], known.nulls[mask], known.nans[mask])
+            for i, known in files.facts.items()
+        },
+    )
 
 
 def _objects(values: Iterable[Any], count: int) -> Objects:
@@ -300,6 +352,7 @@ def _columns(
         bytes=np.fromiter((f.file_size_in_bytes for f in entries), np.int64, count),
         spec_ids=np.full(count, spec_id, np.int64),
         sequences=np.fromiter(map(_sequence, live), np.int64, count),
+        added=np.fromiter((e.snapshot_id or _UNKNOWN for e in live), np.int64, count),
         partitions={spec_id: tuple(_objects((f.partition[i] for f in entries), count) for i in range(width))}
         if entries
         else {},
@@ -354,6 +407,7 @@ def _concatenate(parts: Sequence[DataFiles]) -> DataFiles:
         bytes=np.concatenate([p.bytes for p in parts]),
         spec_ids=np.concatenate([p.spec_ids for p in parts]),
         sequences=np.concatenate([p.sequences for p in parts]),
+        added=np.concatenate([p.added for p in parts]),
         partitions={
             spec: tuple(gathered(spec, position) for position in range(width))
             for spec, width in widths.items()

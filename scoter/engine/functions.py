@@ -26,6 +26,8 @@ SCALARS: frozenset[str] = _KINDS["scalar"]
 AGGREGATES: frozenset[str] = _KINDS["aggregate"]
 WINDOWS: frozenset[str] = _KINDS["window"]
 TABLE_FUNCTIONS: frozenset[str] = _KINDS["table"]
+# Scoter's own: it stands in FROM as a table does, and never reaches DuckDB.
+TABLE_CHANGES = "table_changes"
 CALLABLE: frozenset[str] = SCALARS | AGGREGATES | WINDOWS
 
 # A call gives another result each time.

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from scoter.engine import statements as ours
-from scoter.engine.functions import CALLABLE, NOW, SESSION, TABLE_FUNCTIONS, refusal
+from scoter.engine.functions import CALLABLE, NOW, SESSION, TABLE_CHANGES, TABLE_FUNCTIONS, refusal
 from scoter.engine.nodes import JOIN_KINDS, JOIN_METHODS, JOIN_SIDES, NODES, SAMPLE_METHODS, TYPES
 from scoter.engine.statements import span_of
 from scoter.errors import NotSupported, Span, UndefinedFunction, WrongArguments, closest
@@ -93,6 +93,9 @@ def _plain(node: exp.Expr) -> None:
 def _function(node: exp.Anonymous) -> None:
     name = function_name(node) or ""
     in_from = isinstance(node.parent, exp.Table) and node.arg_key == "this"
+    if in_from and name == TABLE_CHANGES:
+        _changes(node)
+        return
     allowed = TABLE_FUNCTIONS if in_from else CALLABLE
     if name not in allowed:
         _refuse_function(name, allowed, node, in_from=in_from)
@@ -101,6 +104,16 @@ def _function(node: exp.Anonymous) -> None:
     if name == "age" and len(node.expressions) == 1:
         raise NotSupported(
             "age with one argument", hint="write age(current_timestamp, …)", span=_nearest(node)
+        )
+
+
+def _changes(node: exp.Anonymous) -> None:
+    table, *ends = node.expressions or [exp.Null()]
+    if not (isinstance(table, exp.Literal) and table.is_string) or len(ends) not in {1, 2}:
+        raise WrongArguments(
+            "table_changes takes a table's name as a constant text, where to begin, and where to end",
+            hint="write table_changes('t', from) or table_changes('t', from, to)",
+            span=_nearest(node),
         )
 
 

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from scoter.catalog.lake import Lake
 from scoter.catalog.names import TableName
+from scoter.engine.changes import called_parts, is_changes
 from scoter.engine.context import Context
 from scoter.engine.metadata.tables import METADATA_TABLES
 from scoter.engine.statements import span_of
@@ -32,6 +33,10 @@ class Reading:
 
 def readings_of(node: exp.Table, context: Context, lake: Lake) -> list[Reading]:
     """Return the ways to read a name, the preferred first: a.b is schema.table before all else."""
+    if is_changes(node):
+        parts = called_parts(node)
+        places = _places(parts[:-1], context, lake)
+        return [Reading(TableName(catalog, schema, parts[-1])) for catalog, schema in dict.fromkeys(places)]
     parts = [part.name for part in node.parts]
     base, _, suffix = parts[-1].rpartition("$")
     dollar = suffix.casefold() if base and suffix.casefold() in METADATA_TABLES else None

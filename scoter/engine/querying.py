@@ -5,10 +5,11 @@ This module must not know commands, writes, or how SQL is run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+from pyiceberg.table.metadata import TableMetadata
 from sqlglot import exp
 
 from scoter.engine.binding import (
@@ -20,6 +21,7 @@ from scoter.engine.binding import (
     substitute,
     typed_null,
 )
+from scoter.engine.changes import constants_of
 from scoter.engine.context import Context
 from scoter.engine.dialect import to_duckdb
 from scoter.engine.gate import function_name
@@ -167,23 +169,28 @@ def rewrite(
     def relation(node: exp.Table, source: Source) -> str:
         if source.virtual is not None:
             name = f"scoter_virtual_{len(virtual)}"
-            own = source.virtual if source.metadata is None else _narrowed(source.virtual, used)
+            own = _narrowed(source.virtual, used if source.metadata is not None else None)
             virtual[name] = replace(source, virtual=own)
             return _virtual(name, own)
-        if source.metadata is None:
-            raise InternalError(f"{source.name} has no metadata")
+        if source.changes is not None:
+            return _changes(source, lambda snapshot_id: scanned(node, source, snapshot_id, added=True))
+        return scanned(node, source, source.snapshot_id)
+
+    def scanned(node: exp.Table, source: Source, snapshot_id: int | None, *, added: bool = False) -> str:
+        metadata = _metadata_of(source)
         scan = scans.build(
-            source.metadata,
-            source.snapshot_id,
+            metadata,
+            snapshot_id,
             predicates.get(id(node)),
             used,
             name=str(source.name),
             schema=source.schema,
+            added=added,
         )
         facts.append(
             ScanFacts(
                 str(source.name),
-                source.snapshot_id,
+                snapshot_id,
                 scan.files,
                 scan.files_total,
                 scan.rows,
@@ -199,6 +206,21 @@ def rewrite(
     tree = read_tables(tree, bound.resolved, relation)
     stages = _stages(tree, calls) if apart else ()
     return Query(to_duckdb(tree, copy=False), tuple(facts), calls, tuple(virtual.items()), stages)
+
+
+def _metadata_of(source: Source) -> TableMetadata:
+    if source.metadata is None:
+        raise InternalError(f"{source.name} has no metadata")
+    return source.metadata
+
+
+def _changes(source: Source, scanned: Callable[[int], str]) -> str:
+    """Return the SQL of the rows that each snapshot added, with what is known of the snapshot."""
+    parts = [
+        f"SELECT *, {constants_of(change)} FROM {scanned(change.snapshot_id)}"
+        for change in source.changes or ()
+    ]
+    return f"({' UNION ALL '.join(parts)})" if parts else str(empty_relation(source.columns).this)
 
 
 def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
@@ -292,7 +314,9 @@ def _names_of(source: Source | None) -> list[str] | None:
 
 
 def _stored_names_of(source: Source | None) -> list[str] | None:
-    return None if source is None or source.virtual is not None else _names_of(source)
+    if source is None or source.virtual is not None or source.changes is not None:
+        return None
+    return _names_of(source)
 
 
 def _name_set(source: Source | None) -> frozenset[str] | None:

@@ -17,6 +17,8 @@ from scoter.catalog.lake import Lake
 from scoter.catalog.lookup import Found
 from scoter.catalog.models import Models, ModelVersion
 from scoter.catalog.names import ModelName, TableName
+from scoter.engine.changes import COLUMNS as CHANGE_COLUMNS
+from scoter.engine.changes import Change, called_parts, changes_meant, is_changes
 from scoter.engine.context import Context
 from scoter.engine.metadata.tables import OF_A_SNAPSHOT, metadata_table
 from scoter.engine.naming import Reading, is_cte, table_name
@@ -57,7 +59,7 @@ MODEL = "scoter_model"
 class Source:
     """One table of a statement: an Iceberg table at a snapshot, or a table that Scoter makes itself.
 
-    The name has the catalog's spelling, not the statement's.
+    The name has the catalog's spelling, not the statement's. Of ``changes`` the rows that these snapshots added.
     """
 
     name: TableName
@@ -67,6 +69,7 @@ class Source:
     travelled: bool
     schema: Schema | None
     virtual: VirtualTable | None = None
+    changes: tuple[Change, ...] | None = None
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
@@ -74,7 +77,8 @@ class Source:
         if self.virtual is not None:
             return self.virtual.columns
         assert self.schema is not None  # noqa: S101  # one of the two is always there
-        return tuple((f.name, duckdb_type(f.field_type)) for f in self.schema.fields)
+        stored = tuple((f.name, duckdb_type(f.field_type)) for f in self.schema.fields)
+        return stored if self.changes is None else (*stored, *CHANGE_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ def resolve(
     if target is not None and (target not in there or there[target].is_view):
         raise _undefined(target, target_of(tree), lake)
     relative = any(uses_now(version) for version in tree.find_all(exp.Version))
+    relative = relative or any(is_changes(node) and uses_now(node) for node, _ in expanded.tables)
     sources: list[Source] = []
     looked_at = {view.pin.name: view.pin for view in expanded.views if view.body is None}
     for node, reading in expanded.tables:
@@ -251,8 +256,8 @@ def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
         return
     target = target_of(tree)
     for node in tree.find_all(exp.Table):
-        named = isinstance(node.this, exp.Identifier | exp.Dot)
-        if node is target or (named and (node.db or not is_cte(node))):
+        named = isinstance(node.this, exp.Identifier | exp.Dot) and (node.db or not is_cte(node))
+        if node is target or named or is_changes(node):
             if node is not target:
                 yield node
         elif node.args.get("version") or node.args.get("when"):
@@ -280,7 +285,7 @@ def _choose(node: exp.Table, ways: Sequence[Reading], found: dict[TableName, Fou
         or (way.name.schema.casefold() in VIRTUAL_SCHEMAS and virtual_table(way.name.schema, way.name.name))
     ]
     # Catalog, schema and table written out leave no doubt.
-    if len(there) > 1 and len(node.parts) < 3:
+    if len(there) > 1 and len(called_parts(node) if is_changes(node) else node.parts) < 3:
         raise AmbiguousName(
             f"{node.sql(dialect='duckdb')} can be read as {there[0]} and as {there[1]}",
             hint="write catalog.schema.table",
@@ -312,6 +317,8 @@ def _source(
 ) -> Source:
     name = reading.name
     travelled = node.args.get("version") or node.args.get("when")
+    if is_changes(node):
+        return _changes(node, name, there, lake, at)
     if name not in there:
         if travelled:
             raise NotSupported(f"{name} has no versions", span=span_of(node))
@@ -327,3 +334,23 @@ def _source(
     schema = metadata.schema() if branch or snapshot_id is None else schema_of(metadata, snapshot_id)
     about = metadata_table(reading.suffix, metadata, schema) if reading.suffix else None
     return Source(name, location, metadata, snapshot_id, not branch, schema, about)
+
+
+def _changes(
+    node: exp.Table,
+    name: TableName,
+    there: dict[TableName, Found],
+    lake: Lake,
+    at: Callable[[exp.Expr], int | None],
+) -> Source:
+    span = span_of(node) or span_of(node.this)
+    if name not in there:
+        raise NotSupported(f"{name} has no changes", span=span)
+    found = there[name]
+    metadata = lake.metadata(found.location)
+    last, now, changes = changes_meant(node, metadata, at)
+    schema = metadata.schema() if now or last is None else schema_of(metadata, last)
+    taken = {field.name.casefold() for field in schema.fields}.intersection(column for column, _ in CHANGE_COLUMNS)
+    if taken:
+        raise NotSupported(f"{found.name} has a column {min(taken)} of its own", span=span)
+    return Source(found.name, found.location, metadata, last, not now, schema, None, changes)

@@ -71,13 +71,15 @@ class Scans:
         *,
         name: str = "the table",
         schema: Schema | None = None,
+        added: bool = False,
     ) -> Scan:
         """Return the scan of a snapshot under its own schema, or of the current one under the current.
 
         ``predicate`` must hold for every row that matters, with columns not qualified; files that can
         not satisfy it are left out. ``columns`` are the names that the statement uses: only these are
         read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the one to read
-        under where it is another than said, as a branch is read under the table's current schema.
+        under where it is another than said, as a branch is read under the table's current schema. With ``added`` only
+        the rows that the snapshot added are read, which it must not have removed any beside.
 
         Raises UndefinedSnapshot, NotSupported (other formats than Parquet, names that
         differ by case only, deletes on nested columns), CorruptData (files that do not fit their metadata).
@@ -93,11 +95,15 @@ class Scans:
             metadata.properties.get(NAME_MAPPING),
             None if predicate is None else predicate.sql("duckdb"),
             used,
+            added,
         )
         found = self._scans.get(key)
         if found is None:
             refuse_ambiguous([field.name for field in schema.fields], name)
-            files = self._manifests.files(metadata, snapshot_id)
+            if added and snapshot_id is not None:
+                files = self._manifests.added(metadata, snapshot_id)
+            else:
+                files = self._manifests.files(metadata, snapshot_id)
             refuse_unreadable(files, name)
             kept = kept_files(files, metadata, schema, predicate)
             deleted = self._deletes.of(files, kept, lambda: self._manifests.io_for(metadata))

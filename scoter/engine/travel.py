@@ -29,7 +29,7 @@ def schema_of(metadata: TableMetadata, snapshot_id: int) -> Schema:
     return metadata.schema()
 
 
-def _check_constant(value: exp.Expr | None, node: exp.Table) -> None:
+def check_constant(value: exp.Expr | None, node: exp.Table) -> None:
     """Raise NotSupported unless a version is made of constants, the current time and functions of dates."""
     if value is None or any(True for _ in value.find_all(exp.Column, exp.Placeholder, exp.Subquery)):
         raise NotSupported(
@@ -50,30 +50,45 @@ def snapshot_meant(
     """
     kind = str(clause.this if isinstance(clause, exp.Version) else clause.args["kind"]).upper()
     value = clause.expression
-    _check_constant(value, node)
+    check_constant(value, node)
     if kind == "VERSION":
-        if isinstance(value, exp.Literal) and value.is_string and value.name in metadata.refs:
-            ref = metadata.refs[value.name]
-            return ref.snapshot_id, str(ref.snapshot_ref_type) == "branch"
-        try:
-            snapshot_id = int(value.name)
-        except ValueError:
-            snapshot_id = -1
-        if metadata.snapshot_by_id(snapshot_id) is None:
-            names = [*metadata.refs]
-            raise UndefinedSnapshot(
-                f"{node.name} has no snapshot, branch or tag '{value.name}'",
-                hint=closest(value.name, names) or f'"{node.name}$snapshots" lists the snapshots',
-                span=span_of(node),
-            )
-        return snapshot_id, False
+        return version_meant(value, node, metadata, node.name)
     if kind not in {"TIMESTAMP", "SYSTEM_TIME"}:
         raise NotSupported(f"{kind} is not a version", hint="write VERSION or TIMESTAMP", span=span_of(node))
+    found = moment_meant(value, metadata, at)
+    if found is None:
+        raise UndefinedSnapshot(f"{node.name} has no snapshot at that time", span=span_of(node))
+    return found, False
+
+
+def version_meant(value: exp.Expr, node: exp.Table, metadata: TableMetadata, name: str) -> tuple[int, bool]:
+    """Return the snapshot of an id or of a branch's or tag's name, and whether it is a branch.
+
+    ``name`` is the table's in messages. Raises UndefinedSnapshot.
+    """
+    if isinstance(value, exp.Literal) and value.is_string and value.name in metadata.refs:
+        ref = metadata.refs[value.name]
+        return ref.snapshot_id, str(ref.snapshot_ref_type) == "branch"
+    try:
+        snapshot_id = int(value.name)
+    except ValueError:
+        snapshot_id = -1
+    if metadata.snapshot_by_id(snapshot_id) is None:
+        raise UndefinedSnapshot(
+            f"{name} has no snapshot, branch or tag '{value.name}'",
+            hint=closest(value.name, [*metadata.refs]) or f'"{name}$snapshots" lists the snapshots',
+            span=span_of(node) or span_of(node.this),
+        )
+    return snapshot_id, False
+
+
+def moment_meant(
+    value: exp.Expr, metadata: TableMetadata, at: Callable[[exp.Expr], int | None]
+) -> int | None:
+    """Return the snapshot that was current at a constant point in time, None before the first."""
     micros = at(value)
     found: int | None = None
     for entry in metadata.snapshot_log:
         if micros is not None and entry.timestamp_ms * 1000 <= micros:
             found = entry.snapshot_id
-    if found is None:
-        raise UndefinedSnapshot(f"{node.name} has no snapshot at that time", span=span_of(node))
-    return found, False
+    return found

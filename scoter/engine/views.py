@@ -16,6 +16,7 @@ from scoter.catalog.lookup import Found
 from scoter.catalog.names import TableName
 from scoter.catalog.views import DIALECT, load_view
 from scoter.engine.aliases import alias_of, shared_names, strip_schemas
+from scoter.engine.changes import is_changes
 from scoter.engine.context import Context
 from scoter.engine.dialect import check_depth, parse
 from scoter.engine.gate import check
@@ -199,9 +200,9 @@ class _Expansion:
             if found is None or not found.is_view:
                 self._settled.append((one.node, reading))
                 continue
-            if reading.suffix:
+            if reading.suffix or is_changes(one.node):
                 raise NotSupported(
-                    f"{found.name} is a view and has no {reading.suffix}", span=span_of(one.node)
+                    f"{found.name} is a view and has no {reading.suffix or 'changes'}", span=span_of(one.node)
                 )
             pin = self._pin(found, one.node)
             if not isinstance(self._tree, exp.Query | exp.Insert) and one.node.parent is self._tree:
@@ -268,6 +269,8 @@ class _Expansion:
     def _write(self, level: Sequence[_Name], chosen: Sequence[Reading], context: Context) -> exp.Expr:
         """Return a copy of CREATE VIEW's query with the names of tables, views and models in full."""
         for one, reading in zip(level, chosen, strict=True):
+            if is_changes(one.node):
+                raise NotSupported("table_changes in a view", span=span_of(one.node.this))
             found = self._there.get(reading.name)
             one.node.meta[_FULL] = (reading.name if found is None else found.name, reading.suffix)
         query: exp.Expr = self._tree.expression.copy()
