@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from documents import ROOT
@@ -31,7 +32,9 @@ def features() -> list[tuple[str, ...]]:
     return [(name, *(_proven.get((name, client), "—") for client in CLIENTS)) for name in names]
 
 
-def check_table(name: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def check_table(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[str]], document: Path = CONNECTIONS
+) -> None:
     """Fail unless the document's table between `<!-- name -->` and `<!-- /name -->` is this one.
 
     With WRITE_DOCS=1 the table is written instead.
@@ -39,12 +42,12 @@ def check_table(name: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
     cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     lines = [columns, ["---"] * len(columns), *cells]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    text = CONNECTIONS.read_text("utf-8")
+    text = document.read_text("utf-8")
     start, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
     before, found, rest = text.partition(start)
-    assert found, f"docs/connections.md has no {start.strip()}"
+    assert found, f"{document.name} has no {start.strip()}"
     shown, _, after = rest.partition(end)
     if os.environ.get("WRITE_DOCS") == "1":
-        CONNECTIONS.write_text(f"{before}{start}{table}{end}{after}", "utf-8")
+        document.write_text(f"{before}{start}{table}{end}{after}", "utf-8")
         return
     assert shown == table, "the table and the tests disagree: WRITE_DOCS=1 writes it anew"

@@ -14,6 +14,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType, NestedField, StringType
 from scan_tables import add_file, as_iceberg, opened, ordered, write_parquet
+from supported import reads
 
 from scoter.errors import CorruptData, NotSupported
 
@@ -54,6 +55,7 @@ def deleting(table: Table, place: Path, rows, **facts) -> None:
     commit_deletes(table, delete_file(table, write_positions(place, rows), len(rows), **facts))
 
 
+@reads("position deletes", 2)
 def test_positions_of_several_files(lake, tmp_path: Path) -> None:
     table = filled(lake)
     first, second, _ = paths(table)
@@ -90,6 +92,7 @@ def test_data_that_is_newer_than_its_deletes_stays(lake, tmp_path: Path) -> None
     assert keys(lake, table) == [1]
 
 
+@reads("position deletes of one partition", 2)
 def test_deletes_hold_in_their_partition(lake, tmp_path: Path) -> None:
     table = filled(lake, BY_S)
     first, second, _ = paths(table)
@@ -102,6 +105,7 @@ def test_deletes_hold_in_their_partition(lake, tmp_path: Path) -> None:
     assert keys(lake, table) == without(1, 12)
 
 
+@reads("paths in metadata that are spelled in another way", 2)
 def test_a_path_may_be_spelled_otherwise(lake, tmp_path: Path) -> None:
     table = filled(lake)
     first, second, _ = paths(table)
@@ -153,6 +157,7 @@ def test_random_positions(lake, tmp_path: Path) -> None:
     assert ordered(lake.rows(table)) == as_iceberg(table)
 
 
+@reads("deletion vectors", 3)
 def test_vectors(lake, tmp_path: Path) -> None:
     table = filled(lake)
     first, second, third = paths(table)

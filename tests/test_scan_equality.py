@@ -16,6 +16,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import DoubleType, IntegerType, LongType, NestedField, StringType
 from scan_tables import opened, write_parquet
+from supported import reads
 
 from scoter.errors import CorruptData, NotSupported
 
@@ -54,6 +55,7 @@ def found(lake, table: Table, where: str | None = None) -> list[tuple[Any, ...]]
     return sorted((tuple(row.values()) for row in lake.rows(table.refresh(), where)), key=repr)
 
 
+@reads("equality deletes", 2)
 def test_only_older_data_is_compared(lake, tmp_path: Path) -> None:
     table = lake.create(SCHEMA)
     added(table, (1, "a", 1.0), (2, "b", 2.0), (3, "c", 3.0))
@@ -69,6 +71,7 @@ def test_only_older_data_is_compared(lake, tmp_path: Path) -> None:
     assert lake.query(f"SELECT count(*) AS n FROM {lake.scan(table, columns=frozenset()).sql}") == [{"n": 2}]
 
 
+@reads("equality deletes of NULL and NaN", 2)
 def test_null_and_nan_are_values(lake, tmp_path: Path) -> None:
     table = lake.create(SCHEMA)
     nan = float("nan")
@@ -79,6 +82,7 @@ def test_null_and_nan_are_values(lake, tmp_path: Path) -> None:
     assert found(lake, table) == [(5, "", 5.0), (None, "c", 0.5)]
 
 
+@reads("equality deletes of several sets of columns", 2)
 def test_sets_of_fields(lake, tmp_path: Path) -> None:
     table = lake.create(SCHEMA)
     added(table, *((k, s, 0.0) for k in range(4) for s in "abc"))
@@ -97,6 +101,7 @@ def test_partitions(lake, tmp_path: Path) -> None:
     assert lake.scan(table, "s = 'a'").note.endswith("delete files 0 of 1")
 
 
+@reads("equality deletes across partition specs", 2)
 def test_a_spec_without_fields_means_every_partition(lake, tmp_path: Path) -> None:
     table = lake.create(SCHEMA)
     added(table, (1, "a", 0.0), (2, "a", 0.0))
@@ -109,6 +114,7 @@ def test_a_spec_without_fields_means_every_partition(lake, tmp_path: Path) -> No
     assert found(lake, table) == [(2, "a", 0.0), (2, "b", 0.0)]
 
 
+@reads("equality deletes of columns that changed since", 2)
 def test_columns_that_changed_since(lake, tmp_path: Path) -> None:
     table = lake.create(SCHEMA)
     added(table, (1, "a", 0.0), (2, "b", 0.0), (3, "c", 0.0), (4, "d", 0.0))
@@ -128,6 +134,7 @@ def test_columns_that_changed_since(lake, tmp_path: Path) -> None:
     assert found(lake, table) == [(4, 0.0, None)]
 
 
+@reads("equality and position deletes together", 2)
 def test_with_positions(lake, tmp_path: Path) -> None:
     table = lake.create(SCHEMA)
     added(table, *((k, "a", 0.0) for k in range(5)))

@@ -9,12 +9,14 @@ import pytest
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.types import DecimalType, DoubleType, IntegerType, LongType, StringType
 from scan_tables import NESTED, NESTED_ROWS, as_iceberg, opened, ordered
+from supported import reads
 
 from scoter.errors import NotSupported, UndefinedSnapshot
 
 lake = pytest.fixture(opened)
 
 
+@reads("columns renamed, added, dropped, moved, promoted", 2)
 def test_columns_added_dropped_renamed_added_again_and_promoted(lake):
     first = pa.table({"a": pa.array([1], pa.int32()), "b": ["old"], "f": pa.array([0.5], pa.float32())})
     table = lake.create(first.schema)
@@ -70,6 +72,7 @@ def test_a_name_may_change_its_case(lake):
     assert lake.rows(table) == [{"name": "x", "Total": 1}]
 
 
+@reads("fields of structs, lists and maps renamed, added, dropped", 2)
 @pytest.mark.parametrize(
     "change",
     [
@@ -127,6 +130,7 @@ def test_a_struct_of_which_a_file_holds_no_field_is_an_error(lake):
         lake.scan(table)
 
 
+@reads("time travel", 2)
 def test_time_travel_uses_the_snapshots_schema(lake):
     rows = pa.table({"a": [1], "b": ["x"]})
     table = lake.create(rows.schema)

@@ -23,6 +23,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 from scan_tables import NESTED, NESTED_ROWS, PLAIN, add_file, opened, ordered, write_parquet
+from supported import reads
 
 from scoter.catalog.manifests import DeleteFile, DeleteKind
 from scoter.engine.scan import refuse_unreadable
@@ -31,6 +32,7 @@ from scoter.errors import CorruptData, NotSupported
 lake = pytest.fixture(opened)
 
 
+@reads("files without field ids, by name mapping or plain names", 2)
 def test_files_without_ids_are_read_by_the_name_mapping(lake, tmp_path):
     table = lake.create(PLAIN)
     path = write_parquet(tmp_path / "x.parquet", pa.table({"b": ["x"], "a": pa.array([1], pa.int32())}))
@@ -82,6 +84,7 @@ def test_inner_renames_over_files_without_ids_are_an_error(lake, tmp_path):
         lake.scan(table)
 
 
+@reads("partition columns that are not in the files", 2)
 def test_identity_partition_values_stand_in_for_columns_that_files_lack(lake, tmp_path):
     schema = Schema(
         NestedField(1, "a", IntegerType()),

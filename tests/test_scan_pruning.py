@@ -27,6 +27,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 from scan_tables import Lake, add_file, naive, write_parquet
+from supported import reads
 
 SCHEMA = Schema(
     NestedField(1, "i", IntegerType()),
@@ -237,6 +238,7 @@ def partitioned(lake, *fields):
     return lake.create(SCHEMA, spec)
 
 
+@reads("partition transforms", 2)
 def test_pruning_by_bucket_and_identity_partitions(lake):
     table = partitioned(lake, (2, BucketTransform(8)), (8, IdentityTransform()))
     table.append(pa.Table.from_pylist([row(number) for number in range(10)], schema=ARROW))
@@ -263,6 +265,7 @@ def test_buckets_prune_files_without_bounds(lake, tmp_path):
     assert len(lake.rows(table, "i IN (1, 5, 6)")) == 3
 
 
+@reads("partition specs that changed", 2)
 def test_spec_evolution_keeps_old_files_readable_and_prunable(lake):
     table = partitioned(lake, (8, IdentityTransform()))
     table.append(pa.Table.from_pylist([row(0), row(1)], schema=ARROW))

@@ -27,6 +27,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 from scan_tables import PLAIN, add_file, naive, opened, write_parquet
+from supported import reads
 
 from scoter.engine.types import duckdb_type
 from scoter.errors import CorruptData, NotSupported
@@ -34,6 +35,7 @@ from scoter.errors import CorruptData, NotSupported
 lake = pytest.fixture(opened)
 
 
+@reads("every primitive type", 2)
 def test_every_primitive_type_reads_as_pyiceberg_reads_it(lake):
     schema = Schema(
         NestedField(1, "b", BooleanType()),
@@ -66,6 +68,7 @@ def test_every_primitive_type_reads_as_pyiceberg_reads_it(lake):
     assert lake.scan(table).note == "columns matched by name"
 
 
+@reads("tables without rows", 2)
 def test_a_table_without_snapshot_is_empty_and_has_its_columns(lake):
     table = lake.create(pa.schema([("a", pa.int32()), ("s", pa.struct([("x", pa.string())]))]))
     scan = lake.scan(table)
@@ -147,6 +150,7 @@ def test_a_type_that_can_not_have_been_written_is_corrupt(lake, tmp_path):
         lake.scan(table)
 
 
+@reads("NaN", 2)
 @pytest.mark.parametrize("writer", ["pyarrow", "duckdb", "pyiceberg"])
 @pytest.mark.parametrize("kind", [FloatType(), DoubleType()])
 def test_nan_is_never_lost(lake, tmp_path, writer, kind):
