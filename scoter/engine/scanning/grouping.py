@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from pyiceberg.schema import Schema
+from pyiceberg.schema import Schema, index_name_by_id
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.name_mapping import NameMapping, create_mapping_from_schema, parse_mapping_from_json
 from pyiceberg.transforms import IdentityTransform
@@ -47,13 +47,14 @@ class ReadTable:
     name: str
 
     def identified(self, layout: Layout) -> Layout:
-        """Return the layout with field ids, its own or those of the table's name mapping."""
+        """Return the layout with field ids: its own, those of names that leave no doubt, or the name mapping's."""
         if layout.identified:
             return layout
+        if self._plainly_named(layout):
+            # Hive's tables have mappings, made when they became Iceberg's, with ids that their schema has not.
+            return layout.named(create_mapping_from_schema(self.metadata.schema()))
         mapping = self.metadata.properties.get(NAME_MAPPING)
         if mapping is None:
-            if self._plainly_named(layout):
-                return layout.named(create_mapping_from_schema(self.metadata.schema()))
             raise NotSupported(
                 f"{self.name} has data files without field ids, and no name mapping says which column is which",
                 hint=f"set the table property {NAME_MAPPING}",
@@ -61,14 +62,15 @@ class ReadTable:
         return layout.named(_name_mapping(mapping))
 
     def _plainly_named(self, layout: Layout) -> bool:
-        """Say whether names leave no doubt: no column was ever changed, and the file has all of them in order."""
-        fields = self.metadata.schema().fields
+        """Say whether names leave no doubt: no field was ever changed, and the file has all of them."""
+        schema = self.metadata.schema()
+        known = index_name_by_id(schema)
         return (
             len(self.metadata.schemas) == 1
-            and self.metadata.last_column_id == len(fields)
-            and all(field.field_type.is_primitive for field in fields)
-            and [field.field_id for field in fields] == list(range(1, len(fields) + 1))
-            and [field.name for field in fields] == [column.name for column in layout.columns]
+            and self.metadata.last_column_id == len(known)
+            and sorted(known) == list(range(1, len(known) + 1))
+            and [field.name for field in schema.fields] == [column.name for column in layout.columns]
+            and sorted(known.values()) == sorted(layout.names())
         )
 
     def refuse_by_id(self, layout: Layout, projection: Projection) -> None:

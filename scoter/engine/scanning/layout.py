@@ -6,11 +6,13 @@ This module must not know predicates or SQL.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
@@ -20,6 +22,7 @@ from pyiceberg.table.name_mapping import MappedField, NameMapping
 from scoter.catalog.manifests import Recent
 from scoter.catalog.objects.files import ObjectInput
 from scoter.catalog.reach import local_path
+from scoter.engine.types import escaped, literal
 from scoter.errors import CorruptData, NotSupported
 
 _FIELD_ID = b"PARQUET:field_id"
@@ -53,6 +56,10 @@ class Layout:
     def identified(self) -> bool:
         """Whether any column carries a field id."""
         return any(_ids(self.columns))
+
+    def names(self) -> Iterator[str]:
+        """Yield the dotted name of every field, those of list and map parts as Iceberg has them."""
+        yield from _names(self.columns, "")
 
     def named(self, mapping: NameMapping) -> Layout:
         """Return this layout with the field ids that a name mapping gives to its names."""
@@ -101,7 +108,7 @@ def _read(location: str, io: FileIO, met: _Met) -> tuple[Layout, int]:
         # Refuses places that may not be read; nothing is opened yet.
         source = io.new_input(location)
         if "://" not in path:
-            return _footer(pq.ParquetFile(path), met)
+            return _local_footer(path, met)
         with source.through_cache() if isinstance(source, ObjectInput) else source.open() as stream:
             return _footer(pq.ParquetFile(stream), met)
     except (OSError, pa.ArrowException) as error:
@@ -110,6 +117,30 @@ def _read(location: str, io: FileIO, met: _Met) -> tuple[Layout, int]:
 
 def _footer(file: pq.ParquetFile, met: _Met) -> tuple[Layout, int]:
     return met.layout(file), int(file.metadata.num_rows)
+
+
+def _local_footer(path: str, met: _Met) -> tuple[Layout, int]:
+    """Read the footer of a file of this machine; what Arrow refuses may have the columns that DuckDB sees.
+
+    Such are files of Hive, with an annotation where none belongs. Raises OSError where neither can read it.
+    """
+    try:
+        return _footer(pq.ParquetFile(path), met)
+    except OSError as error:
+        with tempfile.TemporaryDirectory() as directory, duckdb.connect() as connection:
+            source, like = literal(escaped(path)), f"{directory}/like.parquet"
+            try:
+                ((ids,),) = connection.sql(f"SELECT count(field_id) FROM parquet_schema({source})").fetchall()
+                if ids:
+                    # DuckDB's own file would have lost them.
+                    raise
+                ((rows,),) = connection.sql(
+                    f"SELECT num_rows FROM parquet_file_metadata({source})"
+                ).fetchall()
+                connection.execute(f"COPY (FROM read_parquet({source}) LIMIT 0) TO {literal(like)}")
+            except duckdb.Error:
+                raise error from None
+            return met.layout(pq.ParquetFile(like)), int(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +248,12 @@ def _ids(columns: tuple[Column, ...]) -> Iterator[bool]:
     for column in columns:
         yield column.field_id is not None
         yield from _ids(column.children)
+
+
+def _names(columns: tuple[Column, ...], before: str) -> Iterator[str]:
+    for column in columns:
+        yield f"{before}{column.name}"
+        yield from _names(_with_standard_names(column), f"{before}{column.name}.")
 
 
 def _mapped(columns: tuple[Column, ...], fields: list[MappedField]) -> tuple[Column, ...]:
