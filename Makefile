@@ -76,6 +76,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/tpch_large.py
 	$(BIN)/python benchmarks/clickbench.py
 	$(BIN)/python benchmarks/planning.py
+	$(BIN)/python benchmarks/deletes.py
 	$(BIN)/python benchmarks/s3.py
 	$(BIN)/python benchmarks/connections.py
 	$(BIN)/python benchmarks/table.py

@@ -23,6 +23,7 @@ _ORDER = (
     "clickbench",
     "planning",
     "deletes",
+    "deletes",
     "s3",
     "predict",
     "ingest",

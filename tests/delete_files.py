@@ -23,7 +23,7 @@ from pyiceberg.manifest import (
     ManifestEntry,
     ManifestWriterV2,
 )
-from pyiceberg.table import Table
+from pyiceberg.table import Table, Transaction
 from pyiceberg.typedef import Record
 from pyroaring import BitMap
 
@@ -49,7 +49,13 @@ class _DeletesWriter(ManifestWriterV2):
 
 def commit_deletes(table: Table, *files: DataFile) -> None:
     """Commit delete files in one snapshot."""
-    with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+    with table.transaction() as transaction:
+        append_deletes(transaction, table, *files)
+
+
+def append_deletes(transaction: Transaction, table: Table, *files: DataFile) -> None:
+    """Add a snapshot with delete files to what a transaction will commit."""
+    with transaction.update_snapshot().fast_append() as append:
         append.new_manifest_writer = lambda spec: _DeletesWriter(
             spec, table.schema(), append.new_manifest_output(), append.snapshot_id, append._compression
         )
