@@ -32,11 +32,16 @@ _TABLES = sa.table(
 _NAMESPACES = sa.table("iceberg_namespace_properties", sa.column("catalog_name"), sa.column("namespace"))
 
 
+# A view's property: the types of its columns that Iceberg's schema has no words for, behind the hash of the text that
+# they are of, which another engine may replace. Servers drop a version's summary, where it would belong.
+VIEW_TYPES = "scoter.types"
+
+
 @dataclass(frozen=True)
 class Found:
     """A table or view as it is stored: its own spelling, its metadata file, and itself where it is loaded.
 
-    The ``location`` of a view whose catalog says no file is its uuid and the number of its version.
+    The ``location`` of a view whose catalog says no file is its uuid, the number of its version and its types.
     """
 
     name: TableName
@@ -134,7 +139,8 @@ def _load(attached: Catalog, identifier: tuple[str, ...]) -> Found | None:
             view = attached.load_view(identifier)
         except (NoSuchViewError, NoSuchNamespaceError):
             return None
-        version = f"{view.metadata.view_uuid}@{view.metadata.current_version_id}"
+        types = view.properties.get(VIEW_TYPES, "")
+        version = f"{view.metadata.view_uuid}@{view.metadata.current_version_id}@{types}"
         return Found(name, version, is_view=True, view=view)
     return Found(name, table.metadata_location, table)
 

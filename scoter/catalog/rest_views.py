@@ -57,7 +57,7 @@ class RestViews:
             ]
         if properties:
             updates.append({"action": "set-properties", "updates": dict(properties)})
-        elif "comment" in found.view.metadata.properties:
+        if "comment" in found.view.metadata.properties and "comment" not in properties:
             updates.append({"action": "remove-properties", "removals": ["comment"]})
         if not updates:
             return True

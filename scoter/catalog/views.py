@@ -5,6 +5,7 @@ This module must not know dialects of SQL, what a view's text means, or who asks
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from scoter.catalog import properties as allow
 from scoter.catalog.attached import TamedSql
 from scoter.catalog.comments import COMMENT
 from scoter.catalog.lake import Lake
-from scoter.catalog.lookup import Found, has_views
+from scoter.catalog.lookup import VIEW_TYPES, Found, has_views
 from scoter.catalog.names import TableName, check_name, folded
 from scoter.catalog.rest_views import RestViews
 from scoter.catalog.sql_views import SqlViews, metadata_at
@@ -35,7 +36,6 @@ from scoter.errors import CorruptData, DuplicateTable, NotSupported, WriteConfli
 DIALECT = "scoter"
 # The representation that is read where a view has several.
 _PREFERRED = (DIALECT, "duckdb", "spark", "trino")
-_TYPES = "scoter.types"  # in a version's summary: the types that Iceberg's schema has no words for
 _ATTEMPTS = 8
 
 
@@ -86,7 +86,8 @@ def create_view(lake: Lake, name: TableName, draft: Draft, *, replace: bool) -> 
     coming first.
     """
     check_name(name.name, "view")
-    properties = {} if draft.comment is None else allow.check({COMMENT: draft.comment})
+    properties = {} if draft.comment is None else dict(allow.check({COMMENT: draft.comment}))
+    properties[VIEW_TYPES] = json.dumps([_hash(draft.sql), *draft.types])
     store = _required(lake, name)
     stored = TableName(lake.attached(name.catalog).name, lake.schema(name.catalog, name.schema), name.name)
     for _ in range(_ATTEMPTS):
@@ -184,7 +185,7 @@ def _required(lake: Lake, name: TableName) -> SqlViews | RestViews:
 
 def _version(draft: Draft, name: TableName) -> ViewVersion:
     """Return a version whose number and schema the store assigns."""
-    summary = {"engine-name": DIALECT, "engine-version": __version__, _TYPES: json.dumps(draft.types)}
+    summary = {"engine-name": DIALECT, "engine-version": __version__}
     representation = SQLViewRepresentation(type="sql", sql=draft.sql, dialect=DIALECT)
     return ViewVersion.model_validate(
         {
@@ -210,7 +211,7 @@ def _view(metadata: ViewMetadata, name: TableName) -> View:
     if chosen is None:
         raise CorruptData(f"view {name} has no text")
     dialect = chosen.dialect.casefold()
-    texts = _texts(version, len(schema.fields)) if dialect == DIALECT else None
+    texts = _texts(metadata, chosen.sql, len(schema.fields)) if dialect == DIALECT else None
     columns = tuple(
         ViewColumn(f.name, f.field_type, texts[i] if texts else None, f.doc)
         for i, f in enumerate(schema.fields)
@@ -220,10 +221,17 @@ def _view(metadata: ViewMetadata, name: TableName) -> View:
     )
 
 
-def _texts(version: ViewVersion, count: int) -> Sequence[str] | None:
+def _texts(metadata: ViewMetadata, sql: str, count: int) -> Sequence[str] | None:
+    """Return the columns' types as Scoter wrote them, None where the text is not the one that they are of."""
     try:
-        texts = json.loads(version.summary.get(_TYPES, "null"))
+        known = json.loads(metadata.properties.get(VIEW_TYPES, "null"))
     except ValueError:
         return None
-    fits = isinstance(texts, list) and len(texts) == count and all(isinstance(text, str) for text in texts)
-    return texts if fits else None
+    fits = (
+        isinstance(known, list) and len(known) == count + 1 and all(isinstance(text, str) for text in known)
+    )
+    return known[1:] if fits and known[0] == _hash(sql) else None
+
+
+def _hash(sql: str) -> str:
+    return hashlib.sha256(sql.encode()).hexdigest()[:32]

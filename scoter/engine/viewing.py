@@ -44,7 +44,9 @@ def check_views(resolved: Resolved, binder: Binder, context: Context) -> None:
     Each view is bound alone, with the columns of the views in it as these were made. What its query
     raises names the view.
     """
-    for view in resolved.views:
+    # What is read twice at one time has the same columns.
+    distinct = {(view.pin, view.time): view for view in reversed(resolved.views)}
+    for view in distinct.values():
         if view.body is None:
             continue
         try:
@@ -61,12 +63,9 @@ def _alone(view: View, resolved: Resolved) -> exp.Expr:
     for node in list(query.find_all(exp.Subquery)):
         index = node.meta.get(VIEW)
         if index is not None:
-            node.set("this", exp.select("*").from_(_made(resolved.views[index])))
+            made = exp.Table(this=empty_relation(resolved.views[index].pin.columns))
+            node.set("this", exp.Select(expressions=[exp.Star()], from_=exp.From(this=made)))
     return query
-
-
-def _made(view: View) -> exp.Table:
-    return exp.Table(this=empty_relation(view.pin.columns))
 
 
 def _compare(view: View, found: Sequence[tuple[str, str]]) -> None:

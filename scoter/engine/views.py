@@ -37,7 +37,7 @@ from scoter.errors import (
 
 VIEW = "scoter_view"
 MAX_DEPTH = 32  # views inside of each other
-MAX_NODES = 100_000  # parts of all views of one statement
+MAX_NODES = 20_000  # parts of all views of one statement
 _MAX_TEXT = 1024 * 1024
 _ATTEMPTS = 5
 
@@ -46,11 +46,15 @@ Choose = Callable[[exp.Table, Sequence[Reading], dict[TableName, Found]], Readin
 
 @dataclass(frozen=True)
 class View:
-    """A view that a statement reads; ``body`` is the subquery in its place, None where it is only looked at."""
+    """A view that a statement reads; ``body`` is the subquery in its place, None where it is only looked at.
+
+    ``time`` is the text of the time that its tables are read as of, where one is given.
+    """
 
     pin: ViewPin
     body: exp.Subquery | None
     span: Span | None
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,14 +243,14 @@ class _Expansion:
         context = replace(one.context, catalog=pin.name.catalog, schema=pin.namespace)
         # Before the query gets its place, so that a name of WITH around it means nothing in it.
         names = [_Name(table, context, (*one.within, pin.name)) for table in self._tables_of(body)]
-        _travel(node, [name.node for name in names], pin.name)
+        time = _travel(node, [name.node for name in names], pin.name)
         subquery = exp.Subquery(this=body, alias=alias_of(node.args.get("alias"), alias))
         for key in ("joins", "pivots", "sample", "laterals"):
             if node.args.get(key):
                 subquery.set(key, node.args[key])
         subquery.meta.update(node.meta)
         subquery.meta[VIEW] = len(self._views)
-        self._views.append(View(pin, subquery, place))
+        self._views.append(View(pin, subquery, place, time))
         node.replace(subquery)
         return names
 
@@ -355,11 +359,11 @@ def _qualify_models(tree: exp.Expr, schema: str) -> None:
             model.set("this", f"{schema}.{model.name}")
 
 
-def _travel(node: exp.Table, inner: Sequence[exp.Table], name: TableName) -> None:
-    """Give the time of a view's name to every table and view in it that has none of its own."""
+def _travel(node: exp.Table, inner: Sequence[exp.Table], name: TableName) -> str:
+    """Give the time of a view's name to every table and view in it that has none of its own, and return it."""
     version = node.args.get("version") or node.args.get("when")
     if version is None:
-        return
+        return ""
     if str(version.this).upper() == "VERSION":
         raise NotSupported(
             f"{name} is a view and has no versions",
@@ -369,3 +373,4 @@ def _travel(node: exp.Table, inner: Sequence[exp.Table], name: TableName) -> Non
     for table in inner:
         if table.args.get("version") is None:
             table.set("version", version.copy())
+    return str(version.sql(dialect="duckdb"))
