@@ -42,22 +42,28 @@ def _jars() -> Path:
 class RestServer:
     """A running catalog."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, storage: dict[str, str]) -> None:
         java = shutil.which("java")
         if java is None:
             missing("Java is not installed")
         self._directory = directory
         self._process: subprocess.Popen[str] | None = None
-        self.warehouse = f"file://{directory}/warehouse"
+        on_disk = {
+            "warehouse": f"file://{directory}/warehouse",
+            "io-impl": "org.apache.iceberg.hadoop.HadoopFileIO",
+        }
+        self._storage = storage or on_disk
+        self.warehouse = self._storage["warehouse"]
+        self.lent = directory / "lent.properties"
         self.start()
 
     def start(self) -> None:
         """Start it on a port of its own and wait until it answers."""
         properties = {
             "uri": f"jdbc:sqlite:{self._directory}/catalog.db",
-            "warehouse": self.warehouse,
             "jdbc.schema-version": "V1",
-            "io-impl": "org.apache.iceberg.hadoop.HadoopFileIO",
+            "lent": str(self.lent),
+            **self._storage,
         }
         command = ["java", "-Xmx256m", "-cp", f"{_jars()}/*", str(HERE / "RestCatalog.java")]
         command += [f"{name}={value}" for name, value in properties.items()]
@@ -76,6 +82,10 @@ class RestServer:
             self._process.communicate(timeout=10)
             self._process = None
 
+    def lend(self, settings: dict[str, str]) -> None:
+        """Send settings for storage with every table from now on."""
+        self.lent.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+
     def properties(self) -> dict[str, str]:
         """Return pyiceberg's properties for it."""
         return {
@@ -87,9 +97,9 @@ class RestServer:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[RestServer]:
-    """Start a catalog on files in a directory and end it."""
-    server = RestServer(directory)
+def serving(directory: Path, storage: dict[str, str] | None = None) -> Iterator[RestServer]:
+    """Start a catalog in a directory and end it; its tables' files are there too, or in ``storage``."""
+    server = RestServer(directory, storage or {})
     try:
         yield server
     finally:

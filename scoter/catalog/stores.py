@@ -120,7 +120,7 @@ class Stores:
         if not is_object(table_location):
             return self.reach.over(load, trusted=True)
         access = lent(place.properties, sent, place.endpoints, place.catalog)
-        self.objects.lend(table_location, access)
+        self.objects.lend(table_location, place.catalog, access)
         io = self.objects.io(access)
         return self.reach.over(lambda real: io if is_object(real) else load(real), trusted=True)
 
@@ -140,7 +140,7 @@ class Stores:
                             hint="give both the same settings s3",
                         )
                 known[prefix] = access
-                self.objects.serve(prefix, access)
+                self.objects.serve(prefix, place.catalog, access)
 
     def _io_at(self, location: str) -> FileIO:
         for place in self._places():

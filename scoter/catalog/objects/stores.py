@@ -17,6 +17,7 @@ from scoter.catalog.objects.files import ObjectIO
 from scoter.catalog.objects.reading import Ahead, Object, Reading
 from scoter.catalog.objects.store import Store
 from scoter.catalog.reach import outside
+from scoter.errors import PermissionDenied
 from scoter.settings import ObjectStores as Settings
 
 _STORES = 256  # accesses whose connections are kept
@@ -32,8 +33,8 @@ class Objects:
         self._lock = threading.Lock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._stores: OrderedDict[Access, Store] = OrderedDict()
-        self._prefixes: dict[str, Store] = {}
-        self._lent: OrderedDict[str, Store] = OrderedDict()
+        self._prefixes: dict[str, tuple[str, Store]] = {}  # with the name of their catalog
+        self._lent: OrderedDict[str, tuple[str, Store]] = OrderedDict()
         self.reading = Reading(Blocks(directory, settings.cache_bytes))
 
     def close(self) -> None:
@@ -46,16 +47,24 @@ class Objects:
         """Return what opens the objects that an access reaches."""
         return ObjectIO(self._store(access), self.reading)
 
-    def serve(self, prefix: str, access: Access) -> None:
+    def serve(self, prefix: str, catalog: str, access: Access) -> None:
         """Have the objects under a prefix read by an access, as long as the lake is open."""
         with self._lock:
-            self._prefixes[_trimmed(prefix)] = self._made(access)
+            self._prefixes[_trimmed(prefix)] = catalog, self._made(access)
 
-    def lend(self, prefix: str, access: Access) -> None:
-        """Have the objects under a table's location read by the access that its catalog's server gave last."""
+    def lend(self, prefix: str, catalog: str, access: Access) -> None:
+        """Have the objects under a table's location read by the access that its catalog's server gave last.
+
+        Raises PermissionDenied where another catalog has its files there, in another store.
+        """
+        place = _trimmed(prefix)
         with self._lock:
-            self._lent[_trimmed(prefix)] = self._made(access)
-            self._lent.move_to_end(_trimmed(prefix))
+            store = self._made(access)
+            before = self._found(f"{place}/")
+            if before is not None and before[0] != catalog and before[1].place != store.place:
+                raise PermissionDenied("the table lies where another catalog has its files, in another store")
+            self._lent[place] = catalog, store
+            self._lent.move_to_end(place)
             while len(self._lent) > _LENT:
                 self._lent.popitem(last=False)
 
@@ -73,14 +82,20 @@ class Objects:
         return self.reading.ahead([self.at(path, size) for path, size in files], room)
 
     def _serving(self, path: str) -> Store:
+        found = self._found(path)
+        if found is None or ".." in path.split("/"):
+            raise outside()
+        return found[1]
+
+    def _found(self, path: str) -> tuple[str, Store] | None:
+        """Return what serves the longest prefix of a path."""
         parts = path.split("/")
-        if ".." not in parts:
-            for end in range(len(parts) - 1, 0, -1):
-                prefix = "/".join(parts[:end])
-                found = self._lent.get(prefix) or self._prefixes.get(prefix)
-                if found is not None:
-                    return found
-        raise outside()
+        for end in range(len(parts) - 1, 0, -1):
+            prefix = "/".join(parts[:end])
+            found = self._lent.get(prefix) or self._prefixes.get(prefix)
+            if found is not None:
+                return found
+        return None
 
     def _store(self, access: Access) -> Store:
         with self._lock:

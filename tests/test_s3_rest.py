@@ -1,0 +1,112 @@
+"""Tables of an Iceberg REST catalog in an S3 store: with keys of our own, and with those that its server lends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rest_server
+import s3_server
+import slt
+from rest_server import RestServer
+from s3_server import BUCKET, KEY_ID, REGION, SECRET, S3Server
+from sessions import InProcess, opened
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server.serving(tmp_path_factory.mktemp("s3")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(store: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestServer]:
+    storage = {
+        "warehouse": f"s3://{BUCKET}/far",
+        "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        "http-client.type": "urlconnection",
+        "client.region": REGION,
+        "s3.endpoint": store.endpoint,
+        "s3.access-key-id": KEY_ID,
+        "s3.secret-access-key": SECRET,
+        "s3.path-style-access": "true",
+    }
+    with rest_server.serving(tmp_path_factory.mktemp("rest"), storage) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_lent(server: RestServer) -> Iterator[None]:
+    yield
+    server.lent.unlink(missing_ok=True)
+
+
+def far(server: RestServer, **s3: Any) -> dict[str, Any]:
+    return {"far": {"type": "rest", "properties": server.properties(), "s3": s3}}
+
+
+def lent(store: S3Server) -> dict[str, str]:
+    return {
+        "s3.endpoint": store.endpoint,
+        "s3.access-key-id": KEY_ID,
+        "s3.secret-access-key": SECRET,
+        "s3.path-style-access": "true",
+        "client.region": REGION,
+    }
+
+
+def filled(session: InProcess, schema: str) -> None:
+    session.update(f"CREATE SCHEMA far.{schema}")
+    session.update(f"CREATE TABLE far.{schema}.t (n BIGINT)")
+    session.update(f"INSERT INTO far.{schema}.t SELECT range FROM range(1000)")
+    assert session.value(f"SELECT sum(n) AS s FROM far.{schema}.t") == 499_500
+
+
+def test_keys_of_our_own(store: S3Server, server: RestServer, tmp_path: Path) -> None:
+    with opened(tmp_path, catalogs=far(server, **store.settings())) as engine:
+        filled(InProcess(engine), "own")
+
+
+def test_lent_keys_open_the_table(store: S3Server, server: RestServer, tmp_path: Path) -> None:
+    server.lend(lent(store))
+    with opened(tmp_path, catalogs=far(server, allowed_endpoints=[store.endpoint])) as engine:
+        filled(InProcess(engine), "lent")
+    assert SECRET not in (tmp_path / "log.jsonl").read_text()
+
+
+def test_lent_keys_take_the_place_of_our_own(store: S3Server, server: RestServer, tmp_path: Path) -> None:
+    with opened(tmp_path, catalogs=far(server, **store.settings())) as engine:
+        session = InProcess(engine)
+        filled(session, "both")
+        server.lend(lent(store) | {"s3.secret-access-key": "spoiled"})
+        with pytest.raises(slt.Refused, match="F0000"):
+            session.update("INSERT INTO far.both.t SELECT 1")
+        server.lend(lent(store))
+        session.update("INSERT INTO far.both.t SELECT 1")
+        assert session.value("SELECT count(*) AS n FROM far.both.t") == 1001
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.2:1", "https://store.example.org", "file:///etc"])
+def test_a_server_may_not_lead_elsewhere(
+    store: S3Server, server: RestServer, tmp_path: Path, endpoint: str
+) -> None:
+    with opened(tmp_path, catalogs=far(server, **store.settings())) as engine:
+        session = InProcess(engine)
+        session.query("CREATE SCHEMA IF NOT EXISTS far.led")
+        session.query("CREATE TABLE IF NOT EXISTS far.led.t (n BIGINT)")
+        server.lend({"s3.endpoint": endpoint})
+        with pytest.raises(slt.Refused) as refused:
+            session.query("SELECT n FROM far.led.t")
+    assert str(refused.value).startswith("[F0000] CONFIGURATION_ERROR"), refused.value
+    assert "allowed_endpoints" in str(refused.value)
+    assert endpoint not in str(refused.value)
+
+
+def test_what_else_a_server_sends_is_not_used(store: S3Server, server: RestServer, tmp_path: Path) -> None:
+    server.lend(
+        lent(store) | {"s3.proxy-uri": "http://127.0.0.1:1", "s3.signer": "X", "py-io-impl": "os.system"}
+    )
+    with opened(tmp_path, catalogs=far(server, allowed_endpoints=[store.endpoint])) as engine:
+        filled(InProcess(engine), "more")
