@@ -68,13 +68,14 @@ def delete_file(
     path: Path,
     rows: int,
     content: DataFileContent = DataFileContent.POSITION_DELETES,
+    location: str | None = None,
     **facts: Any,
 ) -> DataFile:
-    """Return the entry of one delete file that stands at ``path``."""
+    """Return the entry of one delete file that stands at ``path``, and a copy of it at ``location``, if given."""
     file = DataFile.from_args(
         _table_format_version=3,
         content=content,
-        file_path=f"file://{path}",
+        file_path=location or f"file://{path}",
         file_format=facts.pop("kind", FileFormat.PARQUET),
         partition=Record(*facts.pop("partition", ())),
         record_count=rows,

@@ -11,11 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import slt
+from delete_files import commit_deletes, delete_file, write_positions
+from pyiceberg.manifest import DataFileContent
 from s3_server import BUCKET, KEY_ID, SECRET, S3Server, serving
 from sessions import InProcess, opened
 
+from scoter.catalog.names import TableName
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.service import Engine
 from scoter.errors import Cancelled, ConfigurationError
@@ -105,6 +110,37 @@ def test_predictions_read_and_fill_its_tables(server: S3Server, tmp_path: Path, 
         assert session.rows("SELECT * FROM far.one.scores ORDER BY id") == session.rows(
             "SELECT * FROM scores ORDER BY id"
         )
+
+
+def test_deleted_rows_are_left_out(server: S3Server, tmp_path: Path, session: InProcess) -> None:
+    session.update("CREATE TABLE far.one.t AS SELECT range AS n FROM range(1000)")
+    table = session.engine.lake.load(TableName("far", "one", "t"))
+    (file,) = session.rows("SELECT file_path FROM far.one.t.files")[0]
+
+    def uploaded(name: str) -> str:
+        location = f"{table.location()}/data/{name}"
+        with server.files().open_output_stream(location.removeprefix("s3://")) as stream:
+            stream.write((tmp_path / name).read_bytes())
+        return location
+
+    positions = write_positions(tmp_path / "positions.parquet", [(file, 0), (file, 999)])
+    equal = tmp_path / "equal.parquet"
+    pq.write_table(
+        pa.table(
+            {"n": [5, 7, 5000]}, pa.schema([pa.field("n", pa.int64(), metadata={"PARQUET:field_id": "1"})])
+        ),
+        equal,
+    )
+    commit_deletes(table, delete_file(table, positions, 2, location=uploaded("positions.parquet")))
+    assert session.value("SELECT sum(n) AS s FROM far.one.t") == 499_500 - 999
+    kind = DataFileContent.EQUALITY_DELETES
+    deletes = delete_file(table, equal, 3, kind, uploaded("equal.parquet"), equality_ids=[1])
+    commit_deletes(table.refresh(), deletes)
+    assert session.value("SELECT sum(n) AS s FROM far.one.t") == 499_500 - 999 - 12
+    (server.data / BUCKET / deletes.file_path.removeprefix(f"s3://{BUCKET}/")).unlink()
+    session.engine.close()
+    with lake(server, tmp_path) as again:
+        assert refused(again, "SELECT sum(n) AS s FROM far.one.t").startswith("[XX001] CORRUPT_DATA")
 
 
 def test_files_of_many_blocks(server: S3Server, tmp_path: Path, session: InProcess) -> None:

@@ -14,6 +14,9 @@ from rest_server import RestServer
 from s3_server import BUCKET, KEY_ID, REGION, SECRET, S3Server
 from sessions import InProcess, opened
 
+from scoter.catalog.objects.access import Access
+from scoter.errors import PermissionDenied
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
@@ -102,6 +105,32 @@ def test_a_server_may_not_lead_elsewhere(
     assert str(refused.value).startswith("[F0000] CONFIGURATION_ERROR"), refused.value
     assert "allowed_endpoints" in str(refused.value)
     assert endpoint not in str(refused.value)
+
+
+def test_a_server_may_not_stand_for_the_store_of_another_catalog(
+    store: S3Server, server: RestServer, tmp_path: Path
+) -> None:
+    known = far(server, **store.settings())
+    known["own"] = {
+        "type": "sql",
+        "properties": {"uri": f"sqlite:///{tmp_path}/own.db", "warehouse": f"s3://{BUCKET}/own"},
+        "s3": store.settings(),
+    }
+    with opened(tmp_path, catalogs=known) as engine:
+        objects = engine.lake.objects
+        elsewhere = Access.of({"s3.endpoint": "https://s3.eu-west-1.amazonaws.com"})
+        for place in ("own", "own/one", "own/one/t-1"):
+            with pytest.raises(PermissionDenied):
+                objects.lend(f"s3://{BUCKET}/{place}", "far", elsewhere)
+        # A wider place takes nothing away from what is known better, and its own files stay in it.
+        objects.lend(f"s3://{BUCKET}", "far", elsewhere)
+        kept = objects.at(f"{BUCKET}/own/one/t-1/data/a.parquet", 1).store
+        assert kept is not objects.at(f"{BUCKET}/else/a.parquet", 1).store
+        assert kept.place == objects.io(Access.of(store_properties(store))).store.place
+
+
+def store_properties(store: S3Server) -> dict[str, str]:
+    return {"s3.endpoint": store.endpoint, "s3.region": REGION}
 
 
 def test_what_else_a_server_sends_is_not_used(store: S3Server, server: RestServer, tmp_path: Path) -> None:
