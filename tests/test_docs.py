@@ -25,11 +25,12 @@ from slt import Refused
 from scoter import settings
 from scoter.catalog.names import TableName
 from scoter.catalog.principals import Principal, Role
-from scoter.engine import functions
+from scoter.engine import changes, functions
 from scoter.engine import statements as ours
 from scoter.engine.context import SETTINGS
 from scoter.engine.dialect import parse
 from scoter.engine.metadata.tables import METADATA_TABLES, OF_A_SNAPSHOT
+from scoter.engine.scanning.lineage import HIDDEN
 from scoter.engine.types import duckdb_type
 from scoter.errors import ScoterError
 
@@ -251,6 +252,15 @@ def test_functions_are_listed(heading: str, names: frozenset[str]) -> None:
 def test_session_settings_are_listed() -> None:
     listed = [cells[0].strip("`") for _, cells in table_of(DOCS / "sql.md", "The session")]
     assert listed == list(SETTINGS)
+
+
+def test_columns_that_are_added_are_listed() -> None:
+    added = [
+        (cells[0].strip("`"), cells[1]) for _, cells in table_of(DOCS / "sql.md", "Rows that were added")
+    ]
+    assert added == list(changes.COLUMNS)
+    hidden = {cells[0].strip("`"): cells[1] for _, cells in table_of(DOCS / "sql.md", "Hidden columns")}
+    assert hidden == {name: duckdb_type(field.field_type) for name, field in HIDDEN.items()}
 
 
 def test_metadata_tables_are_listed_with_their_columns(tmp_path: Path) -> None:

@@ -13,15 +13,10 @@ CASES = cases()
 ORC = r"\[0A000\].*data files of format ORC"
 AVRO = r"\[0A000\].*data files of format AVRO"
 ORC_DELETES = r"\[0A000\].*position deletes of format ORC"
-LINEAGE = r'\[42703\].*column "_row_id" does not exist'
 UNKNOWN_TYPE = r"\[0A000\].*has a column of type variant, which can not be read"
 
 # What is not read yet, by table or by case; everything else gives its rows.
 REFUSED = {
-    "iceberg_v3_row_lineage/2": LINEAGE,
-    "iceberg_v3_row_lineage/3": LINEAGE,
-    "iceberg_v3_row_lineage_orc/2": LINEAGE,
-    "iceberg_v3_row_lineage_orc/3": LINEAGE,
     "trino_variant": UNKNOWN_TYPE,
     "iceberg_v2_partitioned_position_deletes_orc/1": ORC_DELETES,
     "iceberg_v2_partitioned_position_deletes_orc/2": ORC_DELETES,

@@ -137,7 +137,7 @@ def _decoded(
     file = _Fetched(manifest.manifest_path, content.result())
     with AvroFile[Record](file, MANIFEST_ENTRY_SCHEMAS[3]) as reader:
         ids = _partition_ids(reader.schema)
-        row_ids = _RowIds(manifest)
+        row_ids = RowIds(manifest)
         # pyiceberg's reader goes on behind its end where it is asked once more.
         source = (row for row in reader)
         while rows := list(islice(source, CHUNK)):
@@ -146,7 +146,7 @@ def _decoded(
                 yield _columns(manifest, live, wanted, ids, row_ids)
 
 
-class _RowIds:
+class RowIds:
     """Hands out the row ids that the live files of a manifest inherit, in the order of its entries.
 
     https://iceberg.apache.org/spec/#first-row-id-inheritance
@@ -172,7 +172,7 @@ def _partition_ids(schema: Schema) -> list[int]:
 
 
 def _columns(
-    manifest: ManifestFile, rows: list[Record], wanted: frozenset[str], ids: list[int], row_ids: _RowIds
+    manifest: ManifestFile, rows: list[Record], wanted: frozenset[str], ids: list[int], row_ids: RowIds
 ) -> Entries:
     inherited = manifest.sequence_number
     status = [int(row[0]) for row in rows]

@@ -32,6 +32,8 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
 from scoter.catalog.avro import read_doubles_exactly
+from scoter.catalog.entries import RowIds
+from scoter.catalog.entries import listed as manifests_of
 from scoter.catalog.reach import is_local
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
 
@@ -43,7 +45,7 @@ Objects = NDArray[np.object_]
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 _UNKNOWN = -1
-_REFERS_TO, _OFFSET = 17, 18  # in a data file as format version 3 has it
+_FIRST_ROW, _REFERS_TO, _OFFSET = 16, 17, 18  # in a data file as format version 3 has it
 _PARALLEL_MANIFESTS = 8
 
 
@@ -128,7 +130,8 @@ class DataFiles:
 
     ``partitions`` maps a spec id to the values of its partition fields in spec order, each an array
     of as many entries, None where the value is NULL or the file has another spec. ``added`` are the
-    snapshots that added the files. ``facts`` maps a field id to what is known of the column. ``derived`` is room for readers to keep what they
+    snapshots that added the files, ``first_rows`` the ids of their first rows, -1 where there is none, ``locations``
+    where the metadata says that they are. ``facts`` maps a field id to what is known of the column. ``derived`` is room for readers to keep what they
     computed from these immutable facts.
     """
 
@@ -139,6 +142,8 @@ class DataFiles:
     spec_ids: Ints
     sequences: Ints
     added: Ints
+    first_rows: Ints
+    locations: Objects
     partitions: dict[int, tuple[Objects, ...]]
     facts: dict[int, ColumnFacts]
     deletes: tuple[DeleteFile, ...] = ()
@@ -207,7 +212,7 @@ class Manifests:
 
     def _read(self, snapshot: Snapshot, io: FileIO, *, added: bool = False) -> DataFiles:
         try:
-            listed = snapshot.manifests(io)
+            listed = manifests_of(snapshot, io)
             if added:
                 listed = [m for m in listed if m.added_snapshot_id == snapshot.snapshot_id]
                 _check_adds(listed, snapshot)
@@ -255,6 +260,8 @@ def _some(files: DataFiles, mask: NDArray[np.bool_]) -> DataFiles:
         spec_ids=files.spec_ids[mask],
         sequences=files.sequences[mask],
         added=files.added[mask],
+        first_rows=files.first_rows[mask],
+        locations=files.locations[mask],
         partitions={
             spec: tuple(values[mask] for values in fields) for spec, fields in files.partitions.items()
         },
@@ -277,13 +284,12 @@ def _decode(manifest: ManifestFile, io: FileIO, real: Callable[[str], str]) -> D
     deletes = [e for e in entries if e.data_file.content != DataFileContent.DATA]
     data = [e for e in entries if e.data_file.content == DataFileContent.DATA]
     spec_id = manifest.partition_spec_id
-    return _columns(data, spec_id, tuple(_delete(e, spec_id, real) for e in deletes), real)
+    placed = manifest.content == ManifestContent.DELETES
+    return _columns(data, spec_id, tuple(_delete(e, spec_id, real, placed=placed) for e in deletes), real)
 
 
 def _live(manifest: ManifestFile, io: FileIO) -> list[ManifestEntry]:
-    if manifest.content != ManifestContent.DELETES:
-        return manifest.fetch_manifest_entry(io, discard_deleted=True)
-    # pyiceberg's own reading leaves out what a deletion vector refers to and where it lies.
+    # pyiceberg's own reading leaves out row ids, what a deletion vector refers to and where it lies.
     with AvroFile[ManifestEntry](
         io.new_input(manifest.manifest_path),
         MANIFEST_ENTRY_SCHEMAS[3],
@@ -291,16 +297,26 @@ def _live(manifest: ManifestFile, io: FileIO) -> list[ManifestEntry]:
         read_enums={0: ManifestEntryStatus, 101: FileFormat, 134: DataFileContent},
     ) as reader:
         entries = [entry for entry in reader if entry.status != ManifestEntryStatus.DELETED]
+    row_ids = RowIds(manifest)
     for entry in entries:
-        if entry.sequence_number is None and entry.status == ManifestEntryStatus.ADDED:
+        added = entry.status == ManifestEntryStatus.ADDED
+        if entry.sequence_number is None and (added or manifest.sequence_number == 0):
             entry.sequence_number = manifest.sequence_number
+        if entry.snapshot_id is None and manifest.added_snapshot_id is not None:
+            entry.snapshot_id = manifest.added_snapshot_id
+        file = entry.data_file
+        file[_FIRST_ROW] = row_ids.of(int(entry.status), file[_FIRST_ROW], file.record_count)
     return entries
 
 
-def _delete(entry: ManifestEntry, spec_id: int, real: Callable[[str], str]) -> DeleteFile:
+def _first_row(file: DataFile) -> int:
+    first = file[_FIRST_ROW]
+    return _UNKNOWN if first is None else int(first)
+
+
+def _delete(entry: ManifestEntry, spec_id: int, real: Callable[[str], str], *, placed: bool) -> DeleteFile:
     file = entry.data_file
     kind = _kind(file)
-    placed = len(file) > _REFERS_TO
     refers_to, offset = (file[_REFERS_TO], file[_OFFSET]) if placed else (None, None)
     if kind == DeleteKind.EQUALITY and placed and not file.equality_ids:
         raise ValueError("equality deletes without fields")
@@ -353,6 +369,8 @@ def _columns(
         spec_ids=np.full(count, spec_id, np.int64),
         sequences=np.fromiter(map(_sequence, live), np.int64, count),
         added=np.fromiter((e.snapshot_id or _UNKNOWN for e in live), np.int64, count),
+        first_rows=np.fromiter(map(_first_row, entries), np.int64, count),
+        locations=_objects((f.file_path for f in entries), count),
         partitions={spec_id: tuple(_objects((f.partition[i] for f in entries), count) for i in range(width))}
         if entries
         else {},
@@ -408,6 +426,8 @@ def _concatenate(parts: Sequence[DataFiles]) -> DataFiles:
         spec_ids=np.concatenate([p.spec_ids for p in parts]),
         sequences=np.concatenate([p.sequences for p in parts]),
         added=np.concatenate([p.added for p in parts]),
+        first_rows=np.concatenate([p.first_rows for p in parts]),
+        locations=np.concatenate([p.locations for p in parts]),
         partitions={
             spec: tuple(gathered(spec, position) for position in range(width))
             for spec, width in widths.items()

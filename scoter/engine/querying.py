@@ -101,7 +101,9 @@ def bind(
     if resolved.models:
         expand_stars(query, resolved)
         types |= _from_calls(query, resolved)
-    empties = read_tables(query.copy(), resolved, lambda _, s: str(empty_relation(s.columns).this))
+    empties = read_tables(
+        query.copy(), resolved, lambda _, s: str(empty_relation((*s.columns, *s.hidden)).this)
+    )
     empties = unfold(empties)
     bare = without_calls(empties, resolved) if resolved.models else empties
     exact: frozenset[str] = frozenset()
@@ -186,6 +188,7 @@ def rewrite(
             name=str(source.name),
             schema=source.schema,
             added=added,
+            hidden=[name for name, _ in source.hidden],
         )
         facts.append(
             ScanFacts(
@@ -220,7 +223,8 @@ def _changes(source: Source, scanned: Callable[[int], str]) -> str:
         f"SELECT *, {constants_of(change)} FROM {scanned(change.snapshot_id)}"
         for change in source.changes or ()
     ]
-    return f"({' UNION ALL '.join(parts)})" if parts else str(empty_relation(source.columns).this)
+    empty = empty_relation((*source.columns, *source.hidden))
+    return f"({' UNION ALL '.join(parts)})" if parts else str(empty.this)
 
 
 def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
@@ -310,13 +314,13 @@ def _narrowed(table: VirtualTable, used: frozenset[str] | None) -> VirtualTable:
 
 
 def _names_of(source: Source | None) -> list[str] | None:
-    return None if source is None else [name for name, _ in source.columns]
+    return None if source is None or source.hidden else [name for name, _ in source.columns]
 
 
 def _stored_names_of(source: Source | None) -> list[str] | None:
-    if source is None or source.virtual is not None or source.changes is not None:
+    if source is None or source.virtual is not None or source.changes is not None or source.hidden:
         return None
-    return _names_of(source)
+    return [name for name, _ in source.columns]
 
 
 def _name_set(source: Source | None) -> frozenset[str] | None:

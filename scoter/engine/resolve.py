@@ -6,7 +6,7 @@ This module must not know who asks, and opens neither data files nor models.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pyiceberg.schema import Schema
@@ -20,11 +20,13 @@ from scoter.catalog.names import ModelName, TableName
 from scoter.engine.changes import COLUMNS as CHANGE_COLUMNS
 from scoter.engine.changes import Change, called_parts, changes_meant, is_changes
 from scoter.engine.context import Context
+from scoter.engine.hidden import asked_of, keep_hidden, mentioned
 from scoter.engine.metadata.tables import OF_A_SNAPSHOT, metadata_table
 from scoter.engine.naming import Reading, is_cte, table_name
 from scoter.engine.plan import ModelPin, Pins, TablePin, ViewPin
 from scoter.engine.rules.pin_now import pin_now, uses_now
 from scoter.engine.rules.pin_session import asks_who
+from scoter.engine.scanning.lineage import hidden_columns
 from scoter.engine.statements import (
     CommentOn,
     CreateTable,
@@ -60,6 +62,7 @@ class Source:
     """One table of a statement: an Iceberg table at a snapshot, or a table that Scoter makes itself.
 
     The name has the catalog's spelling, not the statement's. Of ``changes`` the rows that these snapshots added.
+    ``hidden`` are columns beside its own that the statement names.
     """
 
     name: TableName
@@ -70,6 +73,7 @@ class Source:
     schema: Schema | None
     virtual: VirtualTable | None = None
     changes: tuple[Change, ...] | None = None
+    hidden: tuple[tuple[str, str], ...] = ()
 
     @property
     def columns(self) -> tuple[tuple[str, str], ...]:
@@ -155,6 +159,10 @@ def resolve(
             sources.append(_view_source(looked_at[stored.name]))
         else:
             sources.append(_source(node, reading, there, lake, at))
+    if mentioned(tree):
+        nodes = [node for node, _ in expanded.tables]
+        sources = [_with_hidden(node, source) for node, source in zip(nodes, sources, strict=True)]
+        keep_hidden((node, tuple(n for n, _ in s.hidden)) for node, s in zip(nodes, sources, strict=True))
     calls = list(tree.find_all(Predict))
     for number, call in enumerate(calls):
         call.meta[MODEL] = number
@@ -350,7 +358,17 @@ def _changes(
     metadata = lake.metadata(found.location)
     last, now, changes = changes_meant(node, metadata, at)
     schema = metadata.schema() if now or last is None else schema_of(metadata, last)
-    taken = {field.name.casefold() for field in schema.fields}.intersection(column for column, _ in CHANGE_COLUMNS)
+    taken = {field.name.casefold() for field in schema.fields}.intersection(
+        column for column, _ in CHANGE_COLUMNS
+    )
     if taken:
         raise NotSupported(f"{found.name} has a column {min(taken)} of its own", span=span)
     return Source(found.name, found.location, metadata, last, not now, schema, None, changes)
+
+
+def _with_hidden(node: exp.Table, source: Source) -> Source:
+    """Return the table with the hidden columns that the SELECT around it names."""
+    if source.metadata is None or source.schema is None or source.virtual is not None:
+        return source
+    known = hidden_columns(source.metadata, source.schema)
+    return replace(source, hidden=tuple((name, known[name]) for name in asked_of(node, known)))

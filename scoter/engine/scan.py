@@ -5,7 +5,7 @@ This module must not know statements, sessions or connections.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,7 @@ from scoter.engine.scanning.deletes import Deletes
 from scoter.engine.scanning.equality import applicable, compared
 from scoter.engine.scanning.grouping import NAME_MAPPING, Group, ReadTable, grouped
 from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous
+from scoter.engine.scanning.lineage import refuse_hiding, with_hidden
 from scoter.engine.scanning.paths import objects_ahead
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.removed import Removed
@@ -72,6 +73,7 @@ class Scans:
         name: str = "the table",
         schema: Schema | None = None,
         added: bool = False,
+        hidden: Collection[str] = (),
     ) -> Scan:
         """Return the scan of a snapshot under its own schema, or of the current one under the current.
 
@@ -79,7 +81,8 @@ class Scans:
         not satisfy it are left out. ``columns`` are the names that the statement uses: only these are
         read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the one to read
         under where it is another than said, as a branch is read under the table's current schema. With ``added`` only
-        the rows that the snapshot added are read, which it must not have removed any beside.
+        the rows that the snapshot added are read, which it must not have removed any beside. ``hidden`` are columns beside
+        those of the table that are wanted too.
 
         Raises UndefinedSnapshot, NotSupported (other formats than Parquet, names that
         differ by case only, deletes on nested columns), CorruptData (files that do not fit their metadata).
@@ -96,6 +99,7 @@ class Scans:
             None if predicate is None else predicate.sql("duckdb"),
             used,
             added,
+            tuple(sorted(hidden)),
         )
         found = self._scans.get(key)
         if found is None:
@@ -108,8 +112,12 @@ class Scans:
             kept = kept_files(files, metadata, schema, predicate)
             deleted = self._deletes.of(files, kept, lambda: self._manifests.io_for(metadata))
             against = applicable(files, kept, metadata)
+            if hidden:
+                schema = with_hidden(schema, hidden)
             table = ReadTable(metadata, compared(metadata, schema, against.deletes, name), name)
             layouts = self._layouts.of(list(files.paths[kept]), lambda: self._manifests.io_for(metadata))
+            if hidden:
+                refuse_hiding(layouts, schema, name)
             groups = grouped(table, files, kept, layouts, deleted.held, against.scopes)
             layout_of = partial(self._layout, table)
             reading = Reading(table.schema, files, deleted, against, self._layouts, layout_of)

@@ -16,6 +16,7 @@ from scoter.engine.scanning.deletes import Deleted
 from scoter.engine.scanning.equality import RANK, Against, LayoutOf, left, ranked
 from scoter.engine.scanning.grouping import Group
 from scoter.engine.scanning.layout import Layouts
+from scoter.engine.scanning.lineage import hidden_value
 from scoter.engine.scanning.paths import readable
 from scoter.engine.scanning.projection import Source, field_map
 from scoter.engine.scanning.removed import Removed, removed, without
@@ -69,12 +70,12 @@ class Reading:
     ) -> tuple[str, Removed | None]:
         pairs = zip(self.schema.fields, group.projection.sources, strict=True)
         output = [(field, source) for field, source in pairs if field.field_id in wanted]
-        items = [
-            source.expression
-            if source.expression == quote(field.name)
-            else f"{source.expression} AS {quote(field.name)}"
-            for field, source in output
-        ]
+        items, hidden = [], False
+        for field, source in output:
+            own = hidden_value(field, source.expression, self.files, numbers)
+            hidden = hidden or own is not None
+            value = own or source.expression
+            items.append(value if value == quote(field.name) else f"{value} AS {quote(field.name)}")
         if rank is not None:
             items.append(f"{rank} AS {RANK}")
         paths = ", ".join(
@@ -85,7 +86,7 @@ class Reading:
         else:
             options = _by_name(self.files, numbers, output)
         text = f"SELECT {', '.join(items)} FROM read_parquet([{paths}], {options})"
-        if rank is not None or group.removed:
+        if rank is not None or group.removed or hidden:
             text += " AS r"
         if not group.removed:
             return text, None
