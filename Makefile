@@ -54,7 +54,8 @@ serve: $(STAMP) $(LAKE)/metastore.db
 	@exec $(BIN)/scoter serve $(LAKE) --port $(PORT)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -m alone
+	@$(BIN)/python -m pytest -q -n logical --dist loadfile -m 'not alone'
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

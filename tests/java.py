@@ -5,6 +5,8 @@ This module must not know any server.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -28,21 +30,50 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
+@contextmanager
+def one_process(directory: Path) -> Iterator[None]:
+    """Wait until no other process of the tests fills this directory; it is made where it is missing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def maven(what: str, *arguments: str) -> None:
+    """Run Maven's plugin for dependencies to fetch something; a machine without it skips the test."""
+    found = shutil.which("mvn")
+    if found is None:
+        missing(f"Maven is not installed, which fetches {what}")
+    command = [str(found), "--batch-mode", "--quiet", *arguments]
+    done = subprocess.run(command, cwd=CACHE.parent, capture_output=True, text=True, timeout=600, check=False)
+    if done.returncode:
+        missing(f"Maven could not fetch {what}: {done.stdout[:500]}")
+
+
+def jars(what: str, pom: Path, name: str, *arguments: str) -> Path:
+    """Return the directory of all jars that a pom asks for; the first call on a machine fetches them."""
+    # Named by the list of what is in it: another list is another directory.
+    place = CACHE.parent / name
+    wanted = place / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
+    with one_process(place):
+        if not wanted.is_dir():
+            fresh = place / "new"
+            shutil.rmtree(fresh, ignore_errors=True)
+            maven(
+                what, "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}", *arguments
+            )
+            fresh.rename(wanted)
+    return wanted
+
+
 @cache
 def driver() -> Path:
     """Return the driver's jar; the first call on a machine fetches it."""
     found = CACHE / f"flight-sql-jdbc-driver-{VERSION}.jar"
-    if found.is_file():
-        return found
-    maven = shutil.which("mvn")
-    if maven is None:
-        missing("Maven is not installed, which fetches the JDBC driver")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    command = [str(maven), "--batch-mode", "--quiet", "dependency:copy"]
-    command += [f"-Dartifact={ARTIFACT}:{VERSION}", f"-DoutputDirectory={CACHE}"]
-    done = subprocess.run(command, cwd=CACHE, capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode or not found.is_file():
-        missing(f"Maven could not fetch the JDBC driver: {done.stdout[:500]}")
+    with one_process(CACHE):
+        if not found.is_file():
+            artifact = f"-Dartifact={ARTIFACT}:{VERSION}"
+            maven("the JDBC driver", "dependency:copy", artifact, f"-DoutputDirectory={CACHE}")
     return found
 
 

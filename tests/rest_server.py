@@ -5,7 +5,6 @@ This module must not know what is stored in it.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,30 +12,15 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from java import missing
+from java import jars, missing
 
 HERE = Path(__file__).resolve().parent / "rest_catalog"
-JARS = Path(__file__).resolve().parent.parent / ".cache" / "rest-catalog"
 CREDENTIAL = "scoter:a-secret-of-the-client"
 
 
 @cache
 def _jars() -> Path:
-    """Return the directory of the jars; the first call on a machine fetches them."""
-    # Named by the list of what is in it: another list is another directory.
-    wanted = JARS / hashlib.sha256((HERE / "pom.xml").read_bytes()).hexdigest()[:16]
-    if wanted.is_dir():
-        return wanted
-    maven = shutil.which("mvn")
-    if maven is None:
-        missing("Maven is not installed, which fetches Iceberg's REST catalog")
-    made = JARS / "new"
-    command = [str(maven), "--batch-mode", "--quiet", "-f", str(HERE / "pom.xml")]
-    command += ["dependency:copy-dependencies", f"-DoutputDirectory={made}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode:
-        missing(f"Maven could not fetch Iceberg's REST catalog: {done.stdout[:500]}")
-    return made.rename(wanted)
+    return jars("Iceberg's REST catalog", HERE / "pom.xml", "rest-catalog")
 
 
 class RestServer:

@@ -5,7 +5,6 @@ This module must not know what is stored in it.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import socket
 import subprocess
@@ -15,11 +14,10 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from java import missing
+from java import jars, missing
 from pyarrow import fs
 
 HERE = Path(__file__).resolve().parent / "s3_server"
-JARS = Path(__file__).resolve().parent.parent / ".cache" / "s3-server"
 KEY_ID = "scoter-of-the-tests"
 SECRET = "a-secret-of-the-bucket"
 BUCKET = "lake"
@@ -28,21 +26,7 @@ REGION = "eu-north-7"
 
 @cache
 def _jars() -> Path:
-    """Return the directory of the jars; the first call on a machine fetches them."""
-    # Named by the list of what is in it: another list is another directory.
-    wanted = JARS / hashlib.sha256((HERE / "pom.xml").read_bytes()).hexdigest()[:16]
-    if wanted.is_dir():
-        return wanted
-    maven = shutil.which("mvn")
-    if maven is None:
-        missing("Maven is not installed, which fetches the S3 server")
-    made = JARS / "new"
-    command = [str(maven), "--batch-mode", "--quiet", "-f", str(HERE / "pom.xml")]
-    command += ["dependency:copy-dependencies", f"-DoutputDirectory={made}", "-DincludeScope=runtime"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    if done.returncode:
-        missing(f"Maven could not fetch the S3 server: {done.stdout[:500]}")
-    return made.rename(wanted)
+    return jars("the S3 server", HERE / "pom.xml", "s3-server", "-DincludeScope=runtime")
 
 
 class S3Server:

@@ -20,6 +20,7 @@ import scoter_client
 import sqlalchemy
 from documents import blocks
 from flight_sql import certificate, served
+from java import one_process
 from scoter_client import address
 from scoter_client.dialect import types
 
@@ -54,21 +55,17 @@ def environment() -> Path:
     directory = ROOT / ".venv-client" / sha256(described).hexdigest()[:12]
     python = directory / "bin" / "python"
     done = directory / ".installed"
-    if not done.exists():
-        subprocess.run([interpreter(), "-m", "venv", "--clear", directory], check=True, timeout=SECONDS)
-        install = [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "-c",
-            constraints,
-        ]
-        subprocess.run([*install, "-e", CLIENT, "pandas", "pytest"], check=True, timeout=SECONDS)
-        done.touch()
+    with one_process(ROOT / ".venv-client"):
+        if not done.exists():
+            _install(directory, python, constraints)
+            done.touch()
     return python
+
+
+def _install(directory: Path, python: Path, constraints: Path) -> None:
+    subprocess.run([interpreter(), "-m", "venv", "--clear", directory], check=True, timeout=SECONDS)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", constraints]
+    subprocess.run([*install, "-e", CLIENT, "pandas", "pytest"], check=True, timeout=SECONDS)
 
 
 @contextmanager

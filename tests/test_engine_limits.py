@@ -16,6 +16,8 @@ from slt import Refused
 from scoter.engine.cancellation import Cancellation
 from scoter.errors import ScoterError
 
+pytestmark = pytest.mark.alone
+
 MIB = 1024 * 1024
 LONG = "SELECT count(*) FROM range(1000000) AS a(x), range(1000000) AS b(y) WHERE (x * y) % 7 = 3"
 GREEDY = "SELECT len(list(i)) FROM range(30000000) AS r(i)"

@@ -16,6 +16,8 @@ from raw_flight import Raw, descriptor, field
 
 from scoter.server.flightsql import messages_pb2 as m
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):

@@ -23,6 +23,8 @@ from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.quotas import Quota
 from scoter.server.tally import Tally
 
+pytestmark = pytest.mark.alone
+
 MIB = 2**20
 LARGE = "SELECT length(t) AS n, t FROM (SELECT repeat('x', 100000000) AS t)"
 SIZE = "adbc.flight.sql.client_option.with_max_msg_size"

@@ -14,6 +14,8 @@ from pyarrow import flight
 
 from scoter.server.flightsql import messages_pb2 as m
 
+pytestmark = pytest.mark.alone
+
 PROGRAM = """
 import sys
 from pathlib import Path

@@ -15,6 +15,8 @@ from scoter.settings import Models
 from scoter.udfs import inspection
 from scoter.udfs.inspection import inspect
 
+pytestmark = pytest.mark.alone
+
 MIB = 1024 * 1024
 SETTINGS = Models(load_seconds=5, load_memory=512 * MIB)
 IR = 9
