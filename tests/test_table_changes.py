@@ -8,12 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from delete_files import commit_deletes, delete_file, write_positions
+from foreign_cases import FOLDER, cases, path_map
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
 from sessions import InProcess, opened
 from slt import Refused
 
 from scoter.catalog.names import TableName
+
+COMPACTED = [case for case in cases() if case.table == "iceberg_v3_row_lineage"]
 
 
 @pytest.fixture
@@ -135,3 +138,15 @@ def test_what_was_planned_stays_what_it_was(session: InProcess) -> None:
     result = session.engine.run(again, session.context)
     assert [batch.to_pylist() for batch in result] == [[{"count_star()": 1}]]
     assert session.value(sql) == 2
+
+
+@pytest.mark.skipif(not COMPACTED, reason="the tables of other engines are not beside this folder")
+def test_a_compaction_adds_no_rows(tmp_path: Path) -> None:
+    with opened(tmp_path, catalogs={"lake": {"path_map": path_map(COMPACTED)}}) as engine:
+        session = InProcess(engine)
+        place = FOLDER / COMPACTED[0].metadata
+        session.query(f"CALL system.register_table(table => 't', metadata_file => '{place}')")
+        operations = session.rows("SELECT operation FROM t.snapshots ORDER BY committed_at")
+        assert operations == [("append",)] * 3 + [("replace",)]
+        rows = session.rows("SELECT i, _change_ordinal, _row_id FROM table_changes('t', NULL) ORDER BY i")
+        assert rows == [(1, 0, 0), (2, 1, 1), (3, 2, 2)]
