@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.schema import Schema
@@ -121,13 +122,27 @@ def test_views_of_other_engines(server: RestServer, session: InProcess) -> None:
     foreign(server, "duck", duckdb="SELECT n FROM t WHERE n > 3", spark="SELECT this is not read")
     foreign(server, "wide", duckdb="SELECT n, 1 AS more FROM t")
     foreign(server, "hive", hive="SELECT n FROM t")
+    foreign(server, "sums", spark="SELECT sum(n) AS total FROM `theirs`.`t` GROUP BY n <=> 1 ORDER BY total")
+    foreign(server, "real", spark="SELECT n * 1.5 FROM t")
+    foreign(server, "half", spark="SELECT n / 2 FROM t")
+    foreign(server, "gone", spark="SELECT m FROM t")
     assert session.rows("SELECT n FROM far.theirs.duck") == [(4,)]
     assert session.value("SELECT count(*) FROM far.theirs.duck AS d JOIN far.theirs.t USING (n)") == 1
     with pytest.raises(Refused, match=r"42P11.*far\.theirs\.wide"):
         session.query("SELECT n FROM far.theirs.wide")
     with pytest.raises(Refused, match=r"0A000.*dialect hive.*far\.theirs\.hive"):
         session.query("SELECT n FROM far.theirs.hive")
+    assert session.rows("SELECT n FROM far.theirs.sums") == [(1,), (9,)]
+    assert session.query("SELECT n FROM far.theirs.sums").schema.types == [pa.int64()]
+    with pytest.raises(Refused, match="42P11"):
+        session.query("SELECT n FROM far.theirs.real")
+    with pytest.raises(
+        Refused, match=r"0A000.*DIV in the view's text of the dialect spark.*far\.theirs\.half"
+    ):
+        session.query("SELECT n FROM far.theirs.half")
+    with pytest.raises(Refused, match=r"42703.*in view far\.theirs\.gone"):
+        session.query("SELECT n FROM far.theirs.gone")
     names = session.rows(
         "SELECT table_name FROM information_schema.views WHERE table_schema = 'theirs' ORDER BY ALL"
     )
-    assert names == [("duck",), ("hive",), ("wide",)]
+    assert names == [("duck",), ("gone",), ("half",), ("hive",), ("real",), ("sums",), ("wide",)]

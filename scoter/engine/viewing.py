@@ -12,11 +12,12 @@ from pyiceberg.schema import Schema
 from pyiceberg.types import DecimalType, IcebergType, NestedField, StringType
 from sqlglot import exp
 
-from scoter.catalog.views import Draft
+from scoter.catalog.views import DIALECT, Draft
 from scoter.engine import querying
 from scoter.engine.binding import Binder, data_type, empty_relation
 from scoter.engine.context import Context
 from scoter.engine.dialect import Scoter, parse
+from scoter.engine.foreign_views import holds, uncast
 from scoter.engine.gate import check, function_name
 from scoter.engine.resolve import Resolved
 from scoter.engine.rules.call_models import name_results
@@ -50,7 +51,9 @@ def check_views(resolved: Resolved, binder: Binder, context: Context) -> None:
         if view.body is None:
             continue
         try:
-            found = querying.bind(_alone(view, resolved), resolved, binder, context).result
+            query = _alone(view, resolved)
+            query = query if view.pin.dialect == DIALECT else uncast(query)
+            found = querying.bind(query, resolved, binder, context).result
         except ScoterError as error:
             raise within(error, view.pin.name, view.span) from error
         _compare(view, tuple(zip(found.names, found.texts, strict=True)))
@@ -71,14 +74,16 @@ def _alone(view: View, resolved: Resolved) -> exp.Expr:
 def _compare(view: View, found: Sequence[tuple[str, str]]) -> None:
     made = view.pin.columns
     name = view.pin.name
+    own = view.pin.dialect == DIALECT
     for before, now in zip(made, found, strict=False):
-        if before[0].casefold() != now[0].casefold():
+        # Columns of views that other engines made go by position and are cast.
+        if own and before[0].casefold() != now[0].casefold():
             raise StaleView(
                 f'view {name} was made with the column "{before[0]}", where its query has "{now[0]}" now',
                 hint=_REPLACE,
                 span=view.span,
             )
-        if before[1] != now[1]:
+        if before[1] != now[1] and (own or not holds(before[1], now[1])):
             raise StaleView(
                 f'column "{before[0]}" of view {name} was made as {before[1]} and is {now[1]} now',
                 hint=_REPLACE,

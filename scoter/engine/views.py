@@ -19,11 +19,12 @@ from scoter.engine.aliases import alias_of, shared_names, strip_schemas
 from scoter.engine.changes import is_changes
 from scoter.engine.context import Context
 from scoter.engine.dialect import check_depth, parse
+from scoter.engine.foreign_views import cast_columns, translation
 from scoter.engine.gate import check
 from scoter.engine.naming import Reading, readings_of
 from scoter.engine.plan import Pins, TablePin, ViewPin
 from scoter.engine.statements import INSIDE, CreateView, Predict, span_of
-from scoter.engine.types import duckdb_type
+from scoter.engine.types import duckdb_type, spelled
 from scoter.engine.virtual import VIRTUAL_SCHEMAS
 from scoter.errors import (
     CorruptData,
@@ -238,7 +239,7 @@ class _Expansion:
         if self._size > MAX_NODES:
             raise TooComplex(f"the views of the statement have more than {MAX_NODES:,} parts", span=place)
         body = text.tree.copy()
-        _move(body, place, pin.name)
+        _move(body, place, pin)
         _qualify_models(body, pin.namespace)
         context = replace(one.context, catalog=pin.name.catalog, schema=pin.namespace)
         # Before the query gets its place, so that a name of WITH around it means nothing in it.
@@ -262,7 +263,7 @@ class _Expansion:
         if known is None:
             try:
                 view = load_view(self._lake, found)
-                columns = tuple((c.name, c.text or duckdb_type(c.kind)) for c in view.columns)
+                columns = tuple((c.name, c.text or spelled(duckdb_type(c.kind))) for c in view.columns)
             except ScoterError as error:
                 error.span = error.span or span_of(node)
                 raise
@@ -311,15 +312,15 @@ def _pinned(name: TableName, pins: Pins) -> Found | None:
 def _read(pin: ViewPin, place: Span | None) -> _Text:
     """Return a view's query, allowed as any other; raises what reading it raises, with the place in its text."""
     try:
-        return _parsed(pin.sql, pin.dialect)
+        return _parsed(pin.sql, pin.dialect, pin.columns)
     except ScoterError as error:
         raise within(error, pin.name, place) from error
 
 
 @lru_cache(maxsize=512)
-def _parsed(sql: str, dialect: str) -> _Text:
+def _parsed(sql: str, dialect: str, columns: tuple[tuple[str, str], ...]) -> _Text:
     if dialect not in (DIALECT, "duckdb"):
-        raise NotSupported(f"the view is written in the dialect {dialect}")
+        sql = translation(sql, dialect, _MAX_TEXT)
     tree = parse(sql, _MAX_TEXT)
     # What is stored is not trusted: other writers reach it.
     check(tree)
@@ -327,6 +328,8 @@ def _parsed(sql: str, dialect: str) -> _Text:
         raise CorruptData("the text of the view is no query")
     if tree.find(exp.Placeholder) is not None:
         raise NotSupported("a view has no parameters")
+    if dialect != DIALECT:
+        tree = cast_columns(tree, columns)
     return _Text(tree, sum(1 for _ in tree.walk()))
 
 
@@ -339,7 +342,7 @@ def within(error: ScoterError, name: TableName, place: Span | None) -> ScoterErr
     return error
 
 
-def _move(body: exp.Expr, place: Span | None, name: TableName) -> None:
+def _move(body: exp.Expr, place: Span | None, pin: ViewPin) -> None:
     """Give every node of a view's text the place of the view's name, and keep where it really stands."""
     line, column = (place.line, place.column) if place is not None else (1, 1)
     for node in body.walk():
@@ -349,7 +352,9 @@ def _move(body: exp.Expr, place: Span | None, name: TableName) -> None:
         start = node.meta["start"]
         node.meta.update(line=line, col=column, start=start, end=start)
         if own is not None:
-            node.meta[INSIDE] = f"{name} at {own.line}:{own.column}"
+            # A text that was translated has other places.
+            at = "" if pin.dialect not in (DIALECT, "duckdb") else f" at {own.line}:{own.column}"
+            node.meta[INSIDE] = f"{pin.name}{at}"
 
 
 def _qualify_models(tree: exp.Expr, schema: str) -> None:
