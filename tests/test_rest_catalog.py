@@ -128,3 +128,19 @@ def test_a_server_that_goes_away_is_an_error_for_its_tables_alone(tmp_path: Path
                 assert "127.0.0.1" not in str(refused.value)
             session.update("CREATE TABLE near AS SELECT 1 AS n")
     assert CREDENTIAL.split(":")[1] not in (tmp_path / "log.jsonl").read_text()
+
+
+def test_lists_come_page_by_page(server: RestServer, session: InProcess, tmp_path: Path) -> None:
+    session.update("CREATE SCHEMA far.paged")
+    names = [f"t{number}" for number in range(5)]
+    for name in names:
+        session.update(f"CREATE TABLE far.paged.{name} (n INTEGER)")
+    small = {"far": {"type": "rest", "properties": {**server.properties(), "rest-page-size": "2"}}}
+    with opened(tmp_path / "small", catalogs=small) as engine:
+        listed = InProcess(engine).rows(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'paged' ORDER BY 1"
+        )
+        assert listed == [(name,) for name in names]
+        schemas = InProcess(engine).rows("SELECT schema_name FROM information_schema.schemata")
+        assert schemas == session.rows("SELECT schema_name FROM information_schema.schemata")
+        assert InProcess(engine).rows("SELECT * FROM far.paged.t4") == []
