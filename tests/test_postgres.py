@@ -25,7 +25,18 @@ from scoter.cli.sessions import open_lake
 from scoter.errors import ConfigurationError, ScoterError, Unreachable, WriteConflict
 
 SQL = Path(__file__).with_name("sql")
-FILES = ("comments", "ctas", "insert", "metadata", "models", "names", "schemas", "tables", "time_travel")
+FILES = (
+    "comments",
+    "ctas",
+    "insert",
+    "metadata",
+    "models",
+    "names",
+    "schemas",
+    "tables",
+    "time_travel",
+    "views",
+)
 
 
 @pytest.fixture(scope="module")

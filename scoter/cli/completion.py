@@ -97,6 +97,8 @@ KEYWORDS = (
     "VALUES",
     "VERSION",
     "VERSIONS",
+    "VIEW",
+    "VIEWS",
     "WHEN",
     "WHERE",
     "WINDOW",
@@ -112,7 +114,7 @@ KEYWORDS = (
 _WORD = re.compile(r"[\w$]*$")
 _QUALIFIED = re.compile(r"([\w$]+)\.[\w$]*$")
 _MODEL_TEXT = re.compile(r"\bpredict(?:_proba)?\s*\(\s*'([\w$.@-]*)$", re.IGNORECASE)
-_AFTER_TABLE_WORD = re.compile(r"\b(?:from|join|into|table|describe|update)\s+[\w$]*$", re.IGNORECASE)
+_AFTER_TABLE_WORD = re.compile(r"\b(?:from|join|into|table|view|describe|update)\s+[\w$]*$", re.IGNORECASE)
 _AFTER_MODEL_WORD = re.compile(r"\bmodel\s+[\w$]*$", re.IGNORECASE)
 _SYSTEM = frozenset({"information_schema", "system"})
 

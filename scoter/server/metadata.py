@@ -104,9 +104,11 @@ def _view_columns(lake: Lake, name: TableName, found: Found) -> bytes:
         columns = ()
     fields = []
     for one in columns:
-        kind = duckdb_type(one.kind) if one.text is None else one.text
-        arrow = wire_type(data_type(wire_text(data_type(kind))))
-        fields.append(field(one.name, arrow, spelled(kind), Origin(name, one.comment), read_only=True))
+        if one.text is None:
+            fields.append(_column(name, one.name, one.kind, required=False, doc=one.comment))
+            continue
+        arrow = wire_type(data_type(wire_text(data_type(one.text))))
+        fields.append(field(one.name, arrow, spelled(one.text), Origin(name, one.comment), read_only=True))
     return bytes(pa.schema(fields).serialize())
 
 
