@@ -26,6 +26,7 @@ from scoter.settings import Settings
 
 _QUIET = 0.2  # seconds without a call after which a draining server is done: a fetch may follow its info
 _LAST = 5.0  # seconds that cancelled statements get to end
+_LOOK = 0.5  # seconds between two looks for a signal
 _FORCED = 1.0  # the same, after a second signal
 
 
@@ -73,7 +74,9 @@ class Stop:
 
     def wait(self) -> None:
         """Wait until asked."""
-        self._asked.wait()
+        # The system may hand a signal to another thread: Python then calls its handler when this one wakes.
+        while not self._asked.wait(_LOOK):
+            pass
 
 
 class Running:
