@@ -40,6 +40,7 @@ VIEW = "scoter_view"
 MAX_DEPTH = 32  # views inside of each other
 MAX_NODES = 20_000  # parts of all views of one statement
 _MAX_TEXT = 1024 * 1024
+_KEPT_TEXT = 4096  # characters of a text whose tree is kept; a tree takes some 150 bytes for each
 _ATTEMPTS = 5
 
 Choose = Callable[[exp.Table, Sequence[Reading], dict[TableName, Found]], Reading]
@@ -312,12 +313,13 @@ def _pinned(name: TableName, pins: Pins) -> Found | None:
 def _read(pin: ViewPin, place: Span | None) -> _Text:
     """Return a view's query, allowed as any other; raises what reading it raises, with the place in its text."""
     try:
-        return _parsed(pin.sql, pin.dialect, pin.columns)
+        parse_text = _parsed if len(pin.sql) <= _KEPT_TEXT else _parsed.__wrapped__
+        return parse_text(pin.sql, pin.dialect, pin.columns)
     except ScoterError as error:
         raise within(error, pin.name, place) from error
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _parsed(sql: str, dialect: str, columns: tuple[tuple[str, str], ...]) -> _Text:
     if dialect not in (DIALECT, "duckdb"):
         sql = translation(sql, dialect, _MAX_TEXT)
