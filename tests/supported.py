@@ -31,7 +31,7 @@ TAGS = {
     "no-field-ids": "files without field ids, by name mapping or plain names",
     "partition-transform": "partition transforms",
     "position-deletes": "position deletes",
-    "puffin-statistics": "statistics in Puffin files (not used)",
+    "puffin-statistics": "statistics files: numbers of distinct values",
     "row-lineage": "tables with row lineage",
     "schema-evolution": "columns renamed, added, dropped, moved, promoted",
     "time-travel": "time travel",

@@ -7,6 +7,7 @@ import re
 
 import pyarrow as pa
 import pytest
+from pyiceberg.table.statistics import BlobMetadata, StatisticsFile
 from pyiceberg.types import LongType
 from scan_tables import Lake, predicate_of
 
@@ -59,6 +60,33 @@ def test_bounds_sharpen_the_estimate_of_an_equality(lake, big):
     assert estimates(plan)[-1] <= 10
     bare = re.sub(r", column_statistics = .*}}\)", ")", lake.scan(big).sql)
     assert estimates(lake.explain(f"SELECT * FROM {bare} AS t WHERE k = 70000"))[-1] > 1000
+
+
+def test_numbers_of_distinct_values_in_statistics_files_are_used(lake, big):
+    sql = f"SELECT * FROM {lake.scan(big).sql} AS t WHERE f = 0.5"
+    assert "distinct_count" not in sql
+    snapshot = big.current_snapshot()
+    blob = BlobMetadata(
+        type="apache-datasketches-theta-v1",
+        snapshot_id=snapshot.snapshot_id,
+        sequence_number=snapshot.sequence_number,
+        fields=[big.schema().find_field("f").field_id],
+        properties={"ndv": "20000"},
+    )
+    told = StatisticsFile(
+        snapshot_id=snapshot.snapshot_id,
+        statistics_path="file:///not-there.puffin",
+        file_size_in_bytes=1,
+        file_footer_size_in_bytes=1,
+        blob_metadata=[blob],
+    )
+    with big.update_statistics() as update:
+        update.set_statistics(told)
+    better = f"SELECT * FROM {lake.scan(big).sql} AS t WHERE f = 0.5"
+    assert "'distinct_count': '20000'" in better
+    assert estimates(lake.explain(better))[-1] * 100 < estimates(lake.explain(sql))[-1]
+    with big.update_statistics() as update:
+        update.remove_statistics(snapshot.snapshot_id)
 
 
 def test_only_the_columns_that_are_used_are_read(lake, big):

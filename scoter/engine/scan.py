@@ -25,6 +25,7 @@ from scoter.engine.scanning.paths import objects_ahead
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.removed import Removed
 from scoter.engine.scanning.selecting import Reading, as_many
+from scoter.engine.scanning.statistics import distinct_values
 from scoter.errors import NotSupported, UndefinedSnapshot
 
 _LONG = 16_384  # characters of SQL that count as one scan kept
@@ -89,6 +90,7 @@ class Scans:
         """
         if schema is None:
             schema = schema_at(metadata, snapshot_id)
+        distinct = distinct_values(metadata, snapshot_id)
         used = None if columns is None else frozenset(column.casefold() for column in columns)
         key = (
             metadata.table_uuid,
@@ -100,6 +102,7 @@ class Scans:
             used,
             added,
             tuple(sorted(hidden)),
+            tuple(distinct.items()),
         )
         found = self._scans.get(key)
         if found is None:
@@ -120,7 +123,7 @@ class Scans:
                 refuse_hiding(layouts, schema, name)
             groups = grouped(table, files, kept, layouts, deleted.held, against.scopes)
             layout_of = partial(self._layout, table)
-            reading = Reading(table.schema, files, deleted, against, self._layouts, layout_of)
+            reading = Reading(table.schema, files, deleted, against, self._layouts, layout_of, distinct)
             found = _scan(reading, kept, groups, _wanted(schema, used))
             self._scans.put(key, found)
         return found

@@ -5,6 +5,7 @@ This module must not know predicates, nor how delete files are matched with data
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +38,7 @@ class Reading:
     against: Against
     layouts: Layouts
     layout_of: LayoutOf
+    distinct: Mapping[int, int]
 
     def select(self, group: Group, wanted: frozenset[int], *, counted: bool) -> tuple[str, Removed | None]:
         """Return the SQL of a group's rows with the ``wanted`` fields, and the table of positions that it reads.
@@ -84,7 +86,7 @@ class Reading:
         if group.projection.by_id:
             options = f"schema = {field_map(self.schema)}, can_have_nan = true"
         else:
-            options = _by_name(self.files, numbers, output)
+            options = _by_name(self.files, numbers, output, self.distinct)
         text = f"SELECT {', '.join(items)} FROM read_parquet([{paths}], {options})"
         if rank is not None or group.removed or hidden:
             text += " AS r"
@@ -105,7 +107,9 @@ def as_many(schema: Schema, wanted: frozenset[int], rows: int) -> str:
     return f"SELECT {columns} FROM range({rows})" if rows else f"SELECT {columns} WHERE false"
 
 
-def _by_name(files: DataFiles, numbers: Ints, output: list[tuple[NestedField, Source]]) -> str:
+def _by_name(
+    files: DataFiles, numbers: Ints, output: list[tuple[NestedField, Source]], distinct: Mapping[int, int]
+) -> str:
     if len(numbers) == 1 and all(source.natural for _, source in output):
         return _OPTIONS
     bound, told = [], []
@@ -115,7 +119,7 @@ def _by_name(files: DataFiles, numbers: Ints, output: list[tuple[NestedField, So
         bound.append(f"{literal(source.column)}: {literal(source.bound)}")
         # Of a single file DuckDB knows the statistics already.
         if len(numbers) > 1 and source.expression == quote(source.column):
-            known = statistics(files, numbers, field, source.column)
+            known = statistics(files, numbers, field, source.column, distinct.get(field.field_id))
             if known is not None:
                 told.append(known)
     options = _OPTIONS

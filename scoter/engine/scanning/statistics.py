@@ -10,6 +10,7 @@ import datetime as dt
 from decimal import Decimal
 
 import numpy as np
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import (
     BooleanType,
     DateType,
@@ -29,24 +30,48 @@ _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  # naive: a day count is added 
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
-def statistics(files: DataFiles, kept: Ints, field: NestedField, name: str) -> str | None:
+def distinct_values(metadata: TableMetadata, snapshot_id: int | None) -> dict[int, int]:
+    """Return how many values a column has, by its id, as statistics files up to a snapshot say.
+
+    Their numbers stand in the table's metadata: the files themselves are not read.
+    """
+    snapshot = metadata.current_snapshot() if snapshot_id is None else metadata.snapshot_by_id(snapshot_id)
+    last = 0 if snapshot is None else snapshot.sequence_number or 0
+    blobs = [blob for file in metadata.statistics for blob in file.blob_metadata]
+    found: dict[int, int] = {}
+    for blob in sorted(blobs, key=lambda blob: blob.sequence_number):
+        told = (blob.properties or {}).get("ndv", "")
+        if len(blob.fields) == 1 and blob.sequence_number <= last and told.isdecimal() and len(told) < 19:
+            found[blob.fields[0]] = int(told)
+    return found
+
+
+def statistics(
+    files: DataFiles, kept: Ints, field: NestedField, name: str, distinct: int | None
+) -> str | None:
     """Return the entry of ``column_statistics`` for a column bound as ``name``, None if nothing is known.
 
+    ``distinct`` is how many values the column is said to have, which changes estimates alone.
     Floats get no bounds, because NaN lies outside of them; strings get none, because they change no
     estimate.
     """
     known = bounds(files, field.field_id, field.field_type)
-    if known is None:
-        return None
     parts = []
-    if not known.nulls[kept].any():
+    if known is not None and not known.nulls[kept].any():
         parts.append("'null_count': '0'")
-    filled = kept[~known.empty[kept]]
-    if known.order in (Order.INTEGER, Order.DECIMAL) and len(filled) and known.known[filled].all():
+    filled = kept[:0] if known is None else kept[~known.empty[kept]]
+    if (
+        known is not None
+        and known.order in (Order.INTEGER, Order.DECIMAL)
+        and len(filled)
+        and known.known[filled].all()
+    ):
         low = _text(known.low[filled].min(), field.field_type)
         high = _text(known.high[filled].max(), field.field_type)
         if low is not None and high is not None:
             parts += [f"'min': '{low}'", f"'max': '{high}'"]
+    if distinct is not None:
+        parts.append(f"'distinct_count': '{min(distinct, int(files.rows[kept].sum()))}'")
     return f"{literal(quote(name))}: {{{', '.join(parts)}}}" if parts else None
 
 
