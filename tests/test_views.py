@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+import slt
 from sessions import ADMIN, InProcess, opened
 from slt import Refused
+from test_sql import FILES_BY_NAME, values
 
 from scoter.catalog.lake import Lake
 from scoter.catalog.names import TableName
@@ -112,6 +115,39 @@ def test_what_roles_may(session: InProcess) -> None:
         writer.query(sql)
     plan = reader.engine.plan("SELECT 1 AS a", reader.context)
     assert plan.pins.views == ()
+
+
+class ThroughViews(InProcess):
+    """A session that asks each query by way of a view of it."""
+
+    made = 0
+
+    def query(self, sql: str, parameters: pa.RecordBatch | None = None) -> pa.Table:
+        if parameters is not None or sql.split(None, 1)[0].upper() not in (
+            "SELECT",
+            "WITH",
+            "FROM",
+            "VALUES",
+        ):
+            return super().query(sql, parameters)
+        try:
+            super().query(f"CREATE OR REPLACE VIEW through_a_view AS {sql}")
+        except Refused:
+            # Two columns of one name, or the query itself is refused.
+            return super().query(sql)
+        self.made += 1
+        return super().query("SELECT * FROM through_a_view")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ctes", "grouping", "joins", "names", "nested", "pivots", "predict", "select", "session_values", "sets",
+     "subqueries", "time_travel", "windows"],
+)  # fmt: skip
+def test_a_view_of_a_query_is_the_query(name: str, session: InProcess, model_files: Path) -> None:
+    through = ThroughViews(session.engine)
+    assert slt.run(FILES_BY_NAME[name], "process", lambda: through, values(model_files)) > 0
+    assert through.made > 3
 
 
 def race(*works: Callable[[], object]) -> list[object]:

@@ -15,6 +15,8 @@ from scoter.errors import Span
 # Of a node out of a view's text: its view and its place there. The place of the node itself is that of the
 # view's name in the statement.
 INSIDE = "scoter_inside"
+# Of a relation that stands in the place of a table's name: the name as it was written, which names columns.
+WRITTEN = "scoter_written"
 
 
 class Statement(exp.Expression):

@@ -111,8 +111,8 @@ def draft(
     """
     assert resolved.definition is not None  # noqa: S101  # every CREATE VIEW has one
     query = resolved.definition.copy()
-    settle_words(query, (column for source in resolved.sources for column in source.columns))
     name_results(query, binder.name_of)
+    settle_words(query, (column for source in resolved.sources for column in source.columns))
     if columns and len(columns) != len(described):
         raise InvalidDefinition(
             f"the view has {len(columns)} columns, its query {len(described)}", span=span_of(columns[0])
@@ -176,7 +176,7 @@ def _named(query: exp.Expr, given: Sequence[str], names: Sequence[str]) -> exp.E
 def _is_plain(query: exp.Expr) -> bool:
     """Say whether a query lists its columns, so that none comes or goes with those of its tables."""
     if isinstance(query, exp.SetOperation):
-        return _is_plain(query.left) and _is_plain(query.right)
+        return not query.args.get("by_name") and _is_plain(query.left) and _is_plain(query.right)
     if not isinstance(query, exp.Select):
         return False
     return not any(_spreads(part) for part in query.expressions)

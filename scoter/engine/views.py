@@ -23,7 +23,7 @@ from scoter.engine.foreign_views import cast_columns, translation
 from scoter.engine.gate import check
 from scoter.engine.naming import Reading, readings_of
 from scoter.engine.plan import Pins, TablePin, ViewPin
-from scoter.engine.statements import INSIDE, CreateView, Predict, span_of
+from scoter.engine.statements import INSIDE, WRITTEN, CreateView, Predict, span_of
 from scoter.engine.types import duckdb_type, spelled
 from scoter.engine.virtual import VIRTUAL_SCHEMAS
 from scoter.errors import (
@@ -252,6 +252,7 @@ class _Expansion:
                 subquery.set(key, node.args[key])
         subquery.meta.update(node.meta)
         subquery.meta[VIEW] = len(self._views)
+        subquery.meta[WRITTEN] = _as_written(node)
         self._views.append(View(pin, subquery, place, time))
         node.replace(subquery)
         return names
@@ -284,6 +285,7 @@ class _Expansion:
             if _FULL not in node.meta:
                 continue
             name, suffix = node.meta[_FULL]
+            node.meta[WRITTEN] = _as_written(node)
             last = f"{name.name}${suffix}" if suffix else name.name
             if node.args.get("alias") is None and node.name != last:
                 node.set("alias", alias_of(None, node.name))
@@ -294,6 +296,11 @@ class _Expansion:
 
 
 _FULL = "scoter_full"
+
+
+def _as_written(node: exp.Table) -> exp.Table:
+    parts = {key: node.args[key].copy() for key in ("this", "db", "catalog", "alias") if node.args.get(key)}
+    return exp.Table(**parts)
 
 
 def _pinned(name: TableName, pins: Pins) -> Found | None:
@@ -363,6 +370,7 @@ def _qualify_models(tree: exp.Expr, schema: str) -> None:
     for call in tree.find_all(Predict):
         model = call.args["model"]
         if isinstance(model, exp.Literal) and model.is_string and "." not in model.name.partition("@")[0]:
+            model.meta[WRITTEN] = exp.Literal.string(model.name)
             model.set("this", f"{schema}.{model.name}")
 
 

@@ -22,7 +22,7 @@ from scoter.engine.resolve import MODEL, Resolved
 from scoter.engine.rules.pin_session import is_constant
 from scoter.engine.rules.score_once import VOLATILE_CALL
 from scoter.engine.rules.unfold import GROWING
-from scoter.engine.statements import Predict, span_of
+from scoter.engine.statements import WRITTEN, Predict, span_of
 from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments, closest
 from scoter.udfs.functions import Function
 from scoter.udfs.signature import Input, Signature
@@ -185,6 +185,8 @@ def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
 def _is_rewritten(node: exp.Expr) -> bool:
     if isinstance(node, Predict | exp.Table | exp.Placeholder):
         return True
+    if isinstance(node, exp.Subquery) and WRITTEN in node.meta:
+        return True
     return function_name(node) in GROWING | NOW or is_constant(node)
 
 
@@ -196,7 +198,12 @@ def _readable(part: exp.Expr) -> exp.Expr:
         label = call.class_label
         more = [exp.PropertyEQ(this=exp.to_identifier("class"), expression=label.copy())] if label else []
         given = [argument.copy() for argument in call.arguments]
-        call.replace(exp.Anonymous(this=verb, expressions=[call.model.copy(), *given, *more]))
+        model = call.model.meta.get(WRITTEN, call.model)
+        call.replace(exp.Anonymous(this=verb, expressions=[model.copy(), *given, *more]))
+    for relation in list(holder.find_all(exp.Table, exp.Subquery)):
+        written = relation.meta.get(WRITTEN)
+        if written is not None:
+            relation.replace(written.copy())
     for table in holder.find_all(exp.Table):
         table.set("version", None)
     found: exp.Expr = holder.this
