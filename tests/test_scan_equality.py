@@ -13,7 +13,8 @@ from pyiceberg.manifest import DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.transforms import IdentityTransform
+from pyiceberg.table.update import AddPartitionSpecUpdate, SetDefaultSpecUpdate
+from pyiceberg.transforms import IdentityTransform, VoidTransform
 from pyiceberg.types import DoubleType, IntegerType, LongType, NestedField, StringType
 from scan_tables import opened, write_parquet
 from supported import reads
@@ -112,6 +113,16 @@ def test_a_spec_without_fields_means_every_partition(lake, tmp_path: Path) -> No
         update.remove_field("s")
     deleting(table.refresh(), tmp_path / "d1.parquet", [{"k": 1}])
     assert found(lake, table) == [(2, "a", 0.0), (2, "b", 0.0)]
+
+
+def test_a_spec_of_void_fields_means_every_partition(lake, tmp_path: Path) -> None:
+    table = lake.create(SCHEMA, PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "s")))
+    added(table, (1, "a", 0.0), (2, "b", 0.0))
+    void = PartitionSpec(PartitionField(2, 1000, VoidTransform(), "s"), spec_id=1)
+    with table.refresh().transaction() as transaction:
+        transaction._apply((AddPartitionSpecUpdate(spec=void), SetDefaultSpecUpdate(spec_id=-1)), ())
+    deleting(table.refresh(), tmp_path / "d1.parquet", [{"k": 1}], partition=(None,))
+    assert found(lake, table) == [(2, "b", 0.0)]
 
 
 @reads("equality deletes of columns that changed since", 2)

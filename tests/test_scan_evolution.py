@@ -7,8 +7,9 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 from pyiceberg.io.pyarrow import schema_to_pyarrow
-from pyiceberg.types import DecimalType, DoubleType, IntegerType, LongType, StringType
-from scan_tables import NESTED, NESTED_ROWS, as_iceberg, opened, ordered
+from pyiceberg.schema import Schema
+from pyiceberg.types import DecimalType, DoubleType, IntegerType, LongType, NestedField, StringType
+from scan_tables import NESTED, NESTED_ROWS, PLAIN, as_iceberg, opened, ordered
 from supported import reads
 
 from scoter.errors import NotSupported, UndefinedSnapshot
@@ -146,3 +147,14 @@ def test_time_travel_uses_the_snapshots_schema(lake):
     assert len(lake.rows(table, "c = 'y'", snapshot_id=second)) == 1
     with pytest.raises(UndefinedSnapshot):
         lake.scan(table, snapshot_id=12345)
+
+
+def test_a_scan_is_not_taken_for_that_of_another_schema_with_the_same_id(lake):
+    table = lake.create(PLAIN)
+    table.append(pa.table({"a": pa.array([1], pa.int32()), "b": ["x"]}))
+    metadata = table.metadata
+    renamed = Schema(NestedField(1, "c", IntegerType()), NestedField(2, "b", StringType()), schema_id=0)
+    # As where an older metadata file is registered again and changed in another way.
+    other = metadata.model_copy(update={"schemas": [renamed]})
+    for known, name in ((metadata, "a"), (other, "c")):
+        assert lake.query(f"SELECT {name} FROM {lake.scans.build(known, None).sql} AS t") == [{name: 1}]

@@ -153,7 +153,9 @@ class RowIds:
     """
 
     def __init__(self, manifest: ManifestFile) -> None:
-        self._next: int | None = manifest[_FIRST_ROW_ID] if len(manifest) > _FIRST_ROW_ID else None
+        known = len(manifest) > _FIRST_ROW_ID and manifest[_FIRST_ROW_ID] is not None
+        self.first = int(manifest[_FIRST_ROW_ID]) if known else None
+        self._next = self.first
 
     def of(self, status: int, written: int | None, rows: int) -> int | None:
         """Return the id of a file's first row; None where there is none."""

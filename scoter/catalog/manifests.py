@@ -47,6 +47,7 @@ _V = TypeVar("_V")
 _UNKNOWN = -1
 _FIRST_ROW, _REFERS_TO, _OFFSET = 16, 17, 18  # in a data file as format version 3 has it
 _PARALLEL_MANIFESTS = 8
+_Key = tuple[str, int | None]  # a manifest's path and the id of its first row
 
 
 class Recent(Generic[_K, _V]):
@@ -170,7 +171,7 @@ class Manifests:
         """
         self.io_for = io_for
         self.real = real
-        self._manifests: Recent[str, DataFiles] = Recent(cached_files, weigh=lambda files: 1 + len(files))
+        self._manifests: Recent[_Key, DataFiles] = Recent(cached_files, weigh=lambda files: 1 + len(files))
         self._snapshots: Recent[str, DataFiles] = Recent(snapshots)
 
     def files(self, metadata: TableMetadata, snapshot_id: int | None) -> DataFiles:
@@ -217,9 +218,9 @@ class Manifests:
                 listed = [m for m in listed if m.added_snapshot_id == snapshot.snapshot_id]
                 _check_adds(listed, snapshot)
             listed = [m for m in listed if m.has_added_files() or m.has_existing_files()]
-            looked = {m.manifest_path: self._manifests.get(m.manifest_path) for m in listed}
-            kept = {path: files for path, files in looked.items() if files is not None}
-            missing = [m for m in listed if m.manifest_path not in kept]
+            looked = {_key(m): self._manifests.get(_key(m)) for m in listed}
+            kept = {key: files for key, files in looked.items() if files is not None}
+            missing = [m for m in listed if _key(m) not in kept]
             # Of files at hand the decoding is all the work, and Python's lock lets one thread do it at a time.
             if any(not is_local(self.real(m.manifest_path)) for m in missing):
                 with ThreadPoolExecutor(min(_PARALLEL_MANIFESTS, len(missing))) as pool:
@@ -231,12 +232,17 @@ class Manifests:
                 f"the manifests of snapshot {snapshot.snapshot_id} can not be read",
                 hint="a metadata file of the table is missing or damaged",
             ) from error
-        at_hand = {m.manifest_path: files for m, files in zip(missing, decoded, strict=True)}
-        for path, files in at_hand.items():
-            self._manifests.put(path, files)
+        at_hand = {_key(m): files for m, files in zip(missing, decoded, strict=True)}
+        for key, files in at_hand.items():
+            self._manifests.put(key, files)
         kept.update(at_hand)
-        whole = [kept[m.manifest_path] for m in listed]
+        whole = [kept[_key(m)] for m in listed]
         return whole[0] if len(whole) == 1 else _concatenate(whole)
+
+
+def _key(manifest: ManifestFile) -> _Key:
+    """Return what a manifest is kept by: a list of format version 3 may number the rows of an older one."""
+    return manifest.manifest_path, RowIds(manifest).first
 
 
 def _check_adds(own: Sequence[ManifestFile], snapshot: Snapshot) -> None:

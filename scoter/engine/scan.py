@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 
 import pyarrow as pa
 from pyiceberg.io import FileIO
@@ -96,7 +97,7 @@ class Scans:
             metadata.table_uuid,
             metadata.location,
             snapshot_id if snapshot_id is not None else metadata.current_snapshot_id,
-            schema.schema_id,
+            _digest(schema),
             metadata.properties.get(NAME_MAPPING),
             None if predicate is None else predicate.sql("duckdb"),
             used,
@@ -143,6 +144,11 @@ class Scans:
     def _layout(self, table: ReadTable, path: str) -> Layout:
         (found,) = self._layouts.of([path], lambda: self._manifests.io_for(table.metadata))
         return table.identified(found)
+
+
+def _digest(schema: Schema) -> bytes:
+    """Return what tells schemas apart: ids may be given twice where an older metadata file is taken up again."""
+    return sha256(schema.model_dump_json().encode()).digest()
 
 
 def _wanted(schema: Schema, used: frozenset[str] | None) -> frozenset[int]:

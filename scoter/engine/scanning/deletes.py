@@ -127,7 +127,15 @@ def _refuse_many(rows: int) -> None:
 
 def _joined(parts: Sequence[Ints]) -> Ints:
     """Return the positions of several delete files, each once, sorted."""
-    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+    return parts[0] if len(parts) == 1 else _ascending(np.concatenate(parts))
+
+
+def _ascending(positions: Ints) -> Ints:
+    """Return the positions sorted, each once, as most writers already have them."""
+    if not (positions[1:] > positions[:-1]).all():
+        positions = np.sort(positions)
+        positions = positions[np.concatenate([[True], positions[1:] != positions[:-1]])]
+    return positions
 
 
 def _applicable(files: DataFiles, kept: Ints, place: Callable[[str], str]) -> dict[int, list[DeleteFile]]:
@@ -198,7 +206,7 @@ def _listed(rows: pa.Table, place: Callable[[str], str]) -> Positions:
     found: dict[str, list[Ints]] = {}
     for path, part in zip(paths.dictionary.to_pylist(), np.split(positions, ends[:-1]), strict=True):
         found.setdefault(place(path), []).append(part)
-    return {path: np.unique(np.concatenate(parts)) for path, parts in found.items()}
+    return {path: _ascending(np.concatenate(parts)) for path, parts in found.items()}
 
 
 def _vector(puffin: PuffinFile, delete: DeleteFile) -> Ints:

@@ -13,6 +13,7 @@ from itertools import groupby
 import numpy as np
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.transforms import VoidTransform
 from pyiceberg.types import ListType, MapType, NestedField, StructType
 
 from scoter.catalog.manifests import DataFiles, DeleteFile, DeleteKind, Ints
@@ -65,11 +66,15 @@ def applicable(files: DataFiles, kept: Ints, metadata: TableMetadata) -> Against
     """Return the equality deletes that apply to the ``kept`` data files, and to which.
 
     https://iceberg.apache.org/spec/#scan-planning: a delete applies to data that is older than itself, of
-    its own partition, or of all where its spec has no fields.
+    its own partition, or of all where its spec has no fields but void ones.
     """
     everywhere: list[DeleteFile] = []
     by_partition: dict[_Scope, list[DeleteFile]] = {}
-    whole = {number for number, spec in metadata.specs().items() if spec.is_unpartitioned()}
+    whole = {
+        number
+        for number, spec in metadata.specs().items()
+        if all(isinstance(field.transform, VoidTransform) for field in spec.fields)
+    }
     for delete in files.deletes:
         if delete.kind == DeleteKind.EQUALITY:
             scope = (delete.spec_id, *partition_key(delete.partition))
