@@ -64,6 +64,16 @@ def test_schemas_of_several_levels(session: InProcess) -> None:
     session.update('DROP SCHEMA far."deep.er"')
 
 
+def test_schemas_whose_names_need_quotes_in_addresses(server: RestServer, session: InProcess) -> None:
+    other = RestCatalog("other", **server.properties())
+    for namespace in [("Räume",), ("Räume", "tief er"), ("x%y+z",)]:
+        other.create_namespace(namespace)
+    names = {name for (name,) in session.rows("SELECT schema_name FROM information_schema.schemata")}
+    assert {"Räume", "Räume.tief er", "x%y+z"} <= names
+    session.update('CREATE TABLE far."räume.tief er".t AS SELECT 7 AS n')
+    assert session.value('SELECT n FROM far."Räume.tief er".t') == 7
+
+
 @pytest.mark.parametrize(
     ("sql", "state"),
     [

@@ -279,6 +279,19 @@ def _class(name: str, kind: str) -> Any:
         ) from error
 
 
+class _QuotedOnce:
+    """A REST catalog whose namespaces are not quoted before they become a query's parameter, which is quoted anyway."""
+
+    def __init__(self, catalog: Any) -> None:
+        self._catalog = catalog
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._catalog, name)
+
+    def _encode_namespace_path(self, namespace: Identifier) -> str:
+        return str(self._namespace_separator.join(namespace))
+
+
 def _tamed_rest(rest: Any, place: Place, stores: Stores) -> Any:
     """Return the REST catalog's class with tables tamed; the server may send settings for storage."""
 
@@ -288,6 +301,10 @@ def _tamed_rest(rest: Any, place: Place, stores: Stores) -> Any:
         return {**response.config, **lent}
 
     class TamedRest(rest):  # type: ignore[misc]  # imported only where a lake has such a catalog
+        def list_namespaces(self, namespace: str | Identifier = ()) -> list[Identifier]:
+            # pyiceberg's own asks for what is under R%C3%A4ume where a schema is called Räume.
+            return cast("list[Identifier]", rest.list_namespaces(_QuotedOnce(self), namespace))
+
         def _load_file_io(
             self,
             properties: Properties = EMPTY_DICT,

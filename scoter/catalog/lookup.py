@@ -155,7 +155,10 @@ def namespaces(attached: Catalog, parent: tuple[str, ...] = ()) -> list[tuple[st
     found: list[tuple[str, ...]] = []
     for levels in attached.list_namespaces(parent):
         if len(levels) > len(parent):
-            found += [levels, *namespaces(attached, levels)]
+            try:
+                found += [levels, *namespaces(attached, levels)]
+            except NoSuchNamespaceError:
+                continue  # dropped after it was listed
     return found
 
 

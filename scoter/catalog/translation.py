@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydantic import ValidationError as Unparsed
 from pyiceberg.exceptions import (
     CommitFailedException,
     CommitStateUnknownException,
@@ -53,7 +54,11 @@ _TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[S
     (NamespaceNotEmptyError, SchemaNotEmpty, "{} is not empty"),
     ((CommitFailedException, ValidationException), WriteConflict, "{} was changed by another writer"),
     (CommitStateUnknownException, OutcomeUnknown, "whether {} was changed is not known"),
-    (ValidationError, CorruptData, "the metadata of {} is damaged or of a kind that can not be read"),
+    (
+        (ValidationError, Unparsed),
+        CorruptData,
+        "the metadata of {} is damaged or of a kind that can not be read",
+    ),
     (
         (NoConnection, Timeout, ServiceUnavailableError, TooManyRequestsError),
         Unreachable,
@@ -87,7 +92,7 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _translation(error: Exception, what: str) -> ScoterError | None:
-    unknown = _UNKNOWN_TYPE.search(str(error)) if isinstance(error, ValidationError) else None
+    unknown = _UNKNOWN_TYPE.search(str(error)) if isinstance(error, ValidationError | Unparsed) else None
     if unknown is not None:
         return NotSupported(f"{what} has a column of type {unknown[1]}, which can not be read")
     for classes, ours, message in _TRANSLATIONS:

@@ -27,7 +27,14 @@ from pyiceberg.types import FixedType
 from scoter.engine.types import duckdb_type, literal, quote
 from scoter.engine.writing.checks import check_required, checked, doubtful, refusal, unfit, unfit_rows
 from scoter.engine.writing.commit import commit_append, commit_create
-from scoter.engine.writing.datafiles import Leaf, WrittenFile, data_file, field_ids, leaves
+from scoter.engine.writing.datafiles import (
+    Leaf,
+    WrittenFile,
+    asks_for_whole_bounds,
+    data_file,
+    field_ids,
+    leaves,
+)
 from scoter.engine.writing.partitioning import Partitioning, partitioning, register_buckets
 from scoter.engine.writing.replacement import commit_replace, replaced
 from scoter.errors import (
@@ -175,8 +182,10 @@ def append(
         columns = leaves(schema)
         check_required(schema, files)
         _check_times(connection, schema, files, columns, place)
+        whole = asks_for_whole_bounds(metadata.properties)
         added = [
-            data_file(file, columns, division.record(file.keys), metadata.default_spec_id) for file in files
+            data_file(file, columns, division.record(file.keys), metadata.default_spec_id, whole=whole)
+            for file in files
         ]
         _check_partitions(schema, metadata.spec(), [file.partition for file in added])
         place.copy(files, before_commit)

@@ -31,7 +31,7 @@ from pyiceberg.types import (
 )
 
 WIDTH = 16
-"""Characters of a string and bytes of a binary value that a bound keeps."""
+"""Characters of a string and bytes of a binary value that a bound keeps, where the table does not ask for whole ones."""
 
 _DATE = r"(?P<year>\d+)-(?P<month>\d\d)-(?P<day>\d\d)(?P<bc> \(BC\))?"
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?"
@@ -45,29 +45,30 @@ _LAST_BEFORE_SURROGATES, _FIRST_AFTER_SURROGATES, _LAST = 0xD7FF, 0xE000, 0x10FF
 Value = bool | int | float | str | bytes | Decimal | UUID
 
 
-def lower_bound(kind: PrimitiveType, text: str) -> bytes | None:
+def lower_bound(kind: PrimitiveType, text: str, width: int | None = WIDTH) -> bytes | None:
     """Return the bytes of a bound that is at most the value with this text, or None without one.
 
-    The text may be a prefix of the value.
+    The text may be a prefix of the value. A ``width`` of None keeps all of it.
     """
     value = parse(kind, text)
     if isinstance(value, str | bytes):
-        value = value[:WIDTH]
+        value = value[:width]
     elif isinstance(value, float) and value == 0.0:
         value = -0.0
     return None if value is None else to_bytes(kind, value)
 
 
-def upper_bound(kind: PrimitiveType, text: str, *, exact: bool) -> bytes | None:
+def upper_bound(kind: PrimitiveType, text: str, width: int | None = WIDTH, *, exact: bool) -> bytes | None:
     """Return the bytes of a bound that is at least the value with this text, or None without one.
 
-    ``exact`` says that the text is the whole value and not the beginning of it.
+    ``exact`` says that the text is the whole value and not the beginning of it. A ``width`` of None keeps all of it.
     """
     value = parse(kind, text)
-    if isinstance(value, str) and (len(value) > WIDTH or not exact):
-        value = _after_text(value[:WIDTH])
-    elif isinstance(value, bytes) and (len(value) > WIDTH or not exact):
-        value = _after_bytes(value[:WIDTH])
+    cut = isinstance(value, str | bytes) and (not exact or len(value[:width]) < len(value))
+    if cut and isinstance(value, str):
+        value = _after_text(value[:width])
+    elif cut and isinstance(value, bytes):
+        value = _after_bytes(value[:width])
     elif isinstance(value, float) and value == 0.0:
         value = 0.0
     return None if value is None else to_bytes(kind, value)

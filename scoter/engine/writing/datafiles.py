@@ -14,7 +14,9 @@ from pyiceberg.typedef import Record
 from pyiceberg.types import IcebergType, ListType, MapType, NestedField, PrimitiveType, StructType
 
 from scoter.engine.types import quote
-from scoter.engine.writing.bounds import lower_bound, upper_bound
+from scoter.engine.writing.bounds import WIDTH, lower_bound, upper_bound
+
+_METRICS = "write.metadata.metrics."
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,21 @@ def _children(kind: IcebergType) -> tuple[NestedField, ...]:
     return ()
 
 
-def data_file(written: WrittenFile, columns: tuple[Leaf, ...], partition: Record, spec_id: int) -> DataFile:
+def asks_for_whole_bounds(properties: Mapping[str, str]) -> bool:
+    """Say whether a table's properties ask for bounds that are values of a column.
+
+    Other engines answer `min` and `max` with such bounds. One column that asks for them is enough here.
+    """
+    return any(key.startswith(_METRICS) and mode.casefold() == "full" for key, mode in properties.items())
+
+
+def data_file(
+    written: WrittenFile, columns: tuple[Leaf, ...], partition: Record, spec_id: int, *, whole: bool = False
+) -> DataFile:
     """Return Iceberg's record of a written file.
 
-    Counts and sizes are given for each leaf; bounds only where they are known and have a meaning.
+    Counts and sizes are given for each leaf; bounds only where they are known and have a meaning, and with
+    ``whole`` only where they are the least and the greatest value, and not the beginning of it.
     """
     sizes: dict[int, int] = {}
     values: dict[int, int] = {}
@@ -115,7 +128,7 @@ def data_file(written: WrittenFile, columns: tuple[Leaf, ...], partition: Record
             if name in statistics:
                 counts[leaf.field_id] = int(statistics[name])
         if leaf.bounded:
-            _add_bounds(leaf, statistics, lower, upper)
+            _add_bounds(leaf, statistics, lower, upper, whole=whole)
     return DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=written.uri,
@@ -138,14 +151,20 @@ def data_file(written: WrittenFile, columns: tuple[Leaf, ...], partition: Record
 
 
 def _add_bounds(
-    leaf: Leaf, statistics: Mapping[str, str], lower: dict[int, bytes], upper: dict[int, bytes]
+    leaf: Leaf,
+    statistics: Mapping[str, str],
+    lower: dict[int, bytes],
+    upper: dict[int, bytes],
+    *,
+    whole: bool,
 ) -> None:
-    if "min" in statistics:
-        least = lower_bound(leaf.kind, statistics["min"])
+    width = None if whole else WIDTH
+    exact = {end: statistics.get(f"{end}_is_exact") == "true" for end in ("min", "max")}
+    if "min" in statistics and (exact["min"] or not whole):
+        least = lower_bound(leaf.kind, statistics["min"], width)
         if least is not None:
             lower[leaf.field_id] = least
-    if "max" in statistics:
-        exact = statistics.get("max_is_exact") == "true"
-        most = upper_bound(leaf.kind, statistics["max"], exact=exact)
+    if "max" in statistics and (exact["max"] or not whole):
+        most = upper_bound(leaf.kind, statistics["max"], width, exact=exact["max"])
         if most is not None:
             upper[leaf.field_id] = most
