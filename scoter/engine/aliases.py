@@ -5,9 +5,13 @@ This module must not know what a table is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlglot import exp
+
+from scoter.engine.naming import is_cte
+from scoter.engine.statements import span_of
+from scoter.errors import AmbiguousName
 
 
 def strip_schemas(tree: exp.Expr, places: Mapping[tuple[str, str], str]) -> None:
@@ -18,6 +22,50 @@ def strip_schemas(tree: exp.Expr, places: Mapping[tuple[str, str], str]) -> None
             column.set("db", None)
             column.set("catalog", None)
             column.set("table", exp.to_identifier(bare_name, quoted=True))
+
+
+def refuse_captured(tree: exp.Expr, schema: str) -> None:
+    """Raise AmbiguousName for a column of schema.table that a nearer relation called table would take.
+
+    A relation in the place of a table has an alias and no schema; ``schema`` is that of names without one.
+    """
+    for column in tree.find_all(exp.Column):
+        if not column.db:
+            continue
+        wanted, name = column.db.casefold(), column.table.casefold()
+        nearer = False
+        scope = column.find_ancestor(exp.Select)
+        while scope is not None:
+            here = [(node, node.alias_or_name.casefold()) for node in _relations(scope)]
+            if any(called == name and _schema_of(node, schema) == wanted for node, called in here):
+                if nearer:
+                    raise AmbiguousName(
+                        f"{column.db}.{column.table}.{column.name} is hidden by a relation that is called {column.table}",
+                        hint="give one of the two an alias",
+                        span=span_of(column),
+                    )
+                break
+            nearer = nearer or any(called == name for _, called in here)
+            scope = scope.find_ancestor(exp.Select)
+
+
+def _relations(scope: exp.Select) -> Iterator[exp.Expr]:
+    """Yield the tables and subqueries in FROM of one SELECT."""
+    for node in scope.find_all(exp.Table, exp.Subquery, exp.Lateral):
+        placed = isinstance(node, exp.Table) or isinstance(node.parent, exp.From | exp.Join | exp.Lateral)
+        if placed and node.find_ancestor(exp.Select) is scope:
+            yield node
+
+
+def _schema_of(node: exp.Expr, schema: str) -> str | None:
+    """Return the schema of a table that stands under its own name."""
+    if (
+        not isinstance(node, exp.Table)
+        or node.args.get("alias") is not None
+        or (not node.db and is_cte(node))
+    ):
+        return None
+    return (node.db or schema).casefold()
 
 
 def alias_of(written: exp.Expr | None, name: str) -> exp.Expr:

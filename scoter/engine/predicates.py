@@ -161,12 +161,18 @@ class _Sources:
                 column.set(qualifier, None)
         return bare
 
+    def _is_schema(self, column: exp.Column, owner: int) -> bool:
+        """Say whether a.b.c is column c of table a.b; it may be a field of column b of a relation a."""
+        node, schema = self.members[owner].node, column.db.casefold()
+        return isinstance(node, exp.Table) and node.db.casefold() == schema and schema not in self.owners
+
     def _owner(self, column: exp.Column) -> int | None:
         """Return the number of the member that a column belongs to, None if that is not sure."""
         if isinstance(column.this, exp.Star):
             return None
         if column.table:
-            return self.owners.get(column.table.casefold())
+            owner = self.owners.get(column.table.casefold())
+            return owner if owner is None or not column.db or self._is_schema(column, owner) else None
         name = column.name.casefold()
         if len(self.members) == 1:
             return 0 if self.members[0].columns is None or name in self.members[0].columns else None

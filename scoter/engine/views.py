@@ -15,7 +15,7 @@ from scoter.catalog.lake import Lake
 from scoter.catalog.lookup import Found
 from scoter.catalog.names import TableName
 from scoter.catalog.views import DIALECT, load_view
-from scoter.engine.aliases import alias_of, shared_names, strip_schemas
+from scoter.engine.aliases import alias_of, refuse_captured, shared_names, strip_schemas
 from scoter.engine.changes import is_changes
 from scoter.engine.context import Context
 from scoter.engine.dialect import check_depth, parse
@@ -144,6 +144,7 @@ class _Expansion:
         self._definition: exp.Expr | None = None
 
     def run(self, target: TableName | None, context: Context) -> Expanded:
+        refuse_captured(self._tree, context.schema)
         level = [_Name(node, context) for node in self._tables_of(self._tree)]
         asking = [] if target is None else [target]
         rounds = 0
@@ -239,6 +240,7 @@ class _Expansion:
         self._size += text.size
         if self._size > MAX_NODES:
             raise TooComplex(f"the views of the statement have more than {MAX_NODES:,} parts", span=place)
+        refuse_captured(text.tree, pin.namespace)
         body = text.tree.copy()
         _move(body, place, pin)
         _qualify_models(body, pin.namespace)
