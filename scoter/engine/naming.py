@@ -84,6 +84,11 @@ def table_readings(parts: Sequence[exp.Identifier], context: Context, lake: Lake
 
 def is_cte(node: exp.Table) -> bool:
     """Say whether a CTE of that name is in scope at ``node``."""
+    return cte_of(node) is not None
+
+
+def cte_of(node: exp.Table) -> exp.CTE | None:
+    """Return the CTE of that name that is in scope at ``node``."""
     name = node.name.casefold()
     child: exp.Expr = node
     parent = node.parent
@@ -99,9 +104,10 @@ def is_cte(node: exp.Table) -> bool:
                 if inside is not None:
                     position = within.expressions.index(inside) + (1 if within.args.get("recursive") else 0)
             if name in names[:position]:
-                return True
+                found: exp.CTE = within.expressions[names.index(name)]
+                return found
         child, parent = parent, parent.parent
-    return False
+    return None
 
 
 def _places(parts: Sequence[str], context: Context, lake: Lake) -> list[tuple[str, str]]:

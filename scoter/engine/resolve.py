@@ -20,7 +20,7 @@ from scoter.catalog.names import ModelName, TableName
 from scoter.engine.changes import COLUMNS as CHANGE_COLUMNS
 from scoter.engine.changes import Change, called_parts, changes_meant, is_changes
 from scoter.engine.context import Context
-from scoter.engine.hidden import asked_of, keep_hidden, mentioned
+from scoter.engine.hidden import mentioned, settle_hidden
 from scoter.engine.metadata.tables import OF_A_SNAPSHOT, metadata_table
 from scoter.engine.naming import Reading, is_cte, table_name
 from scoter.engine.plan import ModelPin, Pins, TablePin, ViewPin
@@ -160,9 +160,7 @@ def resolve(
         else:
             sources.append(_source(node, reading, there, lake, at))
     if mentioned(tree):
-        nodes = [node for node, _ in expanded.tables]
-        sources = [_with_hidden(node, source) for node, source in zip(nodes, sources, strict=True)]
-        keep_hidden((node, tuple(n for n, _ in s.hidden)) for node, s in zip(nodes, sources, strict=True))
+        sources = _with_hidden(tree, [node for node, _ in expanded.tables], sources)
     calls = list(tree.find_all(Predict))
     for number, call in enumerate(calls):
         call.meta[MODEL] = number
@@ -366,9 +364,16 @@ def _changes(
     return Source(found.name, found.location, metadata, last, not now, schema, None, changes)
 
 
-def _with_hidden(node: exp.Table, source: Source) -> Source:
-    """Return the table with the hidden columns that the SELECT around it names."""
-    if source.metadata is None or source.schema is None or source.virtual is not None:
-        return source
-    known = hidden_columns(source.metadata, source.schema)
-    return replace(source, hidden=tuple((name, known[name]) for name in asked_of(node, known)))
+def _with_hidden(tree: exp.Expr, nodes: Sequence[exp.Table], sources: Sequence[Source]) -> list[Source]:
+    """Return the tables with the hidden columns that the statement names."""
+    own: dict[int, frozenset[str]] = {}
+    known: dict[int, dict[str, str]] = {}
+    for node, source in zip(nodes, sources, strict=True):
+        own[id(node)] = frozenset(name.casefold() for name, _ in source.columns)
+        if source.metadata is not None and source.schema is not None and source.virtual is None:
+            known[id(node)] = hidden_columns(source.metadata, source.schema)
+    asked = settle_hidden(tree, lambda node: known.get(id(node), {}), lambda node: own.get(id(node)))
+    return [
+        replace(source, hidden=tuple((name, known[id(node)][name]) for name in asked.get(id(node), ())))
+        for node, source in zip(nodes, sources, strict=True)
+    ]
