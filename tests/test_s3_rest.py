@@ -119,14 +119,25 @@ def test_a_server_may_not_stand_for_the_store_of_another_catalog(
     with opened(tmp_path, catalogs=known) as engine:
         objects = engine.lake.objects
         elsewhere = Access.of({"s3.endpoint": "https://s3.eu-west-1.amazonaws.com"})
+        other_keys = Access.of(
+            store_properties(store) | {"s3.access-key-id": "x", "s3.secret-access-key": "y"}
+        )
         for place in ("own", "own/one", "own/one/t-1"):
-            with pytest.raises(PermissionDenied):
-                objects.lend(f"s3://{BUCKET}/{place}", "far", elsewhere)
+            for access in (elsewhere, other_keys):
+                with pytest.raises(PermissionDenied):
+                    objects.lend(f"s3://{BUCKET}/{place}", "far", access)
         # A wider place takes nothing away from what is known better, and its own files stay in it.
         objects.lend(f"s3://{BUCKET}", "far", elsewhere)
         kept = objects.at(f"{BUCKET}/own/one/t-1/data/a.parquet", 1).store
         assert kept is not objects.at(f"{BUCKET}/else/a.parquet", 1).store
         assert kept.place == objects.io(Access.of(store_properties(store))).store.place
+        # Nor does a second server take over what the first one lent; the first may change its keys.
+        objects.lend(f"s3://{BUCKET}/lent/t-1", "far", other_keys)
+        for place in ("lent/t-1", "lent/t-1/data"):
+            with pytest.raises(PermissionDenied):
+                objects.lend(f"s3://{BUCKET}/{place}", "third", Access.of(store_properties(store)))
+        objects.lend(f"s3://{BUCKET}/lent/t-1", "far", elsewhere)
+        assert objects.at(f"{BUCKET}/lent/t-1/data/a.parquet", 1).store.access == elsewhere
 
 
 def store_properties(store: S3Server) -> dict[str, str]:

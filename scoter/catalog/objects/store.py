@@ -43,7 +43,7 @@ class Store:
         """Connect on first use; ``timeout`` is how many seconds a request may stand still."""
         self.pool = pool
         self.place = hashlib.sha256(f"{access.endpoint}\0{access.region}".encode()).hexdigest()[:16]
-        self._access = access
+        self.access = access
         self._timeout = timeout
         self._lock = threading.Lock()
         self._made: fs.S3FileSystem | None = None
@@ -101,16 +101,16 @@ class Store:
             return self._made
 
     def _connect(self) -> fs.S3FileSystem:
-        url = urlparse(self._access.endpoint)
+        url = urlparse(self.access.endpoint)
         return fs.S3FileSystem(
-            access_key=self._access.key_id or None,
-            secret_key=self._access.secret or None,
-            session_token=self._access.token or None,
-            anonymous=self._access.anonymous,
-            region=self._access.region or None,
+            access_key=self.access.key_id or None,
+            secret_key=self.access.secret or None,
+            session_token=self.access.token or None,
+            anonymous=self.access.anonymous,
+            region=self.access.region or None,
             endpoint_override=url.netloc or None,
             scheme=url.scheme or "https",
-            force_virtual_addressing=self._access.virtual_host,
+            force_virtual_addressing=self.access.virtual_host,
             request_timeout=self._timeout,
             connect_timeout=min(_CONNECT, self._timeout),
             retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),

@@ -55,14 +55,16 @@ class Objects:
     def lend(self, prefix: str, catalog: str, access: Access) -> None:
         """Have the objects under a table's location read by the access that its catalog's server gave last.
 
-        Raises PermissionDenied where another catalog has its files there, in another store.
+        Raises PermissionDenied where another catalog has its files there, in another store or with other keys.
         """
         place = _trimmed(prefix)
         with self._lock:
             store = self._made(access)
             before = self._found(f"{place}/")
-            if before is not None and before[0] != catalog and before[1].place != store.place:
-                raise PermissionDenied("the table lies where another catalog has its files, in another store")
+            if before is not None and before[0] != catalog and before[1].access != access:
+                raise PermissionDenied(
+                    "the table lies where another catalog has its files, in another store or with other keys"
+                )
             self._lent[place] = catalog, store
             self._lent.move_to_end(place)
             while len(self._lent) > _LENT:
