@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 import slt
+import sqlalchemy as sa
 from sessions import ADMIN, InProcess, opened
 from slt import Refused
 from test_sql import FILES_BY_NAME, values
 
+from scoter.catalog.attached import TamedSql
 from scoter.catalog.lake import Lake
+from scoter.catalog.lookup import VIEW_TYPES
 from scoter.catalog.names import TableName
 from scoter.catalog.principals import Principal, Role
 from scoter.engine.plan import Pins, Plan
@@ -291,10 +296,71 @@ def test_a_text_that_somebody_changed_is_not_trusted(session: InProcess) -> None
     path.write_text("{")
     with pytest.raises(Refused, match="XX001"):
         session.query("SELECT a, 1 AS b FROM v")
-    assert session.rows("SELECT table_name FROM information_schema.views") == []
+    assert session.rows("SELECT table_name, view_definition FROM information_schema.views") == [("v", None)]
     path.unlink()
     with pytest.raises(Refused, match="XX001"):
         session.query("SELECT a, 2 AS b FROM v")
+
+
+def metadata_of(session: InProcess, name: str) -> Path:
+    asked = TableName("lake", "main", name)
+    return Path(session.engine.lake.look_up([asked])[asked].location.removeprefix("file://"))
+
+
+def listings(session: InProcess) -> list[list[tuple[Any, ...]]]:
+    return [
+        session.rows(
+            f"SELECT {columns} FROM information_schema.{table} WHERE table_schema = 'main' ORDER BY ALL"
+        )
+        for table, columns in (
+            ("tables", "table_name"),
+            ("columns", "table_name, data_type"),
+            ("views", "table_name, view_definition"),
+        )
+    ]
+
+
+@pytest.mark.parametrize("kind", ["FOO", "INT[", "", "STRUCT(", "INTEGER)"])
+def test_a_type_that_is_none_harms_its_view_alone(kind: str, session: InProcess) -> None:
+    session.update("CREATE VIEW good AS SELECT 1 AS n")
+    session.update("CREATE VIEW v AS SELECT 1 AS n")
+    path = metadata_of(session, "v")
+    stored = json.loads(path.read_text())
+    hashed, _ = json.loads(stored["properties"][VIEW_TYPES])
+    stored["properties"][VIEW_TYPES] = json.dumps([hashed, kind])
+    path.write_text(json.dumps(stored))
+    for sql in ("SELECT n FROM v", "DESCRIBE v", "SHOW CREATE VIEW v"):
+        with pytest.raises(Refused, match=r"XX001.*lake\.main\.v"):
+            session.query(sql)
+    tables, columns, views = listings(session)
+    assert tables == [("good",), ("v",)]
+    assert columns == [("good", "INTEGER")]
+    assert [name for name, text in views if text is None] == ["v"]
+    session.update("DROP VIEW v")
+
+
+@pytest.mark.filterwarnings(
+    "ignore:No preferred file implementation"
+)  # pyiceberg's, of a scheme that is none
+@pytest.mark.parametrize("location", ["/etc/passwd", "foo://bar/x", "file:///", ""])
+def test_a_place_that_can_not_be_read_harms_its_view_alone(location: str, session: InProcess) -> None:
+    session.update("CREATE VIEW good AS SELECT 1 AS n")
+    session.update("CREATE VIEW v AS SELECT 1 AS n")
+    catalog = session.engine.lake.attached("lake")
+    assert isinstance(catalog, TamedSql)
+    with catalog.engine.begin() as connection:
+        connection.execute(
+            sa.text("UPDATE iceberg_tables SET metadata_location = :at WHERE table_name = 'v'"),
+            {"at": location},
+        )
+    for sql in ("SELECT n FROM v", "DESCRIBE v"):
+        with pytest.raises(Refused, match="XX001" if location.startswith("foo:") else "42501"):
+            session.query(sql)
+    tables, columns, views = listings(session)
+    assert tables == [("good",), ("v",)]
+    assert columns == [("good", "INTEGER")]
+    assert [name for name, text in views if text is None] == ["v"]
+    session.update("DROP VIEW v")
 
 
 def test_models_in_views(session: InProcess, model_files: Path) -> None:

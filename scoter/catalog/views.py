@@ -9,7 +9,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+import duckdb
 from pyiceberg.catalog import Catalog
 from pyiceberg.schema import Schema
 from pyiceberg.types import IcebergType
@@ -31,12 +33,21 @@ from scoter.catalog.names import TableName, check_name, folded
 from scoter.catalog.rest_views import RestViews
 from scoter.catalog.sql_views import SqlViews, metadata_at
 from scoter.catalog.translation import translated
-from scoter.errors import CorruptData, DuplicateTable, NotSupported, WriteConflict, WrongObject
+from scoter.errors import (
+    CorruptData,
+    DuplicateTable,
+    NotSupported,
+    PermissionDenied,
+    Unreachable,
+    WriteConflict,
+    WrongObject,
+)
 
 DIALECT = "scoter"
 # The representation that is read where a view has several.
 _PREFERRED = (DIALECT, "duckdb", "spark", "trino")
 _ATTEMPTS = 8
+UNREADABLE = (CorruptData, NotSupported, PermissionDenied, Unreachable)  # of one view, where views are listed
 
 
 @dataclass(frozen=True)
@@ -71,11 +82,21 @@ class Draft:
 
 
 def load_view(lake: Lake, found: Found) -> View:
-    """Return the version of a view that was found; raises CorruptData for metadata that is damaged."""
+    """Return the version of a view that was found.
+
+    Raises CorruptData for metadata that is damaged, and what reading its file raises: PermissionDenied outside of
+    the directories of the lake, Unreachable.
+    """
     with translated(f"view {found.name}"):
         if found.view is not None:
             return _view(found.view.metadata, found.name)
-        return _view(metadata_at(lake.io(found.location), found.location), found.name)
+        try:
+            metadata = metadata_at(lake.io(found.location), found.location)
+        except ValueError as error:  # pyarrow's for a scheme that it does not know
+            raise CorruptData(
+                f"the metadata of view {found.name} is at a place that can not be read"
+            ) from error
+        return _view(metadata, found.name)
 
 
 def create_view(lake: Lake, name: TableName, draft: Draft, *, replace: bool) -> None:
@@ -212,6 +233,9 @@ def _view(metadata: ViewMetadata, name: TableName) -> View:
         raise CorruptData(f"view {name} has no text")
     dialect = chosen.dialect.casefold()
     texts = _texts(metadata, chosen.sql, len(schema.fields)) if dialect == DIALECT else None
+    for text in texts or ():
+        if not _is_type(text):
+            raise CorruptData(f"the metadata of view {name} has a type that is none: {text[:60]}")
     columns = tuple(
         ViewColumn(f.name, f.field_type, texts[i] if texts else None, f.doc)
         for i, f in enumerate(schema.fields)
@@ -231,6 +255,15 @@ def _texts(metadata: ViewMetadata, sql: str, count: int) -> Sequence[str] | None
         isinstance(known, list) and len(known) == count + 1 and all(isinstance(text, str) for text in known)
     )
     return known[1:] if fits and known[0] == _hash(sql) else None
+
+
+@lru_cache(maxsize=1024)
+def _is_type(text: str) -> bool:
+    try:
+        duckdb.sqltype(text)
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _hash(sql: str) -> str:

@@ -15,14 +15,14 @@ from pyiceberg.schema import Schema
 from scoter.catalog.lake import Lake
 from scoter.catalog.models import Models
 from scoter.catalog.names import TableName
-from scoter.catalog.views import View, ViewColumn, load_view
+from scoter.catalog.views import UNREADABLE, View, ViewColumn, load_view
 from scoter.engine.arriving import Arriving
 from scoter.engine.binding import data_type
 from scoter.engine.metadata.rows import About
 from scoter.engine.resolve import Source
 from scoter.engine.types import listed_type, spelled, wire_type
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_tables
-from scoter.errors import CorruptData, InternalError
+from scoter.errors import InternalError
 from scoter.udfs.signature import Signature
 
 Facts = dict[str, Any]
@@ -76,8 +76,8 @@ def all_tables(lake: Lake) -> Iterator[TableName]:
                 yield TableName(catalog, schema, name)
 
 
-def all_views(lake: Lake) -> Iterator[tuple[TableName, View]]:
-    """Yield every view of every catalog whose metadata can be read."""
+def all_views(lake: Lake) -> Iterator[tuple[TableName, View | None]]:
+    """Yield every view of every catalog, None for one whose metadata can not be read."""
     names = [
         TableName(catalog, schema, name)
         for catalog in lake.catalogs()
@@ -86,8 +86,10 @@ def all_views(lake: Lake) -> Iterator[tuple[TableName, View]]:
     ]
     for asked, found in lake.look_up(names).items():
         # A listing does not fail for one view that is damaged; reading it says what is wrong.
-        with suppress(CorruptData):
-            yield asked, load_view(lake, found)
+        view = None
+        with suppress(*UNREADABLE):
+            view = load_view(lake, found)
+        yield asked, view
 
 
 def view_type(column: ViewColumn) -> str:
@@ -132,7 +134,7 @@ def _tables(lake: Lake) -> Iterator[Facts]:
             "table_type": "VIEW",
             "is_insertable_into": "NO",
             "is_typed": "NO",
-            "table_comment": view.comment,
+            "table_comment": view.comment if view else None,
         }
     for name, _ in _own_tables(lake):
         yield {**_named(name), "table_type": "VIEW", "is_insertable_into": "NO", "is_typed": "NO"}
@@ -151,7 +153,7 @@ def _columns(lake: Lake) -> Iterator[Facts]:
                 "column_comment": field.doc,
             }
     for name, view in all_views(lake):
-        for position, one in enumerate(view.columns, start=1):
+        for position, one in enumerate(view.columns if view else (), start=1):
             yield {**_column(name, position, one.name, view_type(one)), "column_comment": one.comment}
     for name, table in _own_tables(lake):
         for position, (column, kind) in enumerate(table.columns, start=1):
@@ -165,7 +167,7 @@ def _views(lake: Lake) -> Iterator[Facts]:
     for name, view in all_views(lake):
         yield {
             **_named(name),
-            "view_definition": view.sql,
+            "view_definition": view.sql if view else None,
             "check_option": "NONE",
             **never,
             "is_trigger_insertable_into": "NO",

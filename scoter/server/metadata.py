@@ -15,12 +15,12 @@ from pyiceberg.types import IcebergType
 from scoter.catalog.lake import Lake
 from scoter.catalog.lookup import Found
 from scoter.catalog.names import TableName
-from scoter.catalog.views import load_view
+from scoter.catalog.views import UNREADABLE, load_view
 from scoter.engine.binding import data_type
 from scoter.engine.columns import Origin, field
 from scoter.engine.types import duckdb_type, listed_type, spelled, wire_type
 from scoter.engine.wire import wire_text
-from scoter.errors import CorruptData, NotSupported, UndefinedSchema
+from scoter.errors import NotSupported, UndefinedSchema
 from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.flightsql import schemas
 
@@ -100,7 +100,7 @@ def _columns(lake: Lake, name: TableName, found: Found) -> bytes:
 def _view_columns(lake: Lake, name: TableName, found: Found) -> bytes:
     try:
         columns = load_view(lake, found).columns
-    except CorruptData:
+    except UNREADABLE:
         columns = ()
     fields = []
     for one in columns:
