@@ -17,7 +17,7 @@ from scoter.engine import querying
 from scoter.engine.binding import Binder, data_type, empty_relation
 from scoter.engine.context import Context
 from scoter.engine.dialect import Scoter, parse
-from scoter.engine.foreign_views import holds, uncast
+from scoter.engine.foreign_views import holds, strict, uncast
 from scoter.engine.gate import check, function_name
 from scoter.engine.resolve import Resolved
 from scoter.engine.rules.call_models import name_results
@@ -53,6 +53,7 @@ def check_views(resolved: Resolved, binder: Binder, context: Context) -> None:
         try:
             query = _alone(view, resolved)
             query = query if view.pin.dialect == DIALECT else uncast(query)
+            query = query if view.pin.dialect in (DIALECT, "duckdb") else strict(query)
             found = querying.bind(query, resolved, binder, context).result
         except ScoterError as error:
             raise within(error, view.pin.name, view.span) from error

@@ -19,7 +19,7 @@ from scoter.engine.aliases import alias_of, refuse_captured, shared_names, strip
 from scoter.engine.changes import is_changes
 from scoter.engine.context import Context
 from scoter.engine.dialect import check_depth, parse
-from scoter.engine.foreign_views import cast_columns, translation
+from scoter.engine.foreign_views import cast_columns, check_stars, translation
 from scoter.engine.gate import check
 from scoter.engine.naming import Reading, readings_of
 from scoter.engine.plan import Pins, TablePin, ViewPin
@@ -340,6 +340,7 @@ def _parsed(sql: str, dialect: str, columns: tuple[tuple[str, str], ...]) -> _Te
     if tree.find(exp.Placeholder) is not None:
         raise NotSupported("a view has no parameters")
     if dialect != DIALECT:
+        check_stars(tree, dialect)
         tree = cast_columns(tree, columns)
     return _Text(tree, sum(1 for _ in tree.walk()))
 

@@ -1,0 +1,141 @@
+"""Views that other engines made: texts that mean something else here are refused, never read nearly right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sessions import InProcess
+from slt import Refused
+
+from scoter.catalog.names import TableName
+
+
+@pytest.fixture
+def one(session: InProcess) -> InProcess:
+    session.update(
+        "CREATE TABLE one AS SELECT 1 AS x, 's' AS s, 0.1::FLOAT AS f, 1.5::DECIMAL(4, 2) AS p, DATE '2024-01-01' AS d"
+    )
+    return session
+
+
+def foreign(session: InProcess, text: str, dialect: str = "spark", made: str = "1 AS x") -> None:
+    """Make ``v`` a view of another engine with the columns of ``SELECT made``."""
+    session.update(f"CREATE OR REPLACE VIEW v AS SELECT {made}")
+    name = TableName("lake", "main", "v")
+    path = Path(session.engine.lake.look_up([name])[name].location.removeprefix("file://"))
+    stored = json.loads(path.read_text())
+    for version in stored["versions"]:
+        version["representations"] = [{"type": "sql", "sql": text, "dialect": dialect}]
+    path.write_text(json.dumps(stored))
+
+
+@pytest.mark.parametrize("dialect", ["spark", "duckdb"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM one",
+        "SELECT one.* FROM one",
+        "SELECT * FROM one JOIN one AS other USING (x)",
+        "SELECT x FROM (SELECT * FROM one) AS a",
+        "WITH a AS (SELECT * FROM one) SELECT x FROM a",
+        "SELECT x FROM one UNION ALL SELECT * FROM one",
+    ],
+)
+def test_a_star_is_refused(text: str, dialect: str, one: InProcess) -> None:
+    foreign(one, text, dialect)
+    with pytest.raises(Refused, match=rf"0A000.*a star .* dialect {dialect} .*in view lake\.main\.v"):
+        one.query("SELECT x FROM v")
+
+
+@pytest.mark.parametrize(
+    "text", ["FROM one", "TABLE one", "SELECT COLUMNS('x') FROM one", "SELECT unnest({'x': x}) FROM one"]
+)
+def test_what_else_is_a_star(text: str, one: InProcess) -> None:
+    foreign(one, text, "duckdb")
+    with pytest.raises(Refused, match=r"0A000.*dialect duckdb"):
+        one.query("SELECT x FROM v")
+
+
+@pytest.mark.parametrize("dialect", ["spark", "duckdb"])
+def test_a_star_that_gives_no_columns(dialect: str, one: InProcess) -> None:
+    foreign(one, "SELECT count(*) AS x FROM one", dialect, "1::BIGINT AS x")
+    assert one.rows("SELECT x FROM v") == [(1,)]
+    foreign(one, "SELECT x FROM one WHERE EXISTS (SELECT * FROM one AS b WHERE b.x = one.x)", dialect)
+    assert one.rows("SELECT x FROM v") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "x = '1'",
+        "'1' <> x",
+        "x < '1.5'",
+        "x <=> '1'",
+        "x IN ('1', '7')",
+        "x IN ('1', 7)",
+        "x BETWEEN '0' AND '2'",
+        "x = s",
+        "d = '2024-01-01'",
+        "f = '0.1'",
+        "CASE x WHEN '1' THEN TRUE END",
+        "coalesce(x, '1') = '1'",
+        "NOT (s = 's' AND x = '1')",
+        "x IN (SELECT '1' FROM one)",
+        "EXISTS (SELECT x FROM one WHERE x = '1')",
+    ],
+)
+def test_text_is_compared_with_text_alone(condition: str, one: InProcess) -> None:
+    foreign(one, f"SELECT x FROM one WHERE {condition}")
+    with pytest.raises(Refused, match=r"42804.*in view lake\.main\.v"):
+        one.query("SELECT x FROM v")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "f = 0.1",
+        "f > 1e0",
+        "p IN (1, 1.5)",
+        "p BETWEEN 1 AND 1.5",
+        "f + 0.5 < 1",
+        "CASE f WHEN 0.1 THEN TRUE END",
+        "CASE WHEN x = 1 THEN 0.5 END = f",
+    ],
+)
+def test_decimal_constants_are_not_compared(condition: str, one: InProcess) -> None:
+    foreign(one, f"SELECT x FROM one WHERE {condition}")
+    with pytest.raises(Refused, match=r"0A000.*a comparison with .*dialect spark.*in view lake\.main\.v"):
+        one.query("SELECT x FROM v")
+
+
+def test_a_column_made_as_double_is_no_float(one: InProcess) -> None:
+    foreign(one, "SELECT f + 0.5 AS x FROM one", made="1::DOUBLE AS x")
+    with pytest.raises(Refused, match="42P11"):
+        one.query("SELECT x FROM v")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "s = 's'",
+        "s <=> 's'",
+        "s <> 't'",
+        "'a' < s",
+        "s IN ('s', 't')",
+        "s IN ('s', NULL)",
+        "s NOT IN ('t')",
+        "s BETWEEN 'a' AND 'z'",
+        "x = 1",
+        "x IN (1, 2)",
+        "x IN (SELECT x FROM one)",
+        "(x = 1) = (s = 's')",
+        "CASE s WHEN 's' THEN TRUE END",
+        "CASE WHEN s = 's' THEN 'a' ELSE 'b' END = 'a'",
+        "coalesce(s, 'q') = 's'",
+    ],
+)
+def test_what_both_compare_alike(condition: str, one: InProcess) -> None:
+    foreign(one, f"SELECT x FROM one WHERE {condition}")
+    assert one.rows("SELECT x FROM v") == [(1,)]
