@@ -16,7 +16,13 @@ from test_catalog_lake import Opened, bare, rows, values
 
 from scoter.catalog import properties
 from scoter.catalog.names import TableName
-from scoter.errors import ConfigurationError, InvalidDefinition, NotSupported, UndefinedTable
+from scoter.errors import (
+    ConfigurationError,
+    InvalidDefinition,
+    NotSupported,
+    PermissionDenied,
+    UndefinedTable,
+)
 
 SCHEMA = Schema(NestedField(1, "a", LongType(), required=False))
 TABLE = TableName("lake", "main", "t")
@@ -315,3 +321,68 @@ def test_two_lakes_beside_bare_pyiceberg_see_one_truth(tmp_path):
         other.close()
         first.close()
         second.close()
+
+
+def test_a_server_says_nothing_of_the_tables_of_others(tmp_path, rest):
+    settings = {"type": "rest", "properties": {"uri": rest, "token": "x", "oauth2-server-uri": rest}}
+    opened = Opened(tmp_path / "lake", catalogs={"remote": settings})
+    theirs = SqlCatalog("r", uri=f"sqlite:///{tmp_path}/rest.db", warehouse=f"file://{tmp_path}/rest")
+    try:
+        lake = opened.lake
+        own = lake.create_table(TABLE, SCHEMA)
+        before = lake.io(own.metadata)
+        copied = json.loads(Path(own.metadata_location.removeprefix("file://")).read_text())
+        copy = tmp_path / "rest" / "copy.metadata.json"
+        copy.write_text(json.dumps(copied | {"location": f"file://{tmp_path}/rest/copy"}))
+        theirs.register_table("main.same_uuid", f"file://{copy}")
+        theirs.register_table("main.same_file", own.metadata_location)
+        for name in ("same_uuid", "same_file"):
+            loaded = lake.load(TableName("remote", "main", name))
+            assert loaded.metadata.table_uuid == own.metadata.table_uuid
+            assert lake.io(own.metadata) is lake.io(own.metadata_location) is before
+        assert lake.io(lake.load(TableName("remote", "main", "same_uuid")).metadata) is not before
+    finally:
+        theirs.close()
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    "place", ["s3://elsewhere", "s3://bucket/far/../x", "s3://bucket/fare", "http://127.0.0.1:1", "gone://x"]
+)
+def test_no_metadata_leads_elsewhere(tmp_path, place):
+    opened = Opened(tmp_path / "lake", catalogs=in_a_bucket(tmp_path))
+    try:
+        lake = opened.lake
+        lake.create_table(TABLE, SCHEMA)
+        io = lake.load(TABLE).io
+        for each in (io, lake.io(f"{place}/t/metadata/1.avro")):
+            with pytest.raises(PermissionDenied):
+                each.new_input(f"{place}/t/metadata/1.avro")
+            with pytest.raises(PermissionDenied):
+                each.new_output(f"{place}/t/metadata/1.avro")
+        with opened.metastore.engine.begin() as connection:
+            connection.exec_driver_sql(
+                f"UPDATE iceberg_tables SET metadata_location = '{place}/t/metadata/1.metadata.json'"
+            )
+        for ask in (lambda: lake.load(TABLE), lambda: lake.metadata(lake.pointers([TABLE])[TABLE])):
+            with pytest.raises(PermissionDenied):
+                ask()
+    finally:
+        opened.close()
+
+
+def test_each_place_is_opened_by_its_catalog(tmp_path):
+    opened = Opened(tmp_path / "lake", catalogs=in_a_bucket(tmp_path))
+    try:
+        for location in ("s3://bucket/far/t/1.avro", "s3a://bucket/far/t/1.avro", "hdfs://nn/t/1.avro"):
+            found = opened.lake.io(location).new_input(location)
+            assert found._store.access.endpoint == "http://127.0.0.1:1"
+            assert found.location.endswith("/t/1.avro")
+    finally:
+        opened.close()
+
+
+def in_a_bucket(directory):
+    far = {"uri": f"sqlite:///{directory}/far.db", "warehouse": "s3://bucket/far"}
+    s3 = {"endpoint": "http://127.0.0.1:1", "access_key_id": "x", "secret_access_key": "y"}
+    return {"far": {"type": "sql", "properties": far, "s3": s3, "path_map": {"hdfs://nn": "s3://moved/x"}}}

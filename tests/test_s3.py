@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -190,17 +192,39 @@ def test_the_keys_may_come_from_the_environment(
         assert session.value("SELECT n FROM far.one.t") == 1
 
 
-def test_keys_that_are_wrong_and_a_bucket_that_is_missing(server: S3Server, tmp_path: Path) -> None:
+def test_keys_that_are_wrong_and_a_bucket_that_is_missing(
+    server: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with lake(server, tmp_path) as session:
         session.update("CREATE TABLE far.one.t AS SELECT 1 AS n")
     wrong = catalogs(server, tmp_path, secret_access_key="another-secret")
     with lake(server, tmp_path, catalogs=wrong) as session:
         assert refused(session, "SELECT n FROM far.one.t").startswith("[F0000] CONFIGURATION_ERROR")
         assert refused(session, "CREATE TABLE far.one.u AS SELECT 1 AS n").startswith("[F0000]")
+        log = (session.engine.settings.directory / "log.jsonl").read_text()
+        assert "F0000" in log
+        assert not [key for key in (SECRET, KEY_ID, "another-secret") if key in log]
+        words = [record.getMessage() for record in caplog.records if record.name.endswith("objects.store")]
+        assert words
+        assert not [key for key in (SECRET, KEY_ID, "another-secret") if key in "".join(words)]
     elsewhere = catalogs(server, tmp_path)
     elsewhere["far"]["properties"]["warehouse"] = "s3://no-such-bucket/x"
     with lake(server, tmp_path, catalogs=elsewhere) as session:
         assert refused(session, "CREATE TABLE far.one.v AS SELECT 1 AS n").startswith("[F0000]")
+
+
+def test_a_table_that_is_led_out_of_the_warehouse(server: S3Server, tmp_path: Path) -> None:
+    with lake(server, tmp_path) as session:
+        session.update("CREATE TABLE far.one.t AS SELECT 1 AS n")
+    (server.data / "other").mkdir()
+    shutil.copytree(server.data / BUCKET / tmp_path.name, server.data / "other" / tmp_path.name)
+    with sqlite3.connect(tmp_path / "far.db") as catalog:
+        catalog.execute(
+            f"UPDATE iceberg_tables SET metadata_location = replace(metadata_location, 's3://{BUCKET}/', 's3://other/')"
+        )
+    with lake(server, tmp_path) as session:
+        assert refused(session, "SELECT n FROM far.one.t").startswith("[42501] PERMISSION_DENIED")
+        assert refused(session, "INSERT INTO far.one.t SELECT 2").startswith("[42501] PERMISSION_DENIED")
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])

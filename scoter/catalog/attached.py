@@ -206,6 +206,13 @@ class TamedSql(TamedMetastore, SqlCatalog):
         """Load a table; its metadata holds the honoured properties only."""
         return SqlCatalog.load_table(self, identifier)
 
+    def _load_file_io(
+        self,
+        properties: Properties = EMPTY_DICT,  # noqa: ARG002  # a table does not configure storage
+        location: str | None = None,  # noqa: ARG002  # each file is opened by its own place
+    ) -> FileIO:
+        return self.stores.configured
+
     def table_at(self, identifier: Identifier, metadata_location: str) -> Table:
         """Return the table whose metadata stands at a location, without asking the database."""
         io = self._load_file_io(location=metadata_location)
@@ -320,7 +327,8 @@ def _tamed_rest(rest: Any, place: Place, stores: Stores) -> Any:
 
         def _lent(self, response: Any) -> FileIO:
             given = sent(response)
-            return stores.lent(place, response.metadata.location, given, self._opening(given))
+            where = response.metadata.location, response.metadata_location or ""
+            return stores.lent(place, *where, given, self._opening(given))
 
         def _response_to_table(self, identifier_tuple: Identifier, table_response: Any) -> Table:
             table = super()._response_to_table(identifier_tuple, table_response)

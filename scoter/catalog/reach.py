@@ -6,7 +6,7 @@ This module must not know catalogs, tables or what is in a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlparse
 
 from pyiceberg.io import FileIO, InputFile, OutputFile
@@ -75,12 +75,8 @@ class Reach:
         """Raise PermissionDenied for a real location on this machine outside of the allowed directories."""
         if self._directories is None or not is_local(location):
             return
-        path = os.path.realpath(local_path(location))
-        for directory in self._directories():
-            root = os.path.realpath(directory)
-            if path == root or path.startswith(root.rstrip("/") + "/"):
-                return
-        raise outside()
+        if not under(location, self._directories()):
+            raise outside()
 
     def over(self, io_at: Callable[[str], FileIO], *, trusted: bool = False) -> FileIO:
         """Return what opens the files of tables where they really are; ``io_at`` opens a real location.
@@ -118,6 +114,22 @@ class _ReachingIO(FileIO):
     def _refuse_mapped(self, location: str) -> None:
         if self._reach.is_mapped(location):
             raise read_only("a table")
+
+
+def under(location: str, directories: Iterable[str]) -> bool:
+    """Say whether a local location is one of the directories or lies in one, whatever links lead there."""
+    path = os.path.realpath(local_path(location))
+    roots = (os.path.realpath(directory) for directory in directories)
+    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
+
+
+def covers(prefix: str, location: str) -> bool:
+    """Say whether a location lies under a prefix, however both are spelled.
+
+    >>> covers("s3://lake/far/", "s3a://lake/far/t"), covers("s3://lake/far", "s3://lake/fare")
+    (True, False)
+    """
+    return bool(prefix) and canonical(location).startswith(canonical(prefix).rstrip("/") + "/")
 
 
 def outside() -> PermissionDenied:

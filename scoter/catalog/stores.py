@@ -20,7 +20,7 @@ from pyiceberg.table.metadata import TableMetadata
 from scoter.catalog.objects.access import Access, is_object, lent
 from scoter.catalog.objects.stores import Objects
 from scoter.catalog.properties import without_code
-from scoter.catalog.reach import Reach, is_local, merged, outside
+from scoter.catalog.reach import Reach, canonical, covers, is_local, merged, outside, under
 from scoter.errors import ConfigurationError
 
 _LENT = 2048  # files' readers kept for tables whose catalog lends the credentials
@@ -63,19 +63,26 @@ class Stores:
         self._ios: dict[str, FileIO] = {}  # by catalog and scheme
         self._lent: OrderedDict[str, FileIO] = OrderedDict()  # those that a catalog's server configured
         self.reach = Reach(maps, self.directories)
-        self._reaching = self.reach.over(self._io_at)
+        self.configured = self.reach.over(self._io_at)  # opens by the settings of the catalog of each place
         self._serve()
 
     def io(self, location: str | TableMetadata) -> FileIO:
         """Return what reads and writes the files of a table, by a location in it or its metadata."""
-        key = location if isinstance(location, str) else str(location.table_uuid)
-        known = self._lent.get(key)
-        return self._reaching if known is None else known
+        known = self._lent.get(location if isinstance(location, str) else _key(location))
+        return self.configured if known is None else known
 
     def remember(self, table: Table) -> None:
-        """Keep what opens the files of a table that a catalog's server handed out."""
+        """Keep what opens the files of a table that a catalog's server handed out.
+
+        A server may say any location and any uuid: files in directories that settings name stay with them.
+        """
+        keys = {
+            table.metadata_location: table.metadata_location,
+            table.metadata.location: _key(table.metadata),
+        }
+        free = [key for location, key in keys.items() if not self._is_configured(location)]
         with self._lock:
-            for key in (table.metadata_location, str(table.metadata.table_uuid)):
+            for key in free:
                 self._lent[key] = table.io
                 self._lent.move_to_end(key)
             while len(self._lent) > _LENT:
@@ -92,15 +99,22 @@ class Stores:
             self.reach.check(real)
             return
         known = [place.warehouse or "" for place in self._places()]
-        if ".." in real.split("/") or not any(
-            prefix and real.startswith(prefix.rstrip("/") + "/") for prefix in (*known, *self._targets)
-        ):
+        if ".." in real.split("/") or not any(covers(prefix, real) for prefix in (*known, *self._targets)):
             raise outside()
 
     def directories(self) -> list[str]:
         """Return the local directories under which files of tables lie: warehouses and targets of path maps."""
-        found = (_directory(place.kind, place.warehouse or "") for place in self._places())
+        return self._directories(self._places())
+
+    def _directories(self, places: Iterable[Place]) -> list[str]:
+        found = (_directory(place.kind, place.warehouse or "") for place in places)
         return list(dict.fromkeys([*filter(None, found), *filter(is_local, self._targets)]))
+
+    def _is_configured(self, location: str) -> bool:
+        """Say whether a location is in a local directory that no server named."""
+        real = self.reach.real(location)
+        places = (place for place in self._places() if place.kind != "rest")
+        return is_local(real) and under(real, self._directories(places))
 
     def opened(self, properties: Mapping[str, str], location: str) -> FileIO:
         """Return what opens a location by a catalog's own settings; raises ConfigurationError."""
@@ -109,20 +123,30 @@ class Stores:
         return load_file_io(without_code(properties), location)
 
     def lent(
-        self, place: Place, table_location: str, sent: Mapping[str, str], load: Callable[[str], FileIO]
+        self,
+        place: Place,
+        table_location: str,
+        metadata_location: str,
+        sent: Mapping[str, str],
+        load: Callable[[str], FileIO],
     ) -> FileIO:
         """Return what opens the files of one table as the catalog's server says.
 
         ``sent`` are the settings for storage that came with the table; they are used for its files alone.
         ``load`` opens files that are no objects. Raises ConfigurationError for an object store that is
-        not allowed.
+        not allowed, PermissionDenied for the place of another catalog.
         """
         if not is_object(table_location):
-            return self.reach.over(load, trusted=True)
+            return self.reach.over(
+                lambda real: (self._io_at if is_object(real) else load)(real), trusted=True
+            )
         access = lent(place.properties, sent, place.endpoints, place.catalog)
         self.objects.lend(table_location, place.catalog, access)
+        if is_object(metadata_location) and not covers(table_location, metadata_location):
+            self.objects.lend(metadata_location, place.catalog, access)
         io = self.objects.io(access)
-        return self.reach.over(lambda real: io if is_object(real) else load(real), trusted=True)
+        # Not trusted with local files: a table in a bucket has none but in the known directories.
+        return self.reach.over(lambda real: io if is_object(real) else load(real))
 
     def _serve(self) -> None:
         """Tell which settings open the objects of which catalog; two catalogs must not differ on one place."""
@@ -143,8 +167,15 @@ class Stores:
                 self.objects.serve(prefix, place.catalog, access)
 
     def _io_at(self, location: str) -> FileIO:
+        """Return what opens a real location; raises PermissionDenied for one that no setting leads to.
+
+        The machine's own credentials must not fetch what metadata names.
+        """
+        if not is_local(location):
+            self.refuse_elsewhere(location)
         for place in self._places():
-            if place.warehouse and location.startswith(place.warehouse.rstrip("/") + "/"):
+            known = (place.warehouse or "", *self._maps.get(place.catalog, {}).values())
+            if any(covers(prefix, location) for prefix in known):
                 return self._shared_io(place.catalog, place.properties, location)
         return self._shared_io("", {}, location)
 
@@ -156,6 +187,11 @@ class Stores:
                 found = self.opened(properties, location)
                 self._ios[f"{key}\0{scheme}"] = found
             return found
+
+
+def _key(metadata: TableMetadata) -> str:
+    # A copy of a table's files has its uuid too.
+    return f"{canonical(metadata.location)}\0{metadata.table_uuid}"
 
 
 @lru_cache(maxsize=1024)
