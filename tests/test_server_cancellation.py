@@ -157,9 +157,13 @@ class Held:
             and instances.running == 0
             and not instances._running
             and not self.files()
-            and all(not list(Path(i._temporary.name).iterdir()) for i in instances._idle)
+            and not any(self.spilled(i) for i in instances._idle)
             and sum(self.memory(i) for i in instances._idle) < 64 * 2**20
         )
+
+    def spilled(self, instance):
+        # DuckDB marks a directory that it once used as its own until the database is closed.
+        return [p for p in Path(instance._temporary.name).iterdir() if not p.name.endswith("_owner")]
 
     def memory(self, instance):
         ((used,),) = instance.connection.sql("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchall()
