@@ -66,7 +66,7 @@ def _plot(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         place = _PLANS.fullmatch(row["name"])
         if place is not None and place[2] == "all" and place[1] != "cold":
-            times.setdefault(place[1], {})[place[3].replace(",", " ")] = row["value"]
+            times.setdefault(place[1], {})[place[3]] = row["value"]
     files = list(dict.fromkeys(files for line in times.values() for files in line))
     return "\n".join(
         [
@@ -74,7 +74,7 @@ def _plot(rows: list[dict[str, Any]]) -> str:
             "```mermaid",
             "xychart-beta",
             f'    title "To plan a scan of all files: {", ".join(times)}"',
-            f'    x-axis "files" [{", ".join(files)}]',
+            f'    x-axis "files" [{", ".join(f'"{n}"' for n in files)}]',
             '    y-axis "milliseconds"',
             *(
                 f'    line "{name}" [{", ".join(f"{line[n]:.1f}" for n in files)}]'
