@@ -68,13 +68,14 @@ def _plot(rows: list[dict[str, Any]]) -> str:
         if place is not None and place[2] == "all" and place[1] != "cold":
             times.setdefault(place[1], {})[place[3]] = row["value"]
     files = list(dict.fromkeys(files for line in times.values() for files in line))
+    labels = ", ".join(f'"{number}"' for number in files)
     return "\n".join(
         [
             "",
             "```mermaid",
             "xychart-beta",
             f'    title "To plan a scan of all files: {", ".join(times)}"',
-            f'    x-axis "files" [{", ".join(f'"{n}"' for n in files)}]',
+            f'    x-axis "files" [{labels}]',
             '    y-axis "milliseconds"',
             *(
                 f'    line "{name}" [{", ".join(f"{line[n]:.1f}" for n in files)}]'
