@@ -30,7 +30,6 @@ This module must not know which part raises an error, nor how it is sent to a cl
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -493,14 +492,3 @@ class ConfigurationError(ScoterError):
 
 class InternalError(ScoterError):
     """A defect of Scoter; the details are in the log under the query id."""
-
-
-def closest(name: str, candidates: list[str]) -> str | None:
-    """Return a hint that names the candidate most like ``name``, or None.
-
-    >>> closest("flihgts", ["flights", "weather"])
-    'did you mean "flights"?'
-    """
-    folded = {c.casefold(): c for c in candidates}
-    found = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
-    return f'did you mean "{folded[found[0]]}"?' if found else None

@@ -18,7 +18,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from scoter.errors import ConfigurationError, closest
+from scoter.errors import ConfigurationError
+from scoter.suggestions import closest
 
 MIB = 1024 * 1024
 

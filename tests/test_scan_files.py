@@ -235,3 +235,13 @@ def test_delete_entries_inside_a_data_manifest_are_refused_too(lake, tmp_path, c
     add_file(table, path, 1, content=content, kind=kind)
     with pytest.raises(NotSupported, match=message):
         lake.scan(table)
+
+
+def test_a_manifest_that_says_no_rows_hides_none(lake, tmp_path):
+    table = lake.create(PLAIN)
+    rows = pa.table({"a": pa.array([1, 2], pa.int32()), "b": ["x", "y"]}, schema=schema_to_pyarrow(PLAIN))
+    add_file(table, write_parquet(tmp_path / "x.parquet", rows), 0)
+    assert ordered(lake.rows(table)) == ordered(rows.to_pylist())
+    add_file(table, write_parquet(tmp_path / "y.parquet", rows), -1)
+    with pytest.raises(CorruptData):
+        lake.scan(table)

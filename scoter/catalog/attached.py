@@ -33,7 +33,8 @@ from scoter.catalog.avro import read_doubles_exactly
 from scoter.catalog.metastore import engine_for, is_locked, retrying
 from scoter.catalog.properties import check_catalog, tamed, without_code
 from scoter.catalog.stores import Place, Stores
-from scoter.errors import ConfigurationError, ScoterError, closest
+from scoter.errors import ConfigurationError, ScoterError
+from scoter.suggestions import closest
 
 read_doubles_exactly()
 

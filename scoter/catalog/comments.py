@@ -28,7 +28,8 @@ from scoter.catalog import properties
 from scoter.catalog.lake import Lake
 from scoter.catalog.names import TableName
 from scoter.catalog.translation import translated
-from scoter.errors import InvalidDefinition, UndefinedColumn, closest
+from scoter.errors import InvalidDefinition, UndefinedColumn
+from scoter.suggestions import closest
 
 COMMENT = "comment"
 _MOST = 32_768  # characters, as of a table's property

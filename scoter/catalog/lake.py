@@ -39,9 +39,9 @@ from scoter.errors import (
     UndefinedSchema,
     UndefinedTable,
     WrongObject,
-    closest,
 )
 from scoter.settings import CatalogSettings, Settings
+from scoter.suggestions import closest
 
 CreateTransaction = CreateTableTransaction
 

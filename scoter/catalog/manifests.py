@@ -367,6 +367,8 @@ def _columns(
     entries = [entry.data_file for entry in live]
     count = len(entries)
     width = len(entries[0].partition) if entries else 0
+    if any(file.record_count < 0 for file in entries):
+        raise ValueError("a file has fewer than no rows")
     return DataFiles(
         paths=_objects((real(f.file_path) for f in entries), count),
         formats=_objects(map(_format, entries), count),

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.names import ModelName, check_name, check_schema_name, folded
-from scoter.errors import DuplicateModel, InvalidDefinition, UndefinedModel, UndefinedVersion, closest
+from scoter.errors import DuplicateModel, InvalidDefinition, UndefinedModel, UndefinedVersion
+from scoter.suggestions import closest
 
 T = TypeVar("T")
 

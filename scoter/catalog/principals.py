@@ -19,7 +19,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.names import check_principal_name
-from scoter.errors import AuthenticationFailed, InvalidValue, closest
+from scoter.errors import AuthenticationFailed, InvalidValue
+from scoter.suggestions import closest
 
 MAX_PASSWORD_BYTES = 1024
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from pyiceberg.table.metadata import TableMetadata
 
-from scoter.errors import ConfigurationError, InvalidDefinition, NotSupported, closest
+from scoter.errors import ConfigurationError, InvalidDefinition, NotSupported
+from scoter.suggestions import closest
 
 # Everything else is left out: properties that name a class to import, that move files out of the table's
 # directory, that redirect storage credentials, or that delete metadata files a ticket may still point to.

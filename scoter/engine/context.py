@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, available_timezones
 
 from scoter.catalog.principals import Principal
-from scoter.errors import InvalidValue, UndefinedSetting, closest
+from scoter.errors import InvalidValue, UndefinedSetting
+from scoter.suggestions import closest
 
 SETTINGS = ("timezone", "statement_timeout", "query_tag")
 

@@ -58,8 +58,8 @@ from scoter.errors import (
     ScoterError,
     TypeMismatch,
     UndefinedColumn,
-    closest,
 )
+from scoter.suggestions import closest
 
 _HINT = "give it a type that a table has, or create the table first and append to it"
 _SHOWN = 20  # columns that an error names; a client takes some kilobytes of error

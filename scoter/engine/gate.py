@@ -20,7 +20,8 @@ from scoter.engine import statements as ours
 from scoter.engine.functions import CALLABLE, NOW, SESSION, TABLE_CHANGES, TABLE_FUNCTIONS, refusal
 from scoter.engine.nodes import JOIN_KINDS, JOIN_METHODS, JOIN_SIDES, NODES, SAMPLE_METHODS, TYPES
 from scoter.engine.statements import span_of
-from scoter.errors import NotSupported, Span, UndefinedFunction, WrongArguments, closest
+from scoter.errors import NotSupported, Span, UndefinedFunction, WrongArguments
+from scoter.suggestions import closest
 
 _ROOTS = (exp.Query, exp.Values, exp.Pivot, exp.Insert, ours.Statement)
 _NOT_NESTED = (exp.Insert, ours.Statement)

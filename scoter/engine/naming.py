@@ -17,7 +17,8 @@ from scoter.engine.context import Context
 from scoter.engine.metadata.tables import METADATA_TABLES
 from scoter.engine.statements import span_of
 from scoter.engine.virtual import VIRTUAL_SCHEMAS
-from scoter.errors import NotSupported, UndefinedCatalog, UndefinedSchema, closest
+from scoter.errors import NotSupported, UndefinedCatalog, UndefinedSchema
+from scoter.suggestions import closest
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ from scoter.errors import (
     TypeMismatch,
     UndefinedColumn,
     WrongParameterCount,
-    closest,
 )
+from scoter.suggestions import closest
 
 _COUNT = pa.schema([pa.field("Count", pa.int64())])
 _EXPLAIN = (("explain_key", "VARCHAR"), ("explain_value", "VARCHAR"))

@@ -49,7 +49,8 @@ from scoter.engine.statements import Predict
 from scoter.engine.types import quote
 from scoter.engine.values import literal_at, parameter_schema
 from scoter.engine.virtual import VirtualTable
-from scoter.errors import InternalError, UndefinedColumn, closest
+from scoter.errors import InternalError, UndefinedColumn
+from scoter.suggestions import closest
 
 ROWS = "scoter_rows"
 # Below so many rows a model's calls inside one query end sooner than a second query starts.

@@ -34,8 +34,8 @@ from scoter.errors import (
     UndefinedColumn,
     UndefinedFunction,
     UndefinedTable,
-    closest,
 )
+from scoter.suggestions import closest
 
 _PATH = re.compile(r"(file:)?/[^\s\"',)]+/[^\s\"',)]*")
 _MISSING_COLUMN = re.compile(

@@ -14,7 +14,8 @@ from sqlglot import exp
 from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.statements import span_of
-from scoter.errors import NotSupported, UndefinedSnapshot, closest
+from scoter.errors import NotSupported, UndefinedSnapshot
+from scoter.suggestions import closest
 
 _IN_VERSIONS = NOW | {"date_trunc", "make_timestamp", "make_timestamptz", "to_timestamp", "epoch_ms"}
 

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import scoter
-from scoter.errors import InternalError, InvalidDefinition, InvalidModel, closest
+from scoter.errors import InternalError, InvalidDefinition, InvalidModel
 from scoter.settings import Models
+from scoter.suggestions import closest
 from scoter.udfs.signature import Input, Output, Signature
 from scoter.udfs.tensors import STRING, Element, element_named
 

@@ -43,8 +43,8 @@ from scoter.errors import (
     ScoterError,
     UndefinedSchema,
     UndefinedVersion,
-    closest,
 )
+from scoter.suggestions import closest
 from scoter.udfs.inspection import DeclaredInput, inspect
 
 

@@ -32,7 +32,8 @@ from scoter.engine.statements import (
     span_of,
 )
 from scoter.engine.types import listed_type, literal, quote, spelled
-from scoter.errors import UndefinedCatalog, UndefinedSchema, WrongObject, closest
+from scoter.errors import UndefinedCatalog, UndefinedSchema, WrongObject
+from scoter.suggestions import closest
 from scoter.udfs.signature import Signature
 
 SIGNATURE: Columns = (

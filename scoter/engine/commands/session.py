@@ -24,7 +24,8 @@ from scoter.engine.statements import (
     UseSchema,
     span_of,
 )
-from scoter.errors import InvalidValue, NotSupported, ScoterError, UndefinedCatalog, UndefinedSchema, closest
+from scoter.errors import InvalidValue, NotSupported, ScoterError, UndefinedCatalog, UndefinedSchema
+from scoter.suggestions import closest
 
 
 def _use(call: Call) -> Outcome:

@@ -23,7 +23,8 @@ from scoter.engine.rules.pin_session import is_constant
 from scoter.engine.rules.score_once import VOLATILE_CALL
 from scoter.engine.rules.unfold import GROWING
 from scoter.engine.statements import WRITTEN, Predict, span_of
-from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments, closest
+from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments
+from scoter.suggestions import closest
 from scoter.udfs.functions import Function
 from scoter.udfs.signature import Input, Signature
 

@@ -46,7 +46,8 @@ def kept_files(files: DataFiles, metadata: TableMetadata, schema: Schema, predic
     A row counts only when the predicate is TRUE for it, not when it is NULL. Comparisons follow DuckDB:
     NaN equals itself and is greater than every other number.
     """
-    keep: Mask = files.rows > 0
+    # A manifest may say that a file with rows has none: only its bounds leave a file out.
+    keep: Mask = np.ones(len(files), np.bool_)
     if predicate is not None and len(files):
         possible = _Pruning(files, metadata, schema).may_be_true(predicate, negated=False)
         if possible is not None:

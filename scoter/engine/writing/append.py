@@ -43,8 +43,8 @@ from scoter.errors import (
     NumericOutOfRange,
     OutcomeUnknown,
     UndefinedSnapshot,
-    closest,
 )
+from scoter.suggestions import closest
 
 QUERY_ID = "scoter.query-id"
 """Key of the snapshot summary under which the statement that made it is found."""

@@ -37,7 +37,8 @@ from sqlglot.errors import SqlglotError
 from scoter.engine import statements
 from scoter.engine.statements import TableColumn, span_of
 from scoter.engine.types import iceberg_type
-from scoter.errors import DuplicateColumn, InvalidDefinition, TypeMismatch, UndefinedColumn, closest
+from scoter.errors import DuplicateColumn, InvalidDefinition, TypeMismatch, UndefinedColumn
+from scoter.suggestions import closest
 
 _PLAIN: dict[str, Callable[[], Transform[Any, Any]]] = {
     "identity": IdentityTransform,
