@@ -382,7 +382,7 @@ def test_the_modules_that_architecture_names() -> None:
     assert set(re.findall(r"`scoter\.engine\.rules\.(\w+)`", text)) == rules
     packages = {p.parent.name for p in (ROOT / "scoter").glob("*/__init__.py")}
     listed = {cells[0].strip("`") for _, cells in table_of(DOCS / "architecture.md", "The rooms")}
-    assert listed == {f"scoter.{name}" for name in packages | {"errors", "settings"}}
+    assert listed == {f"scoter.{name}" for name in packages | {"errors", "settings", "suggestions"}}
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
