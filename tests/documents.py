@@ -125,3 +125,10 @@ def _fences(path: Path) -> Iterator[Block]:
             if line.startswith("#"):
                 heading = line.lstrip("#").strip()
     assert block is None, f"{path.name}: a block is not closed"
+
+
+def table_of(path: Path, heading: str) -> list[tuple[str, list[str]]]:
+    """Return the rows of the tables under a heading, without the row of names."""
+    found = [row for row in tables(path) if row[0] == heading]
+    assert found, f"{path.name} has no table under {heading}"
+    return found[1:]
