@@ -275,6 +275,31 @@ def test_a_store_that_goes_away_and_comes_back(tmp_path: Path) -> None:
         assert session.value("SELECT count(*) AS n FROM far.one.t") == 1001
 
 
+def test_listings_wait_once_for_a_store_that_is_away(server: S3Server, tmp_path: Path) -> None:
+    with lake(server, tmp_path) as session:
+        for number in range(8):
+            session.update(f"CREATE TABLE far.one.t{number} (n BIGINT)")
+        session.update("CREATE TABLE here (n BIGINT)")
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        with opened(tmp_path / "lake", catalogs=catalogs(server, tmp_path), objects={"timeout": 1}) as engine:
+            session = InProcess(engine)
+            begin = time.monotonic()
+            columns = (
+                "SELECT table_name FROM information_schema.columns WHERE table_schema IN ('one', 'main')"
+            )
+            assert session.rows(columns) == [("here",)]
+            once = time.monotonic() - begin
+            begin = time.monotonic()
+            assert refused(session, "SELECT n FROM far.one.t0").startswith("[58000] UNREACHABLE")
+            assert once < 3 * (time.monotonic() - begin)
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    with lake(server, tmp_path) as session:
+        assert session.value(columns.replace("table_name", "count(*) AS n")) == 9
+
+
 def test_a_write_that_fails_leaves_no_file(server: S3Server, tmp_path: Path) -> None:
     with lake(server, tmp_path) as session:
         session.update("CREATE TABLE far.one.t (n BIGINT NOT NULL)")

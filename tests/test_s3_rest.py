@@ -107,6 +107,22 @@ def test_a_server_may_not_lead_elsewhere(
     assert endpoint not in str(refused.value)
 
 
+def test_a_table_that_a_server_leads_elsewhere_is_listed(
+    store: S3Server, server: RestServer, tmp_path: Path
+) -> None:
+    with opened(tmp_path, catalogs=far(server, **store.settings())) as engine:
+        session = InProcess(engine)
+        session.query("CREATE SCHEMA IF NOT EXISTS far.led")
+        session.query("CREATE TABLE IF NOT EXISTS far.led.t (n BIGINT)")
+        session.query("CREATE TABLE here (m BIGINT)")
+        places = "table_schema IN ('led', 'main')"
+        columns = f"SELECT table_name FROM information_schema.columns WHERE {places} ORDER BY 1"
+        assert session.rows(columns) == [("here",), ("t",)]
+        server.lend({"s3.endpoint": "http://127.0.0.2:1"})
+        assert session.rows(columns) == [("here",)]
+        assert session.rows(columns.replace("columns", "tables")) == [("here",), ("t",)]
+
+
 def test_a_server_may_not_stand_for_the_store_of_another_catalog(
     store: S3Server, server: RestServer, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ from scoter.catalog.names import ModelName, TableName, check_name, check_schema_
 from scoter.catalog.objects.stores import Objects
 from scoter.catalog.reach import is_local, local_path, read_only
 from scoter.catalog.stores import Place, Stores
-from scoter.catalog.translation import translated
+from scoter.catalog.translation import reading, translated
 from scoter.errors import (
     ConfigurationError,
     CorruptData,
@@ -35,9 +35,11 @@ from scoter.errors import (
     InvalidDefinition,
     NotSupported,
     SchemaNotEmpty,
+    ScoterError,
     UndefinedCatalog,
     UndefinedSchema,
     UndefinedTable,
+    Unreachable,
     WrongObject,
 )
 from scoter.settings import CatalogSettings, Settings
@@ -67,14 +69,17 @@ class Lake:
         self._open: dict[str, Catalog] = {}
         self._embedded: Catalog | None = None
         self._settings = {name: known for name, known in settings.catalogs.items() if known.type is not None}
-        self._own_place(settings)
+        for name, known in settings.catalogs.items():
+            if known.type is None and (name != settings.catalog or known.properties):
+                raise ConfigurationError(
+                    f"setting catalogs.{name}.type: missing", hint="only the embedded catalog has no type"
+                )
         self._stores = Stores(
             {name: known.path_map for name, known in settings.catalogs.items()},
             self._places,
             Objects(settings.objects, settings.object_cache),
         )
         self._defaults = {"write.parquet.compression-codec": settings.tables.compression}
-        self._warehouse = settings.warehouse
         if settings.catalog not in self._settings:
             if _UNUSABLE & set(str(settings.warehouse)):
                 raise ConfigurationError(
@@ -90,7 +95,7 @@ class Lake:
                 stores=self._stores,
             )
             self._open[settings.catalog] = self._embedded
-            self._warehouse.mkdir(parents=True, exist_ok=True)
+            settings.warehouse.mkdir(parents=True, exist_ok=True)
             self.create_schema(settings.catalog, settings.schema_, if_not_exists=True)
 
     def close(self) -> None:
@@ -199,11 +204,14 @@ class Lake:
         """Return each table that exists as ``look_up`` does, without the views."""
         return {asked: one for asked, one in self.look_up(names).items() if not one.is_view}
 
-    def look_up(self, names: Iterable[TableName]) -> dict[TableName, Found]:
+    def look_up(
+        self, names: Iterable[TableName], refused: dict[TableName, ScoterError] | None = None
+    ) -> dict[TableName, Found]:
         """Return each table or view that exists with its own spelling and location, by the name that was asked.
 
         All of one database come from one SELECT, so that a commit over several tables is seen whole or
-        not at all. Raises AmbiguousName when a name fits two stored ones equally well.
+        not at all. Raises AmbiguousName when a name fits two stored ones equally well, and what a catalog's server
+        says of one table, or puts that into ``refused`` where it is given, unless the server is away.
         """
         found: dict[TableName, Found] = {}
         by_database: dict[sa.Engine, list[tuple[TamedSql, TableName]]] = {}
@@ -215,8 +223,14 @@ class Lake:
             if isinstance(attached, TamedSql):
                 by_database.setdefault(attached.engine, []).append((attached, name))
                 continue
-            with translated(f"table {name}"):
-                loaded = load_elsewhere(attached, name)
+            try:
+                with translated(f"table {name}"):
+                    loaded = load_elsewhere(attached, name)
+            except ScoterError as error:
+                if refused is None or isinstance(error, Unreachable):
+                    raise
+                refused[name] = error
+                continue
             if loaded is not None:
                 found[name] = loaded
                 if loaded.table is not None:
@@ -232,19 +246,18 @@ class Lake:
 
     def metadata(self, location: str) -> TableMetadata:
         """Return the metadata at a location with the honoured properties; raises CorruptData."""
-        with translated("a table"):
+        with reading("a table"):
             return self._cache.tamed(self.io(location), location)
 
     def load(self, name: TableName) -> Table:
         """Return the table as it is now; raises UndefinedTable, UndefinedCatalog, CorruptData."""
-        self._catalog(name.catalog)
+        attached = self._catalog(name.catalog)
         found = self.find([name]).get(name)
         if found is None:
             raise self.undefined(name)
         if found.table is not None:
             return found.table
-        attached = self._catalog(name.catalog)
-        with translated(f"table {name}"):
+        with reading(f"table {name}"):
             if isinstance(attached, TamedSql):
                 return attached.table_at(found.name.identifier, found.location)
             return attached.load_table(found.name.identifier)
@@ -281,13 +294,10 @@ class Lake:
         return metadata
 
     def _foreign(self, location: str) -> TableMetadata:
-        damaged = CorruptData("the file is no metadata of an Iceberg table, or it is missing")
-        try:
+        with reading("the table"):
             if len(self.io(location).new_input(location)) > _MAX_METADATA:
                 raise CorruptData(f"the metadata file has more than {_MAX_METADATA:,} bytes")
-            return self.metadata(location)
-        except (OSError, ValueError, ImportError) as error:
-            raise damaged from error
+        return self.metadata(location)
 
     def real(self, location: str) -> str:
         """Return where a location in metadata is read from, by the path maps of all catalogs."""
@@ -447,14 +457,6 @@ class Lake:
                 place = self._place(key, self._settings[key])
                 self._open[key] = attach(place, self._cache, self._stores)
             return self._open[key]
-
-    @staticmethod
-    def _own_place(settings: Settings) -> None:
-        for name, known in settings.catalogs.items():
-            if known.type is None and (name != settings.catalog or known.properties):
-                raise ConfigurationError(
-                    f"setting catalogs.{name}.type: missing", hint="only the embedded catalog has no type"
-                )
 
     def _undefined_catalog(self, name: str) -> UndefinedCatalog:
         return UndefinedCatalog(f'catalog "{name}" does not exist', hint=closest(name, self.catalogs()))

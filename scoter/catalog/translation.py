@@ -6,6 +6,7 @@ This module must not know what was attempted, only what it was attempted on.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -69,6 +70,8 @@ _TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[S
 )
 _UNKNOWN_TYPE = re.compile(r"Unsupported field type: '([\w() ,]{1,60})'")  # pyiceberg's words
 _NO_SPACE = 28  # errno.ENOSPC
+# What opening and decoding a file raise: gzip has two of them, pyarrow a ValueError for a scheme that it does not know.
+_UNREADABLE = (OSError, ValueError, EOFError, zlib.error, ImportError)
 
 
 @contextmanager
@@ -89,6 +92,16 @@ def translated(what: str) -> Iterator[None]:
         if found is None:
             raise
         raise found from error
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what is raised inside as ``translated`` does, and all else that a metadata file raises into CorruptData."""
+    try:
+        with translated(what):
+            yield
+    except _UNREADABLE as error:
+        raise CorruptData(f"the metadata of {what} is damaged or at a place that can not be read") from error
 
 
 def _translation(error: Exception, what: str) -> ScoterError | None:

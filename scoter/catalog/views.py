@@ -32,13 +32,11 @@ from scoter.catalog.lookup import VIEW_TYPES, Found, has_views
 from scoter.catalog.names import TableName, check_name, folded
 from scoter.catalog.rest_views import RestViews
 from scoter.catalog.sql_views import SqlViews, metadata_at
-from scoter.catalog.translation import translated
+from scoter.catalog.translation import reading, translated
 from scoter.errors import (
     CorruptData,
     DuplicateTable,
     NotSupported,
-    PermissionDenied,
-    Unreachable,
     WriteConflict,
     WrongObject,
 )
@@ -47,7 +45,6 @@ DIALECT = "scoter"
 # The representation that is read where a view has several.
 _PREFERRED = (DIALECT, "duckdb", "spark", "trino")
 _ATTEMPTS = 8
-UNREADABLE = (CorruptData, NotSupported, PermissionDenied, Unreachable)  # of one view, where views are listed
 
 
 @dataclass(frozen=True)
@@ -87,16 +84,10 @@ def load_view(lake: Lake, found: Found) -> View:
     Raises CorruptData for metadata that is damaged, and what reading its file raises: PermissionDenied outside of
     the directories of the lake, Unreachable.
     """
-    with translated(f"view {found.name}"):
+    with reading(f"view {found.name}"):
         if found.view is not None:
             return _view(found.view.metadata, found.name)
-        try:
-            metadata = metadata_at(lake.io(found.location), found.location)
-        except ValueError as error:  # pyarrow's for a scheme that it does not know
-            raise CorruptData(
-                f"the metadata of view {found.name} is at a place that can not be read"
-            ) from error
-        return _view(metadata, found.name)
+        return _view(metadata_at(lake.io(found.location), found.location), found.name)
 
 
 def create_view(lake: Lake, name: TableName, draft: Draft, *, replace: bool) -> None:

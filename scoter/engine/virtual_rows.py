@@ -6,23 +6,23 @@ This module must not know SQL or how the rows are read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
-from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import TableMetadata
 
 from scoter.catalog.lake import Lake
+from scoter.catalog.listing import Listing
 from scoter.catalog.models import Models
 from scoter.catalog.names import TableName
-from scoter.catalog.views import UNREADABLE, View, ViewColumn, load_view
+from scoter.catalog.views import View, ViewColumn, load_view
 from scoter.engine.arriving import Arriving
 from scoter.engine.binding import data_type
 from scoter.engine.metadata.rows import About
 from scoter.engine.resolve import Source
 from scoter.engine.types import listed_type, spelled, wire_type
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_tables
-from scoter.errors import InternalError
+from scoter.errors import InternalError, ScoterError
 from scoter.udfs.signature import Signature
 
 Facts = dict[str, Any]
@@ -68,15 +68,21 @@ def arrow_table(
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def all_tables(lake: Lake) -> Iterator[TableName]:
-    """Yield the name of every Iceberg table of every catalog."""
-    for catalog in lake.catalogs():
-        for schema in lake.schemas(catalog):
-            for name in lake.tables(catalog, schema):
-                yield TableName(catalog, schema, name)
+def all_tables(lake: Lake, listing: Listing) -> Iterator[tuple[TableName, TableMetadata | None]]:
+    """Yield every Iceberg table of every catalog, None for one whose metadata can not be read."""
+    names = [
+        TableName(catalog, schema, name)
+        for catalog in lake.catalogs()
+        for schema in lake.schemas(catalog)
+        for name in lake.tables(catalog, schema)
+    ]
+    for asked, found in listing.look_up(names).items():
+        if isinstance(found, ScoterError) or not found.is_view:
+            read = listing.read(found, lambda one: lake.metadata(one.location))
+            yield asked, None if isinstance(read, ScoterError) else read
 
 
-def all_views(lake: Lake) -> Iterator[tuple[TableName, View | None]]:
+def all_views(lake: Lake, listing: Listing) -> Iterator[tuple[TableName, View | None]]:
     """Yield every view of every catalog, None for one whose metadata can not be read."""
     names = [
         TableName(catalog, schema, name)
@@ -84,23 +90,15 @@ def all_views(lake: Lake) -> Iterator[tuple[TableName, View | None]]:
         for schema in lake.schemas(catalog)
         for name in lake.views(catalog, schema)
     ]
-    for asked, found in lake.look_up(names).items():
-        # A listing does not fail for one view that is damaged; reading it says what is wrong.
-        view = None
-        with suppress(*UNREADABLE):
-            view = load_view(lake, found)
-        yield asked, view
+    for asked, found in listing.look_up(names).items():
+        if isinstance(found, ScoterError) or found.is_view:
+            read = listing.read(found, lambda one: load_view(lake, one))
+            yield asked, None if isinstance(read, ScoterError) else read
 
 
 def view_type(column: ViewColumn) -> str:
     """Return the type of a view's column where views are listed."""
     return listed_type(column.kind) if column.text is None else spelled(column.text)
-
-
-def table_schema(lake: Lake, pointers: dict[TableName, str], name: TableName) -> Schema | None:
-    """Return the current schema of a table, or None when it has been dropped meanwhile."""
-    location = pointers.get(name)
-    return lake.metadata(location).schema() if location else None
 
 
 def _rows(table: VirtualTable, facts: Iterator[Facts]) -> Iterator[tuple[Any, ...]]:
@@ -116,19 +114,16 @@ def _schemata(lake: Lake) -> Iterator[Facts]:
 
 
 def _tables(lake: Lake) -> Iterator[Facts]:
-    names = list(all_tables(lake))
-    pointers = lake.pointers(names)
-    for name in names:
-        if name in pointers:
-            comment = lake.metadata(pointers[name]).properties.get("comment")
-            yield {
-                **_named(name),
-                "table_type": "BASE TABLE",
-                "is_insertable_into": "YES",
-                "is_typed": "NO",
-                "table_comment": comment,
-            }
-    for name, view in all_views(lake):
+    listing = Listing(lake)
+    for name, metadata in all_tables(lake, listing):
+        yield {
+            **_named(name),
+            "table_type": "BASE TABLE",
+            "is_insertable_into": "YES",
+            "is_typed": "NO",
+            "table_comment": metadata.properties.get("comment") if metadata else None,
+        }
+    for name, view in all_views(lake, listing):
         yield {
             **_named(name),
             "table_type": "VIEW",
@@ -141,18 +136,16 @@ def _tables(lake: Lake) -> Iterator[Facts]:
 
 
 def _columns(lake: Lake) -> Iterator[Facts]:
-    names = list(all_tables(lake))
-    pointers = lake.pointers(names)
-    for name in names:
-        schema = table_schema(lake, pointers, name)
-        for position, field in enumerate(schema.fields if schema else (), start=1):
+    listing = Listing(lake)
+    for name, metadata in all_tables(lake, listing):
+        for position, field in enumerate(metadata.schema().fields if metadata else (), start=1):
             kind = listed_type(field.field_type)
             yield {
                 **_column(name, position, field.name, kind),
                 "is_nullable": "NO" if field.required else "YES",
                 "column_comment": field.doc,
             }
-    for name, view in all_views(lake):
+    for name, view in all_views(lake, listing):
         for position, one in enumerate(view.columns if view else (), start=1):
             yield {**_column(name, position, one.name, view_type(one)), "column_comment": one.comment}
     for name, table in _own_tables(lake):
@@ -164,7 +157,7 @@ def _views(lake: Lake) -> Iterator[Facts]:
     never = dict.fromkeys(
         ("is_updatable", "is_insertable_into", "is_trigger_updatable", "is_trigger_deletable"), "NO"
     )
-    for name, view in all_views(lake):
+    for name, view in all_views(lake, Listing(lake)):
         yield {
             **_named(name),
             "view_definition": view.sql if view else None,

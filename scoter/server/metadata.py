@@ -6,27 +6,29 @@ This module must not know of statements or sessions; what exists, the lake says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 
 import pyarrow as pa
 from pyiceberg.types import IcebergType
 
 from scoter.catalog.lake import Lake
+from scoter.catalog.listing import Listing
 from scoter.catalog.lookup import Found
 from scoter.catalog.names import TableName
-from scoter.catalog.views import UNREADABLE, load_view
+from scoter.catalog.views import load_view
 from scoter.engine.binding import data_type
 from scoter.engine.columns import Origin, field
 from scoter.engine.types import duckdb_type, listed_type, spelled, wire_type
 from scoter.engine.wire import wire_text
-from scoter.errors import NotSupported, UndefinedSchema
+from scoter.errors import NotSupported, ScoterError, UndefinedSchema
 from scoter.server.flightsql import messages_pb2 as m
 from scoter.server.flightsql import schemas
 
 TABLE, VIEW = "TABLE", "VIEW"
 
 _AT_ONCE = 256  # tables whose schemas are read and sent together
+_NO_COLUMNS = bytes(pa.schema([]).serialize())
 
 
 def catalogs(lake: Lake) -> pa.Table:
@@ -48,21 +50,31 @@ def table_types() -> pa.Table:
 
 
 def tables(lake: Lake, command: m.CommandGetTables) -> Iterator[pa.RecordBatch]:
-    """Yield the tables and views that fit, ordered by catalog, schema and name, with their columns if asked."""
+    """Yield the tables and views that fit, ordered by catalog, schema and name, with their columns if asked.
+
+    One that can not be read is listed without columns, unless it alone is asked for by its name: then that raises.
+    """
     wanted = [kind for kind in (TABLE, VIEW) if not command.table_types or kind in command.table_types]
     found = _tables(lake, command, wanted)
+    listing = Listing(lake)
     while some := list(islice(found, _AT_ONCE)):
         rows = [(name.catalog, name.schema, name.name, kind) for name, kind in some]
         if not command.include_schema:
             yield from _rows(rows, schemas.TABLES).to_batches()
             continue
-        there = lake.look_up([name for name, _ in some])
-        # What was dropped between the listing and here is left out.
-        full = [
-            (*row, _columns(lake, name, there[name]))
-            for row, (name, kind) in zip(rows, some, strict=True)
-            if name in there and there[name].is_view == (kind == VIEW)
-        ]
+        there = listing.look_up([name for name, _ in some])
+        alone = len(some) == 1 and _is_name(command.table_name_filter_pattern, some[0][0].name)
+        full = []
+        for row, (name, kind) in zip(rows, some, strict=True):
+            one = there.get(name)
+            if one is None or (isinstance(one, Found) and one.is_view != (kind == VIEW)):
+                continue  # dropped since its name was listed
+            columns = listing.read(one, partial(_columns, lake, name))
+            if isinstance(columns, ScoterError):
+                if alone:
+                    raise columns
+                columns = _NO_COLUMNS
+            full.append((*row, columns))
         yield from _rows(full, schemas.TABLES_WITH_SCHEMA).to_batches()
 
 
@@ -98,12 +110,8 @@ def _columns(lake: Lake, name: TableName, found: Found) -> bytes:
 
 
 def _view_columns(lake: Lake, name: TableName, found: Found) -> bytes:
-    try:
-        columns = load_view(lake, found).columns
-    except UNREADABLE:
-        columns = ()
     fields = []
-    for one in columns:
+    for one in load_view(lake, found).columns:
         if one.text is None:
             fields.append(_column(name, one.name, one.kind, required=False, doc=one.comment))
             continue
@@ -142,6 +150,11 @@ def _column(table: TableName, name: str, kind: IcebergType, required: bool, doc:
         arrow = pa.string()
     origin = Origin(table, doc)
     return field(name, arrow, listed_type(kind), origin, nullable=not required, read_only=False)
+
+
+def _is_name(pattern: str, name: str) -> bool:
+    """Say whether a pattern is a name, with or without its signs escaped."""
+    return pattern.replace("\\", "").casefold() == name.replace("\\", "").casefold()
 
 
 def _like(pattern: str | None) -> Callable[[str], bool]:
