@@ -1,4 +1,4 @@
-"""The long runs: tests of faults and races again and again, and damaged messages for every decoder.
+"""The long runs: tests of faults, races and random tables again and again, and damaged messages for every decoder.
 
 Nothing is measured against a peer; the result says what was survived. The first failure ends the run.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from measure import Row, report
 
 ROOT = Path(__file__).resolve().parent.parent
-FAULTS = ("-k", "kill or race or process or concurrent or locked or crash")
+FAULTS = ("-k", "kill or race or process or concurrent or locked or crash or differential")
 DECODERS = ("-m", "decoder")
 
 

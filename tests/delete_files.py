@@ -48,16 +48,17 @@ class _DeletesWriter(ManifestWriterV2):
 
 
 def commit_deletes(table: Table, *files: DataFile) -> None:
-    """Commit delete files in one snapshot."""
+    """Commit delete files, all of one partition spec, in one snapshot."""
     with table.transaction() as transaction:
         append_deletes(transaction, table, *files)
 
 
 def append_deletes(transaction: Transaction, table: Table, *files: DataFile) -> None:
-    """Add a snapshot with delete files to what a transaction will commit."""
+    """Add a snapshot with delete files, all of one partition spec, to what a transaction will commit."""
+    own = table.specs()[files[0].spec_id]
     with transaction.update_snapshot().fast_append() as append:
-        append.new_manifest_writer = lambda spec: _DeletesWriter(
-            spec, table.schema(), append.new_manifest_output(), append.snapshot_id, append._compression
+        append.new_manifest_writer = lambda spec: _DeletesWriter(  # noqa: ARG005  # pyiceberg gives the current spec by name
+            own, table.schema(), append.new_manifest_output(), append.snapshot_id, append._compression
         )
         for file in files:
             append.append_data_file(file)
@@ -71,7 +72,11 @@ def delete_file(
     location: str | None = None,
     **facts: Any,
 ) -> DataFile:
-    """Return the entry of one delete file that stands at ``path``, and a copy of it at ``location``, if given."""
+    """Return the entry of one delete file that stands at ``path``, and a copy of it at ``location``, if given.
+
+    It is of the current spec, or of ``spec_id``.
+    """
+    spec_id = facts.pop("spec_id", table.spec().spec_id)
     file = DataFile.from_args(
         _table_format_version=3,
         content=content,
@@ -82,7 +87,7 @@ def delete_file(
         file_size_in_bytes=path.stat().st_size,
         **facts,
     )
-    file.spec_id = table.spec().spec_id
+    file.spec_id = spec_id
     return file
 
 

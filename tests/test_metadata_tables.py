@@ -23,7 +23,7 @@ from scan_tables import add_file
 from sessions import InProcess, opened
 from slt import Refused
 
-from scoter.catalog.entries import CHUNK
+from scoter.catalog.avro import ROWS
 from scoter.catalog.names import TableName
 from scoter.catalog.principals import Principal, Role
 from scoter.engine.metadata.tables import METADATA_TABLES
@@ -293,7 +293,7 @@ def test_bounds_of_before_a_column_was_widened(session: InProcess, tmp_path: Pat
 
 def test_thousands_of_files_in_one_manifest(session: InProcess) -> None:
     session.query("CREATE TABLE t (a INTEGER, g INTEGER) PARTITIONED BY (g)")
-    table, count = loaded(session, "t"), CHUNK * 2 + 1
+    table, count = loaded(session, "t"), ROWS * 2 + 1
     with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
         for number in range(count):
             file = DataFile.from_args(

@@ -19,7 +19,6 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableA
 from pyiceberg.io import FileIO
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import CommitTableResponse, StagedTable, Table
 from pyiceberg.table.locations import SimpleLocationProvider
 from pyiceberg.table.metadata import TableMetadata, new_table_metadata
@@ -29,14 +28,15 @@ from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from scoter.catalog.avro import read_doubles_exactly
+from scoter.catalog.avro import decode_safely
+from scoter.catalog.metadata_files import read_metadata
 from scoter.catalog.metastore import engine_for, is_locked, retrying
 from scoter.catalog.properties import check_catalog, tamed, without_code
 from scoter.catalog.stores import Place, Stores
 from scoter.errors import ConfigurationError, ScoterError
 from scoter.suggestions import closest
 
-read_doubles_exactly()
+decode_safely()
 
 _CLASSES = {
     "bigquery": ("pyiceberg.catalog.bigquery_metastore", "BigQueryMetastoreCatalog"),
@@ -70,7 +70,7 @@ class MetadataCache:
             if found is not None:
                 self._entries.move_to_end(location)
                 return found
-        metadata = FromInputFile.table_metadata(io.new_input(location))
+        metadata = read_metadata(io.new_input(location))
         entry = (metadata, tamed(metadata))
         with self._lock:
             self._entries[location] = entry
@@ -120,8 +120,14 @@ class TamedMetastore(MetastoreCatalog):
         properties: Properties = EMPTY_DICT,  # noqa: ARG002  # a table does not configure storage
         location: str | None = None,  # noqa: ARG002  # each file is opened by its own scheme
     ) -> FileIO:
-        own = self.properties if self.place is None else self.place.properties
-        return self.stores.reach.over(_by_scheme(lambda real: self.stores.opened(own, real)))
+        return self.stores.reach.over(_by_scheme(self._opened))
+
+    def _opened(self, real: str) -> FileIO:
+        if self.place is not None:
+            return self.stores.opened(self.place.properties, real)
+        # Of other catalogs only their settings know in which stores their tables lie.
+        self.stores.refuse_elsewhere(real)
+        return self.stores.opened(self.properties, real)
 
     def _create_staged_table(  # pyiceberg's signature
         self,

@@ -1,26 +1,335 @@
-"""Reads doubles in manifests exactly: pyiceberg's compiled Avro decoder cuts them to 32 bits.
+"""Reads Avro files that anybody may have written: their values by Iceberg's field ids.
 
 This module must not know what a manifest holds.
 
-A partition value of 2.222 came back as 2.2219998836517334: files were pruned wrongly, and manifests that
-pyiceberg merged were written with the wrong value.
+fastavro decodes, because it looks where the bytes end. pyiceberg's compiled decoder does not: a wrong length made
+it read the memory behind its buffer or end the process. It also cut doubles to 32 bits.
+Source of the format: https://avro.apache.org/docs/1.12.0/specification/
 """
 
 from __future__ import annotations
 
+import bz2
+import json
 import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from io import BytesIO
+from typing import Any, Final, TypeAlias, cast
+from uuid import UUID
 
-from pyiceberg.avro.decoder import BinaryDecoder
-from pyiceberg.avro.reader import DoubleReader
+import fastavro
+import pyarrow as pa
+import zstandard
+from fastavro.read import LOGICAL_READERS
+from fastavro.schema import SchemaParseException
+from pyiceberg.avro import file as pyiceberg_file
+from pyiceberg.avro.decoder import StreamingBinaryDecoder
+from pyiceberg.exceptions import ResolveError
+from pyiceberg.utils.decimal import bytes_to_decimal
 
-_DOUBLE = struct.Struct("<d")
+DAMAGE: Final = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+    ResolveError,
+    SchemaParseException,
+    struct.error,
+    zlib.error,
+    zstandard.ZstdError,
+)
+"""What reading raises for bytes that are no Avro file, here and in pyiceberg."""
+
+MOST_BYTES: Final = 1024 * 1024 * 1024
+"""Bytes of a file when it is expanded."""
+
+ROWS: Final = 2048
+"""Rows that are decoded at a time, but for those of one block."""
+
+Row: TypeAlias = dict[str, Any]
+Type: TypeAlias = Any  # a type of Avro's as JSON has it
+
+_MAGIC = b"Obj\x01"
+_SYNC = 16  # bytes behind each block
+_MOST_TYPES = 100_000
+_PRIMITIVE = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 
 
-def read_doubles_exactly() -> None:
-    """Make pyiceberg decode doubles as they are written, in this process. Idempotent."""
-    DoubleReader.read = _read  # type: ignore[assignment, method-assign]  # a function is a method here
+def decode_safely() -> None:
+    """Make pyiceberg, where it reads Avro itself, use the decoder that looks where bytes end. Idempotent."""
+    vars(pyiceberg_file)["new_decoder"] = StreamingBinaryDecoder
 
 
-def _read(_: DoubleReader, decoder: BinaryDecoder) -> float:
-    (value,) = _DOUBLE.unpack(decoder.read(_DOUBLE.size))
-    return float(value)
+@dataclass(frozen=True)
+class AvroFile:
+    """An Avro file at hand: its rows are of the type ``record``, in which the field of id 7 is called ``f7``."""
+
+    content: bytes
+    start: int
+    codec: str
+    record: dict[str, Any]
+
+    def fields(self, *path: int) -> list[int]:
+        """Return the ids of the fields of the record that field ids lead to, none where there is no such record."""
+        record: Any = self.record
+        for number in path:
+            types = {field["name"]: field["type"] for field in record["fields"]}
+            record = types.get(f"f{number}")
+            if not isinstance(record, dict) or record["type"] != "record":
+                return []
+        return [int(field["name"][1:]) for field in record["fields"] if field["name"].startswith("f")]
+
+
+def opened(content: bytes, unused: frozenset[int] = frozenset()) -> AvroFile:
+    """Read a file's header; raises one of DAMAGE. Of fields with the ids ``unused`` maps will be None."""
+    if not content.startswith(_MAGIC):
+        raise ValueError("no Avro file")
+    stream = BytesIO(content)
+    stream.seek(len(_MAGIC))
+    header = cast(dict[str, bytes], _read(stream, {"type": "map", "values": "bytes"}))
+    stream.seek(_SYNC, 1)
+    record = _Types(unused).of(json.loads(header["avro.schema"]))
+    if not isinstance(record, dict) or record["type"] != "record":
+        raise ValueError("the rows of the file have no fields")
+    _sized(record)
+    return AvroFile(content, stream.tell(), header.get("avro.codec", b"null").decode(), record)
+
+
+def rows(file: AvroFile) -> Iterator[list[Row]]:
+    """Yield a file's rows, some at a time, with the fields that it has: field 7 under the key ``f7``.
+
+    Raises one of DAMAGE, also for a file of more than MOST_BYTES.
+    """
+    # An array of rows as Avro writes it: how many, the rows, and none more.
+    kind = {"type": "array", "items": file.record}
+    for count, data in _gathered(_blocks(file)):
+        stream = BytesIO(b"".join((_long(count), *data, b"\0")))
+        found = cast(list[Row], _read(stream, kind))
+        if len(found) != count or stream.read(1):
+            raise ValueError("a block of the file has other rows than it says")
+        yield found
+
+
+def _read(stream: BytesIO, kind: Type) -> object:
+    return fastavro.schemaless_reader(stream, kind, None)
+
+
+def _gathered(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
+    """Put blocks together: writers that make one of each row are usual."""
+    total, parts = 0, list[bytes]()
+    for count, data in blocks:
+        total += count
+        parts.append(data)
+        if total >= ROWS:
+            yield total, parts
+            total, parts = 0, []
+    if total:
+        yield total, parts
+
+
+def _blocks(file: AvroFile) -> Iterator[tuple[int, bytes]]:
+    content, at, left = file.content, file.start, MOST_BYTES
+    sync = content[at - _SYNC : at]
+    expand = _CODECS[file.codec]
+    while at < len(content):
+        count, at = _varint(content, at)
+        size, at = _varint(content, at)
+        end = at + size
+        if count < 0 or size < 0 or content[end : end + _SYNC] != sync:
+            raise ValueError("a block of the file does not end where it says")
+        data = expand(content[at:end], left)
+        left -= len(data)
+        if left < 0:
+            raise ValueError(f"the file has more than {MOST_BYTES:,} bytes")
+        yield count, data
+        at = end + _SYNC
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    """Return the number at a place and the place behind it."""
+    number = shift = 0
+    while True:
+        byte = content[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (number >> 1) ^ -(number & 1), at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of the file has no end")
+
+
+def _long(number: int) -> bytes:
+    """Return a number that is not negative as Avro writes it."""
+    number <<= 1
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*found, number))
+
+
+def _deflated(data: bytes, most: int) -> bytes:
+    stream = zlib.decompressobj(-15)
+    found = stream.decompress(data, most + 1)
+    if len(found) <= most and not stream.eof:
+        raise ValueError("a block of the file is cut off")
+    return found
+
+
+def _bzip2(data: bytes, most: int) -> bytes:
+    return bz2.BZ2Decompressor().decompress(data, most + 1)
+
+
+def _zstandard(data: bytes, most: int) -> bytes:
+    with zstandard.ZstdDecompressor().stream_reader(data) as stream:
+        return stream.read(most + 1)
+
+
+def _snappy(data: bytes, most: int) -> bytes:
+    size, shift = 0, 0
+    for byte in data[:5]:
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    if size > most:
+        raise ValueError("a block of the file is too long")
+    # Four bytes behind the data are its checksum.
+    found = pa.decompress(data[:-4], decompressed_size=size, codec="snappy", asbytes=True)
+    if zlib.crc32(found) != int.from_bytes(data[-4:], "big"):
+        raise ValueError("a block of the file does not fit its checksum")
+    return cast(bytes, found)
+
+
+_CODECS: dict[str, Callable[[bytes, int], bytes]] = {
+    "null": lambda data, _: data,
+    "deflate": _deflated,
+    "bzip2": _bzip2,
+    "zstandard": _zstandard,
+    "snappy": _snappy,
+}
+
+
+class _Types:
+    """Makes types of a file's own: fields are called by their ids, and values stay as Iceberg counts them."""
+
+    def __init__(self, unused: frozenset[int]) -> None:
+        self._unused = unused
+        self._count = 0
+        self._named: dict[str, object] = {}
+
+    def of(self, kind: Any) -> Type:
+        """Return a type; raises ValueError or KeyError for what is no type of Iceberg's."""
+        match kind:
+            case str():
+                # A name stands for the type that had it; the type itself must not, so none holds itself.
+                return kind if kind in _PRIMITIVE else self.of(self._named[kind])
+            case list():
+                return [self.of(one) for one in kind]
+            case {"type": "record", "fields": list(fields)}:
+                found: Type = {
+                    "type": "record",
+                    "name": self._name(),
+                    "fields": list(map(self._field, fields)),
+                }
+            case {"type": "array", "items": items}:
+                return {"type": "array", "items": _sized(self.of(items)), **_map_of(kind)}
+            case {"type": "fixed", "size": int(size)} if size > 0:
+                found = {"type": "fixed", "name": self._name(), "size": size, **_logical(kind)}
+            case {"type": str(inner)} if inner in _PRIMITIVE:
+                return {"type": inner, **_logical(kind)} if inner == "bytes" else inner
+            case _:
+                raise ValueError("a type of the file is none of Iceberg's")
+        if isinstance(kind, dict) and isinstance(kind.get("name"), str):
+            self._named[kind["name"]] = kind
+        return found
+
+    def _name(self) -> str:
+        self._count += 1
+        if self._count > _MOST_TYPES:
+            raise ValueError("the file has too many types")
+        return f"t{self._count}"
+
+    def _field(self, field: dict[str, Any]) -> dict[str, Any]:
+        kind = self.of(field["type"])
+        number = field.get("field-id")
+        if number in self._unused:
+            kind = _emptied(kind)
+        return {"name": f"f{number}" if isinstance(number, int) else f"x{self._count}", "type": kind}
+
+
+def _logical(kind: dict[str, Any]) -> dict[str, Any]:
+    match kind:
+        case {"logicalType": "decimal", "scale": int(scale)}:
+            return {"logicalType": "iceberg-decimal", "scale": scale}
+        case {"logicalType": "uuid", "size": 16}:
+            return {"logicalType": "iceberg-uuid"}
+        case _:
+            return {}
+
+
+def _map_of(kind: dict[str, Any]) -> dict[str, Any]:
+    if kind.get("logicalType") != "map":
+        return {}
+    if [field["name"] for field in kind["items"]["fields"]] != ["key", "value"]:
+        raise ValueError("a map of the file has not just keys and values")
+    return {"logicalType": "iceberg-map"}
+
+
+def _emptied(kind: Type) -> Type:
+    match kind:
+        case list():
+            return [_emptied(one) for one in kind]
+        case {"logicalType": "iceberg-map"}:
+            return {**kind, "logicalType": "iceberg-nothing"}
+        case _:
+            return kind
+
+
+def _sized(items: Type) -> Type:
+    """Return the type of items; raises ValueError for one without bytes, of which any number fits into none."""
+    if not _has_bytes(items):
+        raise ValueError("a list of the file has items without bytes")
+    return items
+
+
+def _has_bytes(kind: Type) -> bool:
+    match kind:
+        case "null":
+            return False
+        case {"type": "record", "fields": fields}:
+            return any(_has_bytes(field["type"]) for field in fields)
+        case _:
+            return True
+
+
+def _decimal(data: bytes, written: Any = None, _read: object = None) -> Decimal:
+    return bytes_to_decimal(data, written["scale"])
+
+
+def _uuid(data: bytes, _written: object = None, _read: object = None) -> UUID:
+    return UUID(bytes=data)
+
+
+def _map(data: Any, _written: object = None, _read: object = None) -> dict[Any, Any]:
+    return dict(one.values() for one in data)
+
+
+def _nothing(_data: object, _written: object = None, _read: object = None) -> None:
+    return None
+
+
+LOGICAL_READERS["array-iceberg-map"] = _map
+LOGICAL_READERS["array-iceberg-nothing"] = _nothing
+LOGICAL_READERS["fixed-iceberg-decimal"] = _decimal
+LOGICAL_READERS["bytes-iceberg-decimal"] = _decimal
+LOGICAL_READERS["fixed-iceberg-uuid"] = _uuid

@@ -5,47 +5,38 @@ This module must not know SQL, Arrow or how data files are read. Nothing is kept
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
 from typing import Any
 
-from pyiceberg.avro.file import AvroFile
-from pyiceberg.exceptions import ResolveError
-from pyiceberg.io import FileIO, InputFile, InputStream
+from pyiceberg.io import FileIO
 from pyiceberg.manifest import (
     DATA_FILE_TYPE,
-    MANIFEST_ENTRY_SCHEMAS,
     MANIFEST_LIST_FILE_SCHEMAS,
     ManifestContent,
     ManifestEntryStatus,
     ManifestFile,
     PartitionFieldSummary,
 )
-from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Snapshot
-from pyiceberg.typedef import Record
-from pyiceberg.types import StructType
 
-from scoter.catalog.avro import read_doubles_exactly
+from scoter.catalog.avro import DAMAGE, Row, opened, rows
 from scoter.errors import CorruptData
 
-read_doubles_exactly()
-
-CHUNK = 2048  # entries that are held as Python objects at a time
 _AHEAD = 8  # manifests that are fetched before they are decoded
 DELETED = int(ManifestEntryStatus.DELETED)
-_ADDED = int(ManifestEntryStatus.ADDED)
-_PARTITION = 102
+_SUMMARY = ("f509", "f518", "f510", "f511")
+ADDED = int(ManifestEntryStatus.ADDED)
 _FIRST_ROW_ID = 15  # of a manifest, as format version 3 lists it
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, ResolveError, zlib.error)
 
-FILE_FIELDS = tuple(field.name for field in DATA_FILE_TYPE[3].fields)
-_PLACES = {name: place for place, name in enumerate(FILE_FIELDS)}
+_FILE = {field.name: field for field in DATA_FILE_TYPE[3].fields}
+FILE_FIELDS = tuple(_FILE)
+# Fields by their ids as https://iceberg.apache.org/spec/#manifests numbers them.
+STATUS, SNAPSHOT, SEQUENCE, FILE_SEQUENCE, FILE, PARTITION = "f0", "f1", "f3", "f4", "f2", "f102"
+PARTITION_PATH = (2, 102)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +59,34 @@ def listed(snapshot: Snapshot, io: FileIO) -> list[ManifestFile]:
     if not snapshot.manifest_list:
         raise CorruptData(f"snapshot {snapshot.snapshot_id} has no manifest list")
     try:
-        with AvroFile[ManifestFile](
-            io.new_input(snapshot.manifest_list),
-            MANIFEST_LIST_FILE_SCHEMAS[3],
-            read_types={-1: ManifestFile, 508: PartitionFieldSummary},
-            read_enums={517: ManifestContent},
-        ) as reader:
-            return list(reader)
-    except _DAMAGE as error:
+        file = opened(fetched(snapshot.manifest_list, io))
+        return [_manifest(row) for some in rows(file) for row in some]
+    except DAMAGE as error:
         raise CorruptData(
             f"the manifest list of snapshot {snapshot.snapshot_id} can not be read",
             hint="a metadata file of the table is missing or damaged",
         ) from error
+
+
+def fetched(location: str, io: FileIO) -> bytes:
+    """Return a file's bytes; raises one of DAMAGE where it can not be read."""
+    with io.new_input(location).open() as stream:
+        return stream.read()
+
+
+def _manifest(row: Row) -> ManifestFile:
+    values = []
+    for field in MANIFEST_LIST_FILE_SCHEMAS[3].fields:
+        value = row.get(f"f{field.field_id}", field.initial_default)
+        match field.name:
+            case "manifest_path" | "manifest_length" | "partition_spec_id" if value is None:
+                raise ValueError(f"a manifest without {field.name}")
+            case "content":
+                value = ManifestContent(value or 0)
+            case "partitions" if value is not None:
+                value = [PartitionFieldSummary(*map(one.get, _SUMMARY)) for one in value]
+        values.append(value)
+    return ManifestFile(*values)
 
 
 def entries(
@@ -95,12 +102,12 @@ def entries(
         try:
             while True:
                 for manifest in islice(source, _AHEAD - len(waiting)):
-                    waiting.append((manifest, pool.submit(_fetched, manifest, io)))
+                    waiting.append((manifest, pool.submit(fetched, manifest.manifest_path, io)))
                 if not waiting:
                     return
                 manifest, content = waiting.popleft()
                 yield from _decoded(manifest, content, wanted, deleted=deleted)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise CorruptData(
                 "a manifest of the table can not be read",
                 hint="a metadata file of the table is missing or damaged",
@@ -109,41 +116,20 @@ def entries(
             pool.shutdown(cancel_futures=True)
 
 
-def _fetched(manifest: ManifestFile, io: FileIO) -> bytes:
-    with io.new_input(manifest.manifest_path).open() as stream:
-        return stream.read()
-
-
-class _Fetched(InputFile):
-    """A manifest whose bytes are there."""
-
-    def __init__(self, location: str, content: bytes) -> None:
-        super().__init__(location)
-        self._content = content
-
-    def __len__(self) -> int:
-        return len(self._content)
-
-    def exists(self) -> bool:
-        return True
-
-    def open(self, seekable: bool = True) -> InputStream:  # noqa: ARG002  # pyiceberg's signature
-        return BytesIO(self._content)
-
-
 def _decoded(
     manifest: ManifestFile, content: Future[bytes], wanted: frozenset[str], *, deleted: bool
 ) -> Iterator[Entries]:
-    file = _Fetched(manifest.manifest_path, content.result())
-    with AvroFile[Record](file, MANIFEST_ENTRY_SCHEMAS[3]) as reader:
-        ids = _partition_ids(reader.schema)
-        row_ids = RowIds(manifest)
-        # pyiceberg's reader goes on behind its end where it is asked once more.
-        source = (row for row in reader)
-        while rows := list(islice(source, CHUNK)):
-            live = [row for row in rows if deleted or row[0] != DELETED]
-            if live:
-                yield _columns(manifest, live, wanted, ids, row_ids)
+    names = wanted & _FILE.keys()
+    unused = (_FILE[name].field_id for name in _FILE.keys() - names)
+    file = opened(content.result(), frozenset(unused))
+    ids = file.fields(*PARTITION_PATH)
+    row_ids = RowIds(manifest)
+    if "first_row_id" in names:
+        names |= {"record_count"}
+    for some in rows(file):
+        live = [row for row in some if deleted or row[STATUS] != DELETED]
+        if live:
+            yield _columns(manifest, live, names, ids, row_ids)
 
 
 class RowIds:
@@ -168,40 +154,35 @@ class RowIds:
         return given
 
 
-def _partition_ids(schema: Schema) -> list[int]:
-    kind = schema.find_field(_PARTITION).field_type
-    return [field.field_id for field in kind.fields] if isinstance(kind, StructType) else []
+def sequence_of(row: Row, manifest: ManifestFile, field: str = SEQUENCE) -> int | None:
+    """Return the sequence number of an entry, its manifest's where it inherits it, None where it has none."""
+    own: int | None = row.get(field)
+    # Before format version 2 all are 0.
+    inherits = row[STATUS] == ADDED or manifest.sequence_number == 0
+    return manifest.sequence_number if own is None and inherits else own
 
 
 def _columns(
-    manifest: ManifestFile, rows: list[Record], wanted: frozenset[str], ids: list[int], row_ids: RowIds
+    manifest: ManifestFile, live: list[Row], wanted: frozenset[str], ids: list[int], row_ids: RowIds
 ) -> Entries:
-    inherited = manifest.sequence_number
-    status = [int(row[0]) for row in rows]
-    # A file that was added has its manifest's numbers; before format version 2 all are 0.
-    given = [inherited if one == _ADDED or inherited == 0 else None for one in status]
-    files = [row[4] for row in rows]
+    files = [row[FILE] for row in live]
 
     def facts(name: str) -> list[Any]:
-        place = _PLACES[name]
-        return [file[place] for file in files]
+        field = _FILE[name]
+        key, absent = f"f{field.field_id}", field.initial_default
+        return [file.get(key, absent) for file in files]
 
+    status = [row[STATUS] for row in live]
+    snapshots = [row.get(SNAPSHOT) for row in live]
     columns: dict[str, list[Any]] = {
         "status": status,
-        "snapshot_id": [manifest.added_snapshot_id if row[1] is None else row[1] for row in rows],
-        "sequence_number": [own if row[2] is None else row[2] for row, own in zip(rows, given, strict=True)],
-        "file_sequence_number": [
-            own if row[3] is None else row[3] for row, own in zip(rows, given, strict=True)
-        ],
+        "snapshot_id": [manifest.added_snapshot_id if one is None else one for one in snapshots],
+        "sequence_number": [sequence_of(row, manifest) for row in live],
+        "file_sequence_number": [sequence_of(row, manifest, FILE_SEQUENCE) for row in live],
     }
-    columns |= {name: facts(name) for name in wanted if name in _PLACES}
+    columns |= {name: facts(name) for name in wanted}
     if "first_row_id" in wanted:
-        written = zip(status, facts("first_row_id"), facts("record_count"), strict=True)
+        written = zip(status, columns["first_row_id"], columns["record_count"], strict=True)
         columns["first_row_id"] = [row_ids.of(*one) for one in written]
-    partitions = facts("partition")
-    return Entries(
-        manifest,
-        len(rows),
-        columns,
-        {number: [values[i] for values in partitions] for i, number in enumerate(ids)},
-    )
+    partitions = {number: [file[PARTITION][f"f{number}"] for file in files] for number in ids}
+    return Entries(manifest, len(live), columns, partitions)

@@ -29,7 +29,6 @@ from scoter.catalog.stores import Place, Stores
 from scoter.catalog.translation import reading, translated
 from scoter.errors import (
     ConfigurationError,
-    CorruptData,
     DuplicateSchema,
     DuplicateTable,
     InvalidDefinition,
@@ -47,7 +46,6 @@ from scoter.suggestions import closest
 
 CreateTransaction = CreateTableTransaction
 
-_MAX_METADATA = 256 * 1024 * 1024  # bytes of a metadata file that is registered; it is held in memory
 _NO_PROPERTIES: Mapping[str, str] = {}
 _RESERVED_SCHEMAS = frozenset({"information_schema", "pg_catalog", "system"})
 # In a directory's name these would be read as a glob, a URI's query or fragment, or an escape.
@@ -285,19 +283,13 @@ class Lake:
         if is_local(real) and not local_path(real).startswith("/"):
             raise InvalidDefinition("the metadata file is no absolute path and no URI")
         self._stores.refuse_elsewhere(real)
-        metadata = self._foreign(location)
+        metadata = self.metadata(location)
         lists = [snapshot.manifest_list for snapshot in metadata.snapshots if snapshot.manifest_list]
         for place in (metadata.location, *lists):
             self._stores.refuse_elsewhere(self._stores.reach.real(place))
         with translated(f"table {name}"):
             attached.register_table(stored.identifier, location)
         return metadata
-
-    def _foreign(self, location: str) -> TableMetadata:
-        with reading("the table"):
-            if len(self.io(location).new_input(location)) > _MAX_METADATA:
-                raise CorruptData(f"the metadata file has more than {_MAX_METADATA:,} bytes")
-        return self.metadata(location)
 
     def real(self, location: str) -> str:
         """Return where a location in metadata is read from, by the path maps of all catalogs."""

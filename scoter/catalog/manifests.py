@@ -5,7 +5,6 @@ This module must not know SQL, predicates or how data files are read.
 
 from __future__ import annotations
 
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,28 +15,26 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pyiceberg.avro.file import AvroFile
 from pyiceberg.io import FileIO
-from pyiceberg.manifest import (
-    MANIFEST_ENTRY_SCHEMAS,
-    DataFile,
-    DataFileContent,
-    FileFormat,
-    ManifestContent,
-    ManifestEntry,
-    ManifestEntryStatus,
-    ManifestFile,
-)
+from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestFile
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
-from scoter.catalog.avro import read_doubles_exactly
-from scoter.catalog.entries import RowIds
+from scoter.catalog.avro import DAMAGE, Row, opened, rows
+from scoter.catalog.entries import (
+    DELETED,
+    FILE,
+    PARTITION,
+    PARTITION_PATH,
+    SNAPSHOT,
+    STATUS,
+    RowIds,
+    fetched,
+    sequence_of,
+)
 from scoter.catalog.entries import listed as manifests_of
 from scoter.catalog.reach import is_local
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
-
-read_doubles_exactly()
 
 Ints = NDArray[np.int64]
 Objects = NDArray[np.object_]
@@ -45,7 +42,11 @@ Objects = NDArray[np.object_]
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 _UNKNOWN = -1
-_FIRST_ROW, _REFERS_TO, _OFFSET = 16, 17, 18  # in a data file as format version 3 has it
+# Fields of a data file by their ids as https://iceberg.apache.org/spec/#data-file-fields numbers them.
+_CONTENT, _PATH, _FORMAT, _ROWS, _BYTES = "f134", "f100", "f101", "f103", "f104"
+_NULLS, _NANS, _LOWER, _UPPER = "f110", "f137", "f125", "f128"
+_UNUSED = frozenset({108, 109})  # sizes and counts of columns
+_EQUALITY, _FIRST_ROW, _REFERS_TO, _OFFSET = "f135", "f142", "f143", "f144"
 _PARALLEL_MANIFESTS = 8
 _Key = tuple[str, int | None]  # a manifest's path and the id of its first row
 
@@ -227,7 +228,7 @@ class Manifests:
                     decoded = list(pool.map(lambda m: _decode(m, io, self.real), missing))
             else:
                 decoded = [_decode(m, io, self.real) for m in missing]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error) as error:
+        except DAMAGE as error:
             raise CorruptData(
                 f"the manifests of snapshot {snapshot.snapshot_id} can not be read",
                 hint="a metadata file of the table is missing or damaged",
@@ -285,114 +286,110 @@ def _objects(values: Iterable[Any], count: int) -> Objects:
 
 
 def _decode(manifest: ManifestFile, io: FileIO, real: Callable[[str], str]) -> DataFiles:
-    entries = _live(manifest, io)
-    # Some writers put delete files into data manifests; taken for data, they would add rows.
-    deletes = [e for e in entries if e.data_file.content != DataFileContent.DATA]
-    data = [e for e in entries if e.data_file.content == DataFileContent.DATA]
-    spec_id = manifest.partition_spec_id
-    placed = manifest.content == ManifestContent.DELETES
-    return _columns(data, spec_id, tuple(_delete(e, spec_id, real, placed=placed) for e in deletes), real)
-
-
-def _live(manifest: ManifestFile, io: FileIO) -> list[ManifestEntry]:
-    # pyiceberg's own reading leaves out row ids, what a deletion vector refers to and where it lies.
-    with AvroFile[ManifestEntry](
-        io.new_input(manifest.manifest_path),
-        MANIFEST_ENTRY_SCHEMAS[3],
-        read_types={-1: ManifestEntry, 2: DataFile},
-        read_enums={0: ManifestEntryStatus, 101: FileFormat, 134: DataFileContent},
-    ) as reader:
-        entries = [entry for entry in reader if entry.status != ManifestEntryStatus.DELETED]
+    file = opened(fetched(manifest.manifest_path, io), _UNUSED)
     row_ids = RowIds(manifest)
-    for entry in entries:
-        added = entry.status == ManifestEntryStatus.ADDED
-        if entry.sequence_number is None and (added or manifest.sequence_number == 0):
-            entry.sequence_number = manifest.sequence_number
-        if entry.snapshot_id is None and manifest.added_snapshot_id is not None:
-            entry.snapshot_id = manifest.added_snapshot_id
-        file = entry.data_file
-        file[_FIRST_ROW] = row_ids.of(int(entry.status), file[_FIRST_ROW], file.record_count)
-    return entries
+    live = [row for some in rows(file) for row in some if row[STATUS] != DELETED]
+    for row in live:
+        own = row[FILE]
+        own[_FIRST_ROW] = row_ids.of(row[STATUS], own.get(_FIRST_ROW), own[_ROWS])
+    # Some writers put delete files into data manifests; taken for data, they would add rows.
+    data = [row for row in live if row[FILE].get(_CONTENT, DataFileContent.DATA) == DataFileContent.DATA]
+    deletes: tuple[DeleteFile, ...] = ()
+    if len(data) < len(live):
+        found = (row for row in live if row[FILE].get(_CONTENT, DataFileContent.DATA) != DataFileContent.DATA)
+        deletes = tuple(_delete(row, manifest, real) for row in found)
+    return _columns(data, manifest, file.fields(*PARTITION_PATH), deletes, real)
 
 
-def _first_row(file: DataFile) -> int:
-    first = file[_FIRST_ROW]
-    return _UNKNOWN if first is None else int(first)
-
-
-def _delete(entry: ManifestEntry, spec_id: int, real: Callable[[str], str], *, placed: bool) -> DeleteFile:
-    file = entry.data_file
+def _delete(row: Row, manifest: ManifestFile, real: Callable[[str], str]) -> DeleteFile:
+    file = row[FILE]
+    placed = manifest.content == ManifestContent.DELETES
     kind = _kind(file)
-    refers_to, offset = (file[_REFERS_TO], file[_OFFSET]) if placed else (None, None)
-    if kind == DeleteKind.EQUALITY and placed and not file.equality_ids:
+    refers_to, offset = (file.get(_REFERS_TO), file.get(_OFFSET)) if placed else (None, None)
+    if kind == DeleteKind.EQUALITY and placed and not file.get(_EQUALITY):
         raise ValueError("equality deletes without fields")
     if kind == DeleteKind.VECTOR and placed and (refers_to is None or offset is None):
         raise ValueError("a deletion vector without a data file or a place")
     return DeleteFile(
-        real(file.file_path),
+        real(file[_PATH]),
         kind,
-        file.record_count,
+        file[_ROWS],
         _format(file),
-        _sequence(entry),
-        spec_id,
-        tuple(file.partition[i] for i in range(len(file.partition))),
-        tuple(sorted(file.equality_ids or ())),
+        _sequence(row, manifest),
+        manifest.partition_spec_id,
+        tuple(file[PARTITION].values()),
+        tuple(sorted(file.get(_EQUALITY) or ())),
         None if refers_to is None else real(refers_to),
         offset,
         misplaced=not placed,
     )
 
 
-def _sequence(entry: ManifestEntry) -> int:
-    # Tables of format version 1 have none.
-    return entry.sequence_number or 0
+def _sequence(row: Row, manifest: ManifestFile) -> int:
+    number = sequence_of(row, manifest)
+    if number is None:
+        raise ValueError("a file that was not added has no sequence number")
+    return number
 
 
-def _format(file: DataFile) -> str:
-    return str(getattr(file.file_format, "value", file.file_format)).upper()
+def _added(row: Row, manifest: ManifestFile) -> int:
+    own = row.get(SNAPSHOT)
+    return (manifest.added_snapshot_id if own is None else own) or _UNKNOWN
 
 
-def _kind(file: DataFile) -> DeleteKind:
-    if file.content == DataFileContent.EQUALITY_DELETES:
-        return DeleteKind.EQUALITY
-    return DeleteKind.VECTOR if _format(file) == "PUFFIN" else DeleteKind.POSITION
+def _format(file: Row) -> str:
+    return str(file[_FORMAT]).upper()
+
+
+def _kind(file: Row) -> DeleteKind:
+    match file[_CONTENT]:
+        case DataFileContent.EQUALITY_DELETES:
+            return DeleteKind.EQUALITY
+        case DataFileContent.POSITION_DELETES:
+            return DeleteKind.VECTOR if _format(file) == "PUFFIN" else DeleteKind.POSITION
+    raise ValueError("a file of a kind that is not known")
 
 
 def _columns(
-    live: Sequence[ManifestEntry],
-    spec_id: int,
+    live: Sequence[Row],
+    manifest: ManifestFile,
+    partition: Sequence[int],
     deletes: tuple[DeleteFile, ...],
-    real: Callable[[str], str] = str,
+    real: Callable[[str], str],
 ) -> DataFiles:
-    entries = [entry.data_file for entry in live]
-    count = len(entries)
-    width = len(entries[0].partition) if entries else 0
-    if any(file.record_count < 0 for file in entries):
-        raise ValueError("a file has fewer than no rows")
+    files = [row[FILE] for row in live]
+    count = len(files)
+    if any(file[_ROWS] < 0 or file[_BYTES] < 0 for file in files):
+        raise ValueError("a file has fewer than no rows or bytes")
+    spec_id = manifest.partition_spec_id
+    values = [file[PARTITION] for file in files]
+    locations = [file[_PATH] for file in files]
     return DataFiles(
-        paths=_objects((real(f.file_path) for f in entries), count),
-        formats=_objects(map(_format, entries), count),
-        rows=np.fromiter((f.record_count for f in entries), np.int64, count),
-        bytes=np.fromiter((f.file_size_in_bytes for f in entries), np.int64, count),
+        paths=_objects(map(real, locations), count),
+        formats=_objects(map(_format, files), count),
+        rows=np.fromiter((file[_ROWS] for file in files), np.int64, count),
+        bytes=np.fromiter((file[_BYTES] for file in files), np.int64, count),
         spec_ids=np.full(count, spec_id, np.int64),
-        sequences=np.fromiter(map(_sequence, live), np.int64, count),
-        added=np.fromiter((e.snapshot_id or _UNKNOWN for e in live), np.int64, count),
-        first_rows=np.fromiter(map(_first_row, entries), np.int64, count),
-        locations=_objects((f.file_path for f in entries), count),
-        partitions={spec_id: tuple(_objects((f.partition[i] for f in entries), count) for i in range(width))}
-        if entries
+        sequences=np.fromiter((_sequence(row, manifest) for row in live), np.int64, count),
+        added=np.fromiter((_added(row, manifest) for row in live), np.int64, count),
+        first_rows=np.fromiter(
+            (_UNKNOWN if file[_FIRST_ROW] is None else file[_FIRST_ROW] for file in files), np.int64, count
+        ),
+        locations=_objects(locations, count),
+        partitions={spec_id: tuple(_objects((one[f"f{i}"] for one in values), count) for i in partition)}
+        if files
         else {},
-        facts=_facts(entries),
+        facts=_facts(files),
         deletes=deletes,
     )
 
 
-def _facts(entries: Sequence[DataFile]) -> dict[int, ColumnFacts]:
-    count = len(entries)
-    lower = _by_column([f.lower_bounds or {} for f in entries], None)
-    upper = _by_column([f.upper_bounds or {} for f in entries], None)
-    nulls = _by_column([f.null_value_counts or {} for f in entries], _UNKNOWN)
-    nans = _by_column([f.nan_value_counts or {} for f in entries], _UNKNOWN)
+def _facts(files: Sequence[Row]) -> dict[int, ColumnFacts]:
+    count = len(files)
+    lower = _by_column([file.get(_LOWER) or {} for file in files], None)
+    upper = _by_column([file.get(_UPPER) or {} for file in files], None)
+    nulls = _by_column([file.get(_NULLS) or {} for file in files], _UNKNOWN)
+    nans = _by_column([file.get(_NANS) or {} for file in files], _UNKNOWN)
     blank = _blank(count)
     return {
         i: ColumnFacts(
@@ -460,4 +457,18 @@ def _blank(count: int) -> ColumnFacts:
     return ColumnFacts(nothing, nothing, unknown, unknown)
 
 
-_EMPTY = _columns([], 0, ())
+_NONE: Objects = np.empty(0, object)
+_NO_NUMBERS: Ints = np.empty(0, np.int64)
+_EMPTY = DataFiles(
+    paths=_NONE,
+    formats=_NONE,
+    rows=_NO_NUMBERS,
+    bytes=_NO_NUMBERS,
+    spec_ids=_NO_NUMBERS,
+    sequences=_NO_NUMBERS,
+    added=_NO_NUMBERS,
+    first_rows=_NO_NUMBERS,
+    locations=_NONE,
+    partitions={},
+    facts={},
+)

@@ -118,6 +118,8 @@ class _ReachingIO(FileIO):
 
 def under(location: str, directories: Iterable[str]) -> bool:
     """Say whether a local location is one of the directories or lies in one, whatever links lead there."""
+    if "\0" in location:
+        return False
     path = os.path.realpath(local_path(location))
     roots = (os.path.realpath(directory) for directory in directories)
     return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)

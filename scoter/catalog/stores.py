@@ -21,7 +21,7 @@ from scoter.catalog.objects.access import Access, is_object, lent
 from scoter.catalog.objects.stores import Objects
 from scoter.catalog.properties import without_code
 from scoter.catalog.reach import Reach, canonical, covers, is_local, merged, outside, under
-from scoter.errors import ConfigurationError
+from scoter.errors import ConfigurationError, NotSupported
 
 _LENT = 2048  # files' readers kept for tables whose catalog lends the credentials
 
@@ -117,10 +117,16 @@ class Stores:
         return is_local(real) and under(real, self._directories(places))
 
     def opened(self, properties: Mapping[str, str], location: str) -> FileIO:
-        """Return what opens a location by a catalog's own settings; raises ConfigurationError."""
+        """Return what opens a location by a catalog's own settings.
+
+        Raises ConfigurationError, NotSupported for a place of a kind that nothing here opens.
+        """
         if is_object(location):
             return self.objects.io(Access.of(properties))
-        return load_file_io(without_code(properties), location)
+        try:
+            return load_file_io(without_code(properties), location)
+        except (ValueError, ImportError) as error:
+            raise NotSupported("a file of the table lies where nothing here can read it") from error
 
     def lent(
         self,

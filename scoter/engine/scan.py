@@ -30,6 +30,7 @@ from scoter.engine.scanning.statistics import distinct_values
 from scoter.errors import NotSupported, UndefinedSnapshot
 
 _LONG = 16_384  # characters of SQL that count as one scan kept
+_DIGESTS = 256  # metadata whose digest is kept
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Scans:
         self._manifests = manifests
         self._layouts = Layouts()
         self._deletes = Deletes(manifests.real)
+        self._digests: Recent[int, tuple[TableMetadata, bytes]] = Recent(_DIGESTS)
         self._scans: Recent[tuple[object, ...], Scan] = Recent(kept, weigh=_weight)
 
     def build(
@@ -93,11 +95,14 @@ class Scans:
             schema = schema_at(metadata, snapshot_id)
         distinct = distinct_values(metadata, snapshot_id)
         used = None if columns is None else frozenset(column.casefold() for column in columns)
+        number = snapshot_id if snapshot_id is not None else metadata.current_snapshot_id
+        snapshot = None if number is None else metadata.snapshot_by_id(number)
+        # Not by the table's uuid and numbers: metadata of another writer may hold any.
         key = (
-            metadata.table_uuid,
-            metadata.location,
-            snapshot_id if snapshot_id is not None else metadata.current_snapshot_id,
-            _digest(schema),
+            self._digest(metadata),
+            number,
+            None if snapshot is None else snapshot.manifest_list,
+            schema.schema_id,
             metadata.properties.get(NAME_MAPPING),
             None if predicate is None else predicate.sql("duckdb"),
             used,
@@ -141,14 +146,20 @@ class Scans:
         """
         return {one.name: self._deletes.table(one, open_with, check) for one in wanted}
 
+    def _digest(self, metadata: TableMetadata) -> bytes:
+        """Return what all schemas and partition specs come to, reckoned once for each metadata at hand."""
+        found = self._digests.get(id(metadata))
+        if found is None:
+            parts = (*metadata.schemas, *metadata.partition_specs)
+            text = "\n".join((str(metadata.format_version), *(part.model_dump_json() for part in parts)))
+            # Held, so that no other metadata gets its id.
+            found = (metadata, sha256(text.encode()).digest())
+            self._digests.put(id(metadata), found)
+        return found[1]
+
     def _layout(self, table: ReadTable, path: str) -> Layout:
         (found,) = self._layouts.of([path], lambda: self._manifests.io_for(table.metadata))
         return table.identified(found)
-
-
-def _digest(schema: Schema) -> bytes:
-    """Return what tells schemas apart: ids may be given twice where an older metadata file is taken up again."""
-    return sha256(schema.model_dump_json().encode()).digest()
 
 
 def _wanted(schema: Schema, used: frozenset[str] | None) -> frozenset[int]:

@@ -5,6 +5,7 @@ This module must not know names of tables or statements.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -149,7 +150,7 @@ def _summary(summary: PartitionFieldSummary, part: PartitionField, kind: Any) ->
             return None
         try:
             return part.transform.to_human_string(kind, from_bytes(kind, bound))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, struct.error) as error:
             raise CorruptData(f"a bound of partition field {part.name} is no value of type {kind}") from error
 
     return {

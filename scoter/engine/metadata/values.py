@@ -31,11 +31,10 @@ from pyiceberg.types import (
     UnknownType,
     UUIDType,
 )
-from pyiceberg.utils.lazydict import LazyDict
 
 from scoter.engine.binding import data_type
 from scoter.engine.types import duckdb_type, wire_type
-from scoter.errors import NotSupported
+from scoter.errors import CorruptData, NotSupported
 
 Values = Sequence[Any]
 _DAY = 86_400_000_000
@@ -77,7 +76,17 @@ def bound_type(kind: IcebergType) -> str:
 
 
 def partition_values(values: Values, kind: IcebergType) -> pa.Array:
-    """Return partition values, as pyiceberg decodes them, under ``partition_type``."""
+    """Return partition values, as pyiceberg decodes them, under ``partition_type``.
+
+    Raises CorruptData for values of another type.
+    """
+    try:
+        return _partition_values(values, kind)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CorruptData(f"a partition value in a manifest is no value of type {kind}") from error
+
+
+def _partition_values(values: Values, kind: IcebergType) -> pa.Array:
     arrow = wire_type(data_type(partition_type(kind)))
     counted = _COUNTED.get(type(kind))
     if counted is not None:
@@ -146,8 +155,7 @@ class Maps:
     def __init__(self, values: Sequence[Mapping[int, Any] | None], item: pa.DataType) -> None:
         """Hold ``values``, whose items have the Arrow type ``item``."""
         self._absent = [one is None for one in values]
-        # Of a sequence of numbers pyiceberg makes a map that is slow to look into, unless it is made a dict at once.
-        known = [one.__dict__() if isinstance(one, LazyDict) else one or {} for one in values]
+        known = [one or {} for one in values]
         sizes = np.fromiter(map(len, known), np.int64, len(known))
         self._ends = np.concatenate([[0], np.cumsum(sizes)])
         self._rows = np.repeat(np.arange(len(known)), sizes)

@@ -77,6 +77,9 @@ class Bounds:
     nans: Mask
 
 
+_LENGTHS = {Order.INTEGER: frozenset({1, 4, 8}), Order.FLOAT: frozenset({4, 8})}
+
+
 def order_of(kind: IcebergType) -> Order | None:
     """Return how values of a type compare, None for types whose bounds are not used."""
     return _ORDERS.get(type(kind))
@@ -108,14 +111,20 @@ def _bounds(files: DataFiles, field_id: int, kind: IcebergType) -> Bounds | None
         low,
         high,
         known=low_known & high_known,
-        empty=(facts.nulls >= 0) & (facts.nulls >= files.rows),
+        empty=(facts.nulls >= 0) & (facts.nulls >= files.rows) & (files.rows > 0),
         nulls=facts.nulls != 0,
         nans=(facts.nans != 0) if floats else np.zeros(len(files), np.bool_),
     )
 
 
 def _decoded(raw: Objects, kind: IcebergType, order: Order) -> tuple[NDArray[Any], Mask]:
-    known: Mask = np.array([value is not None for value in raw], np.bool_)
+    # Bytes of a length that no value has say nothing.
+    lengths = _LENGTHS.get(order)
+    known: Mask = np.array(
+        [value is not None and (lengths is None or len(value) in lengths) for value in raw], np.bool_
+    )
+    raw = raw.copy()
+    raw[~known] = None
     if order is Order.BYTES:
         return np.where(known, raw, b""), known
     if order is Order.DECIMAL:

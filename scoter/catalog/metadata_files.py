@@ -1,0 +1,82 @@
+"""Reads a table's metadata file that anybody may have written: only so many bytes, and only what can be used.
+
+This module must not know catalogs, nor where files may lie.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from pyiceberg.io import InputFile
+from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
+from pyiceberg.transforms import BucketTransform, TruncateTransform
+from pyiceberg.types import IcebergType, ListType, MapType, StructType
+
+from scoter.errors import CorruptData, NotSupported
+
+MOST_BYTES = 256 * 1024 * 1024
+"""Bytes of a metadata file, of a compressed one when it is expanded; in memory it takes up to twenty times as many."""
+
+_COMPRESSED = ".gz.metadata.json"
+_GZIP = 31  # zlib's word for a gzip header and the largest window
+_MOST_WIDTH = 2**31 - 1
+_DEEPEST = 60  # Arrow's interface passes 64 levels on
+
+
+def read_metadata(source: InputFile) -> TableMetadata:
+    """Return the metadata in a file.
+
+    Raises CorruptData for one of more than MOST_BYTES, one that is cut off and one whose numbers no table can
+    have, NotSupported for columns that are nested too deep; pydantic's ValidationError for what is no metadata; what ``source`` raises where it can not be read.
+    """
+    if len(source) > MOST_BYTES:
+        raise _too_long()
+    with source.open() as stream:
+        data = stream.read(MOST_BYTES + 1)
+    if source.location.endswith(_COMPRESSED):
+        data = _expanded(data)
+    if len(data) > MOST_BYTES:
+        raise _too_long()
+    metadata = TableMetadataUtil.parse_raw(data.decode())
+    if any(_depth(field.field_type) > _DEEPEST for schema in metadata.schemas for field in schema.fields):
+        raise NotSupported(f"the table has a column of more than {_DEEPEST} types inside each other")
+    for spec in metadata.partition_specs:
+        for field in spec.fields:
+            match field.transform:
+                case BucketTransform(num_buckets=number) | TruncateTransform(width=number):
+                    if not 0 < number <= _MOST_WIDTH:
+                        raise CorruptData(
+                            "the metadata of the table has a partition transform of a width that none can have"
+                        )
+    return metadata
+
+
+def _expanded(data: bytes) -> bytes:
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        found = stream.decompress(data, MOST_BYTES + 1)
+    except zlib.error as error:
+        raise CorruptData("the compressed metadata file is damaged") from error
+    if len(found) <= MOST_BYTES and not stream.eof:
+        raise CorruptData("the compressed metadata file is cut off")
+    return found
+
+
+def _depth(kind: IcebergType) -> int:
+    match kind:
+        case StructType():
+            inside = max((_depth(field.field_type) for field in kind.fields), default=0)
+        case ListType():
+            inside = _depth(kind.element_type)
+        case MapType():
+            inside = max(_depth(kind.key_type), _depth(kind.value_type))
+        case _:
+            return 1
+    return inside + 1
+
+
+def _too_long() -> CorruptData:
+    return CorruptData(
+        f"the metadata file has more than {MOST_BYTES:,} bytes",
+        hint="expire snapshots with the engine that writes the table",
+    )
