@@ -187,6 +187,8 @@ def test_all_columns_that_do_not_fit_are_named_at_once(session: InProcess, tmp_p
         put(session, "t", pa.table({"d": ["2020-01-01"]}))
     with pytest.raises(DuplicateColumn):
         put(session, "t", pa.Table.from_arrays([pa.array([1])] * 2, ["n", "N"]))
+    with pytest.raises(DuplicateColumn, match=r'"s\.x"'):
+        put(session, "new", pa.table({"s": [{"x": 1}], "s.x": [1]}))
     for names in ([], [""]):
         with pytest.raises(InvalidDefinition):
             put(session, "new", pa.Table.from_arrays([pa.array([1])] * len(names), names))

@@ -51,6 +51,7 @@ from scoter.engine.arrow_types import (
     with_item,
 )
 from scoter.engine.types import duckdb_type
+from scoter.engine.writing.definition import checked
 from scoter.errors import (
     DuplicateColumn,
     InvalidDefinition,
@@ -84,7 +85,7 @@ def new_columns(given: pa.Schema) -> tuple[pa.Schema, Schema]:
                 TypeMismatch(f'column "{field.name}" of type {shown(field.type)} {unfit}', hint=_HINT)
             )
     _raise(problems)
-    return pa.schema(read), Schema(*found)
+    return pa.schema(read), checked(found)
 
 
 def table_columns(given: pa.Schema, table: Schema) -> pa.Schema:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from scoter.engine.functions import AGGREGATES, SESSION, SESSION_WORDS
+from scoter.engine.gate import function_name
 from scoter.engine.statements import span_of
 from scoter.errors import (
     AmbiguousColumn,
@@ -42,6 +43,7 @@ _MISSING_COLUMN = re.compile(
     r'referenced column|does not have a column|column with name|column "[^"]+" (does not exist|in exclude)'
 )
 _QUOTED = re.compile(r'"([^"]+)"')
+_NO_COPY = "cannot copy boundsubqueryexpression"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
         rest.casefold(),
         whole,
         name,
-        _find(tree, name) or _find_value(tree, rest) or _find_nested(tree, rest),
+        _find(tree, name) or _find_value(tree, rest) or _find_nested(tree, rest) or _find_copied(tree, rest),
     )
     found = _BY_PREFIX.get(prefix.casefold())
     if found is None:
@@ -165,6 +167,16 @@ def _find_nested(tree: exp.Expr | None, text: str) -> Span | None:
     return None
 
 
+def _find_copied(tree: exp.Expr | None, text: str) -> Span | None:
+    """Return where the struct is unnested that DuckDB would have to copy with the subquery inside."""
+    if tree is None or _NO_COPY not in text.casefold():
+        return None
+    for node in tree.find_all(exp.Anonymous):
+        if function_name(node) == "unnest" and node.find(exp.Query) is not None:
+            return span_of(node)
+    return None
+
+
 def _candidates(told: _Told) -> str | None:
     """Return a hint from the candidates that DuckDB names."""
     _, found, listed = told.whole.partition("Candidate")
@@ -203,6 +215,17 @@ def _file(told: _Told) -> ScoterError:
     if "no space left" in told.rest or "could not write" in told.rest:
         return DiskFull("the disk is full")
     return CorruptData("a file of the lake can not be read; its name is in the log")
+
+
+def _serialization(told: _Told) -> ScoterError:
+    # DuckDB writes unnest of a struct as one expression for each field, and can not write a subquery twice.
+    if _NO_COPY in told.rest:
+        return NotSupported(
+            "a struct with a subquery inside can not be unnested",
+            hint="name it in a query of its own: SELECT unnest(s) FROM (SELECT … AS s)",
+            span=told.span,
+        )
+    return _file(told)
 
 
 def _outside(_told: _Told) -> ScoterError:
@@ -282,6 +305,6 @@ _BY_PREFIX: dict[str, Callable[[_Told], ScoterError]] = {
     "out of range": _same(NumericOutOfRange),
     "parser": _same(InvalidSyntax),
     "permission": _outside,
-    "serialization": _file,
+    "serialization": _serialization,
     "syntax": _same(InvalidSyntax),
 }

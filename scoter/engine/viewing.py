@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from pyiceberg.schema import Schema
 from pyiceberg.types import DecimalType, IcebergType, NestedField, StringType
 from sqlglot import exp
 
@@ -25,6 +24,7 @@ from scoter.engine.rules.pin_session import settle_words
 from scoter.engine.statements import ViewColumn, span_of
 from scoter.engine.types import iceberg_type
 from scoter.engine.views import VIEW, View, within
+from scoter.engine.writing.definition import checked
 from scoter.errors import (
     DuplicateColumn,
     InvalidDefinition,
@@ -129,7 +129,7 @@ def draft(
         NestedField(i, name, _iceberg(kind, ids), required=False, doc=None if doc is None else doc.name)
         for i, (name, (_, kind), doc) in enumerate(zip(names, described, comments, strict=True), 1)
     ]
-    return Draft(text, Schema(*fields, schema_id=0), tuple(kind for _, kind in described), comment)
+    return Draft(text, checked(fields, columns), tuple(kind for _, kind in described), comment)
 
 
 def _distinct(names: Sequence[str], columns: Sequence[ViewColumn]) -> None:

@@ -5,7 +5,7 @@ This module must not know catalogs, connections or rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -77,8 +77,7 @@ def table_schema(
                 doc=None if comment is None else comment.name,
             )
         )
-    _check_names((field.name for field in fields), columns)
-    schema = Schema(*fields)
+    schema = checked(fields, columns)
     return schema, partition_spec(schema, partitions)
 
 
@@ -96,8 +95,46 @@ def schema_of(names: Sequence[str], types: Sequence[str | exp.DataType]) -> Sche
         except TypeMismatch as error:
             raise TypeMismatch(f'column "{name}": {error.message}', hint=error.hint) from error
         fields.append(NestedField(field_id, name, found, required=False))
-    _check_names(names, None)
+    return checked(fields)
+
+
+def checked(fields: Sequence[NestedField], places: Sequence[exp.Expr] = ()) -> Schema:
+    """Return the schema of these columns, of which those have ``places`` that are written in the statement.
+
+    Raises InvalidDefinition for a field without a name, and DuplicateColumn for two that Iceberg finds by one
+    name: it reads a dot as the step from a column to a field inside.
+    """
+    seen: dict[str, tuple[str, ...]] = {}
+    for position, field in enumerate(fields):
+        span = span_of(places[position]) if places else None
+        for path in _paths(field):
+            if not path[-1]:
+                raise InvalidDefinition("a column needs a name", span=span)
+            dotted = ".".join(path)
+            other = seen.setdefault(dotted.casefold(), path)
+            if other is not path:
+                hint = "names are compared without regard to case"
+                if len(other) != len(path):
+                    hint = "in Iceberg a dot in a name means a field inside the column; name one of the two otherwise"
+                raise DuplicateColumn(f'column "{dotted}" appears twice', hint=hint, span=span)
     return Schema(*fields)
+
+
+def _paths(field: NestedField, around: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the names that lead to a field and to each one inside."""
+    path = (*around, field.name)
+    yield path
+    match field.field_type:
+        case StructType(fields=fields):
+            inside = fields
+        case ListType(element_field=element):
+            inside = (element,)
+        case MapType(key_field=key, value_field=value):
+            inside = (key, value)
+        case _:
+            inside = ()
+    for part in inside:
+        yield from _paths(part, path)
 
 
 def partition_spec(schema: Schema, partitions: Sequence[statements.PartitionField]) -> PartitionSpec:
@@ -171,11 +208,9 @@ def _type(kind: exp.DataType, nested: count[int], place: TableColumn | None) -> 
     for part in kind.find_all(exp.DataType):
         _check_decimal(part, place)
     try:
-        found = iceberg_type(kind, nested)
+        return iceberg_type(kind, nested)
     except TypeMismatch as error:
         raise TypeMismatch(error.message, hint=error.hint, span=error.span or span_of(place)) from error
-    _check_nested(found, place)
-    return found
 
 
 def _check_decimal(kind: exp.DataType, place: TableColumn | None) -> None:
@@ -188,31 +223,3 @@ def _check_decimal(kind: exp.DataType, place: TableColumn | None) -> None:
             hint="the precision is 1 to 38, the scale at most the precision",
             span=span_of(place),
         )
-
-
-def _check_nested(kind: IcebergType, place: TableColumn | None) -> None:
-    match kind:
-        case StructType(fields=fields):
-            _check_names((field.name for field in fields), None, place)
-            for field in fields:
-                _check_nested(field.field_type, place)
-        case ListType():
-            _check_nested(kind.element_type, place)
-        case MapType():
-            _check_nested(kind.key_type, place)
-            _check_nested(kind.value_type, place)
-
-
-def _check_names(
-    names: Iterable[str], columns: Sequence[TableColumn] | None, place: TableColumn | None = None
-) -> None:
-    seen: set[str] = set()
-    for position, name in enumerate(names):
-        span = span_of(place if columns is None else columns[position])
-        if not name:
-            raise InvalidDefinition("a column needs a name", span=span)
-        if name.casefold() in seen:
-            raise DuplicateColumn(
-                f'column "{name}" appears twice', hint="names are compared without regard to case", span=span
-            )
-        seen.add(name.casefold())
