@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 from scoter.engine.functions import TABLE_CHANGES
 from scoter.engine.gate import function_name
 from scoter.engine.statements import span_of
-from scoter.engine.travel import check_constant, moment_meant, version_meant
+from scoter.engine.travel import check_constant, is_version, moment_meant, version_meant
 from scoter.engine.types import quote
 from scoter.errors import DataError, InvalidSyntax, NotSupported, Span, UndefinedSnapshot
 
@@ -114,12 +114,13 @@ def _snapshot_of(
 ) -> int | None:
     """Return the snapshot that an end of the range means; with ``whole`` None for a time before the first."""
     check_constant(value, node)
-    if isinstance(value, exp.Literal):
+    value = value.unnest()
+    if is_version(value):
         is_name = value.is_string and value.name in metadata.refs
         if is_name or value.name.isdecimal() or not value.is_string:
             return version_meant(value, node, metadata, called_parts(node)[-1])[0]
     try:
-        found = moment_meant(value, metadata, at)
+        found = moment_meant(value, node, metadata, at)
     except DataError:
         if isinstance(value, exp.Literal):
             # A text that is no time either.

@@ -15,7 +15,7 @@ from scoter.catalog.lake import Lake
 from scoter.catalog.lookup import Found
 from scoter.catalog.names import TableName
 from scoter.catalog.views import DIALECT, load_view
-from scoter.engine.aliases import alias_of, refuse_captured, shared_names, strip_schemas
+from scoter.engine.aliases import Qualifiers, alias_of
 from scoter.engine.changes import is_changes
 from scoter.engine.context import Context
 from scoter.engine.dialect import check_depth, parse
@@ -144,7 +144,6 @@ class _Expansion:
         self._definition: exp.Expr | None = None
 
     def run(self, target: TableName | None, context: Context) -> Expanded:
-        refuse_captured(self._tree, context.schema)
         level = [_Name(node, context) for node in self._tables_of(self._tree)]
         asking = [] if target is None else [target]
         rounds = 0
@@ -199,8 +198,7 @@ class _Expansion:
 
     def _next(self, level: Sequence[_Name], chosen: Sequence[Reading]) -> list[_Name]:
         """Replace the views of a level and return the names that their texts hold."""
-        shared = shared_names([one.node for one in level])
-        places: dict[tuple[str, str], str] = {}
+        qualifiers = Qualifiers([one.node for one in level])
         following: list[_Name] = []
         for one, reading in zip(level, chosen, strict=True):
             found = self._there.get(reading.name)
@@ -219,13 +217,8 @@ class _Expansion:
                 continue
             if self.original is None:
                 self.original = self._tree.copy()
-            alias = one.node.name
-            if (id(one.node.find_ancestor(exp.Select)), alias.casefold()) in shared:
-                alias = f"{one.node.db}.{alias}"
-            places[(found.name.schema.casefold(), one.node.name.casefold())] = alias
-            following += self._replace(one, pin, alias)
-        if places:
-            strip_schemas(self._tree, places)
+            following += self._replace(one, pin, qualifiers.add(one.node, found.name))
+        qualifiers.strip(self._tree)
         return following
 
     def _replace(self, one: _Name, pin: ViewPin, alias: str) -> list[_Name]:
@@ -240,7 +233,6 @@ class _Expansion:
         self._size += text.size
         if self._size > MAX_NODES:
             raise TooComplex(f"the views of the statement have more than {MAX_NODES:,} parts", span=place)
-        refuse_captured(text.tree, pin.namespace)
         body = text.tree.copy()
         _move(body, place, pin)
         _qualify_models(body, pin.namespace)
@@ -283,16 +275,18 @@ class _Expansion:
             found = self._there.get(reading.name)
             one.node.meta[_FULL] = (reading.name if found is None else found.name, reading.suffix)
         query: exp.Expr = self._tree.expression.copy()
-        for node in query.find_all(exp.Table):
-            if _FULL not in node.meta:
-                continue
+        nodes = [node for node in query.find_all(exp.Table) if _FULL in node.meta]
+        qualifiers = Qualifiers(nodes)
+        for node in nodes:
             name, suffix = node.meta[_FULL]
             node.meta[WRITTEN] = _as_written(node)
             last = f"{name.name}${suffix}" if suffix else name.name
             if node.args.get("alias") is None and node.name != last:
-                node.set("alias", alias_of(None, node.name))
+                dotted = suffix if node.name.casefold() == suffix else None
+                node.set("alias", alias_of(None, qualifiers.add(node, name, dotted)))
             for key, text in (("this", last), ("db", name.schema), ("catalog", name.catalog)):
                 node.set(key, exp.to_identifier(text, quoted=True))
+        qualifiers.strip(query)
         _qualify_models(query, context.schema)
         return query
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from scoter.engine.aliases import alias_of, shared_names, strip_schemas
+from scoter.engine.aliases import Qualifiers, alias_of
 from scoter.engine.resolve import SOURCE, Resolved, Source
 
 
@@ -17,26 +17,20 @@ def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Tabl
     """Return ``tree`` with each table replaced by the SQL text that ``relation`` gives for it.
 
     Column names that are qualified by schema or catalog lose that part, because a relation has an alias only.
+    Raises AmbiguousName.
     """
     if not resolved.sources:
         return tree
-    places: dict[tuple[str, str], str] = {}
     tables = [node for node in tree.find_all(exp.Table) if resolved.source(node) is not None]
-    shared = shared_names(tables)
+    qualifiers = Qualifiers(tables)
     for node in tables:
         source = resolved.source(node)
         if source is None:
             continue
-        name = node.parts[-1].name
-        # Two tables of one name from two schemas keep the schema in their alias.
-        bare = (
-            f"{node.db}.{name}" if (id(node.find_ancestor(exp.Select)), name.casefold()) in shared else name
-        )
-        places[(source.name.schema.casefold(), name.casefold())] = bare
-        alias = node.args.get("alias")
+        bare = qualifiers.add(node, source.name, _suffix(node, source))
         new = exp.Table(
             this=exp.Var(this=relation(node, source)),
-            alias=alias_of(alias, bare),
+            alias=alias_of(node.args.get("alias"), bare),
         )
         for key in ("joins", "pivots", "sample", "laterals"):
             kept = node.args.get(key)
@@ -45,5 +39,12 @@ def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Tabl
         new.meta.update(node.meta)
         new.meta.pop(SOURCE, None)
         node.replace(new)
-    strip_schemas(tree, places)
+    qualifiers.strip(tree)
     return tree
+
+
+def _suffix(node: exp.Table, source: Source) -> str | None:
+    """Return the last part of `t.files`, None for other tables."""
+    about = source.virtual if source.metadata is not None else None
+    last: str = node.parts[-1].name
+    return last if about is not None and about.name == last.casefold() else None
