@@ -231,7 +231,7 @@ class IcebergRest(BaseHTTPRequestHandler):
     def do_GET(self):
         path = [unquote(part) for part in urlparse(self.path).path.strip("/").split("/")][1:]
         if path == ["config"]:
-            self.answer({"defaults": {}, "overrides": dict(POISON)})
+            self.answer({"defaults": {}, "overrides": POISON | self.server.overrides})
         elif path == ["namespaces"]:
             self.answer({"namespaces": [] if "parent=" in self.path else [["main"]]})
         elif path == ["namespaces", "main", "tables"]:
@@ -243,13 +243,17 @@ class IcebergRest(BaseHTTPRequestHandler):
             found = self.server.catalog.load_table(("main", path[-1]))
             metadata = json.loads(found.metadata.model_dump_json())
             metadata["properties"] |= POISON | REDIRECT
-            self.answer(
-                {
-                    "metadata-location": found.metadata_location,
-                    "metadata": metadata,
-                    "config": dict(POISON),
-                }
-            )
+            told = {
+                "metadata-location": found.metadata_location,
+                "metadata": metadata,
+                "config": dict(POISON),
+            }
+            if self.server.elsewhere:
+                place, told["config"] = self.server.elsewhere
+                told["metadata-location"] = f"{place}/t/metadata/1.metadata.json"
+                metadata |= {"location": f"{place}/t"}
+                metadata["snapshots"][0]["manifest-list"] = f"{place}/t/metadata/1.avro"
+            self.answer(told)
         else:
             error = {"message": "no", "type": "NoSuchTableException", "code": 404}
             self.answer({"error": error}, status=404)
@@ -268,23 +272,34 @@ class IcebergRest(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def rest(tmp_path):
+def server(tmp_path):
     catalog = SqlCatalog("r", uri=f"sqlite:///{tmp_path}/rest.db", warehouse=f"file://{tmp_path}/rest")
     catalog.create_namespace("main")
     catalog.create_table("main.Flights", SCHEMA).append(pa.table({"a": [1, 2]}))
     server = ThreadingHTTPServer(("127.0.0.1", 0), IcebergRest)
-    server.catalog = catalog
+    server.catalog, server.overrides, server.elsewhere = catalog, {}, None
+    server.address = f"http://127.0.0.1:{server.server_port}/"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
+    yield server
     server.shutdown()
     server.server_close()
     thread.join()
     catalog.close()
 
 
+@pytest.fixture
+def rest(server):
+    return server.address
+
+
+def remote(directory, rest):
+    known = {"uri": rest, "token": "x", "oauth2-server-uri": rest, "warehouse": f"file://{directory}/rest"}
+    return {"type": "rest", "properties": known}
+
+
 def test_a_rest_catalog(tmp_path, poison, rest):
-    settings = {"type": "rest", "properties": {"uri": rest, "token": "x", "oauth2-server-uri": rest}}
+    settings = remote(tmp_path, rest)
     opened = Opened(tmp_path / "lake", catalogs={"remote": settings})
     try:
         lake = opened.lake
@@ -324,8 +339,7 @@ def test_two_lakes_beside_bare_pyiceberg_see_one_truth(tmp_path):
 
 
 def test_a_server_says_nothing_of_the_tables_of_others(tmp_path, rest):
-    settings = {"type": "rest", "properties": {"uri": rest, "token": "x", "oauth2-server-uri": rest}}
-    opened = Opened(tmp_path / "lake", catalogs={"remote": settings})
+    opened = Opened(tmp_path / "lake", catalogs={"remote": remote(tmp_path, rest)})
     theirs = SqlCatalog("r", uri=f"sqlite:///{tmp_path}/rest.db", warehouse=f"file://{tmp_path}/rest")
     try:
         lake = opened.lake
@@ -340,10 +354,75 @@ def test_a_server_says_nothing_of_the_tables_of_others(tmp_path, rest):
             loaded = lake.load(TableName("remote", "main", name))
             assert loaded.metadata.table_uuid == own.metadata.table_uuid
             assert lake.io(own.metadata) is lake.io(own.metadata_location) is before
-        assert lake.io(lake.load(TableName("remote", "main", "same_uuid")).metadata) is not before
     finally:
         theirs.close()
         opened.close()
+
+
+@pytest.mark.parametrize("warehouse", ["file:///", "s3://elsewhere", "http://127.0.0.1:1", "gs://elsewhere"])
+def test_what_a_server_calls_its_warehouse_opens_nothing(tmp_path, server, warehouse):
+    server.overrides = {"warehouse": warehouse}
+    opened = Opened(tmp_path / "lake", catalogs={"remote": remote(tmp_path, server.address)})
+    try:
+        lake = opened.lake
+        assert lake.schemas("remote") == ["main"]
+        assert lake.attached("remote").properties["warehouse"] == warehouse
+        assert lake.directories() == [f"{tmp_path}/lake/warehouse", f"{tmp_path}/rest"]
+        lake.create_table(TABLE, SCHEMA)
+        place = f"{warehouse.rstrip('/')}/etc/hostname"
+        for io in (lake.load(TABLE).io, lake.io(place), lake.load(TableName("remote", "main", "Flights")).io):
+            with pytest.raises(PermissionDenied):
+                io.new_input(place)
+            with pytest.raises(PermissionDenied):
+                io.new_output(place)
+            with pytest.raises(PermissionDenied):
+                io.delete(place)
+        with pytest.raises(PermissionDenied):
+            lake.register_table(TableName("lake", "main", "other"), place)
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "config"),
+    [
+        ("gs://elsewhere", {"gcs.oauth2.token": "x", "gcs.service.host": "{}"}),
+        (
+            "abfss://x@elsewhere.example.org",
+            {"adls.account-key": "eA==", "adls.blob-storage-authority": "{}"},
+        ),
+        ("oss://elsewhere", {"s3.endpoint": "{}", "s3.access-key-id": "x", "s3.secret-access-key": "y"}),
+        ("hf://datasets/elsewhere", {"hf.token": "x", "hf.endpoint": "{}"}),
+        ("hdfs://127.0.0.1:1", {}),
+        ("http://127.0.0.1:1", {}),
+        ("file:///elsewhere", {}),
+    ],
+)
+def test_a_server_opens_no_other_kinds_of_places(tmp_path, server, place, config):
+    asked = []
+    other = ThreadingHTTPServer(("127.0.0.1", 0), IcebergRest)
+    other.verify_request = lambda *_: asked.append(1)
+    thread = threading.Thread(target=other.serve_forever, args=(0.05,))
+    thread.start()
+    there = f"http://127.0.0.1:{other.server_port}"
+    server.elsewhere = place, {key: value.format(there) for key, value in config.items()}
+    opened = Opened(tmp_path / "lake", catalogs={"remote": remote(tmp_path, server.address)})
+    try:
+        name = TableName("remote", "main", "Flights")
+        loaded = opened.lake.load(name)
+        assert loaded.location() == f"{place}/t"
+        with pytest.raises(PermissionDenied):
+            opened.lake.metadata(opened.lake.pointers([name])[name])
+        with pytest.raises(PermissionDenied):
+            values(loaded)
+        with pytest.raises(PermissionDenied):
+            loaded.io.new_output(f"{place}/t/data/1.parquet")
+        assert not asked
+    finally:
+        opened.close()
+        other.shutdown()
+        other.server_close()
+        thread.join()
 
 
 @pytest.mark.parametrize(

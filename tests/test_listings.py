@@ -31,7 +31,7 @@ PLACES = {
     "{}/bytes.metadata.json": CORRUPT,
     "{}/empty.metadata.json": CORRUPT,
     "{}/directory": CORRUPT,
-    "{}/a\0b": CORRUPT,
+    "{}/a\0b": OUTSIDE,
 }
 
 

@@ -352,9 +352,13 @@ def test_without_a_cache(server: S3Server, tmp_path: Path) -> None:
         assert not (tmp_path / "lake" / "cache").exists()
 
 
-def test_catalogs_that_open_one_place_otherwise_are_refused(server: S3Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["s3://{}", "s3://{}/", "s3a://{}", "s3n://{}/inside"])
+def test_catalogs_that_open_one_place_otherwise_are_refused(
+    server: S3Server, tmp_path: Path, place: str
+) -> None:
     one = catalogs(server, tmp_path)
     other = catalogs(server, tmp_path, endpoint="http://127.0.0.1:1")["far"]
+    other["properties"]["warehouse"] = place.format(f"{BUCKET}/{tmp_path.name}")
     settings = load(tmp_path / "lake", catalogs=one | {"other": other})
     with pytest.raises(ConfigurationError, match="opens the same place otherwise"):
         Engine(settings)

@@ -160,6 +160,22 @@ def store_properties(store: S3Server) -> dict[str, str]:
     return {"s3.endpoint": store.endpoint, "s3.region": REGION}
 
 
+def test_one_server_under_two_names_lends_each_its_keys(
+    store: S3Server, server: RestServer, tmp_path: Path
+) -> None:
+    # Two spellings of the address stand for two keys: the store has one pair.
+    other = store.endpoint.replace("127.0.0.1", "localhost")
+    (known,) = far(server, allowed_endpoints=[store.endpoint, other]).values()
+    with opened(tmp_path, catalogs={"far": known, "again": known}) as engine:
+        session = InProcess(engine)
+        server.lend(lent(store))
+        filled(session, "twice")
+        server.lend(lent(store) | {"s3.endpoint": other})
+        for name in ("again", "far"):
+            session.update(f"INSERT INTO {name}.twice.t SELECT 0")
+            assert session.value(f"SELECT sum(n) AS s FROM {name}.twice.t") == 499_500
+
+
 def test_what_else_a_server_sends_is_not_used(store: S3Server, server: RestServer, tmp_path: Path) -> None:
     server.lend(
         lent(store) | {"s3.proxy-uri": "http://127.0.0.1:1", "s3.signer": "X", "py-io-impl": "os.system"}

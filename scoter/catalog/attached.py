@@ -319,23 +319,20 @@ def _tamed_rest(rest: Any, place: Place, stores: Stores) -> Any:
             # pyiceberg's own asks for what is under R%C3%A4ume where a schema is called Räume.
             return cast("list[Identifier]", rest.list_namespaces(_QuotedOnce(self), namespace))
 
+        def _fetch_config(self) -> None:
+            super()._fetch_config()
+            self.properties: Properties = without_code(self.properties)
+
         def _load_file_io(
             self,
-            properties: Properties = EMPTY_DICT,
-            location: str | None = None,  # noqa: ARG002  # each file is opened by its own scheme
+            properties: Properties = EMPTY_DICT,  # noqa: ARG002  # what the server sends is used in one place
+            location: str | None = None,  # noqa: ARG002  # each file is opened by its own place
         ) -> FileIO:
-            self.properties: Properties = without_code(self.properties)
-            return stores.reach.over(self._opening(properties), trusted=True)
-
-        def _opening(self, properties: Properties) -> Callable[[str], FileIO]:
-            checked = without_code(properties)
-            load = super()._load_file_io
-            return _by_scheme(lambda real: cast("FileIO", load(checked, real)))
+            return stores.configured
 
         def _lent(self, response: Any) -> FileIO:
-            given = sent(response)
             where = response.metadata.location, response.metadata_location or ""
-            return stores.lent(place, *where, given, self._opening(given))
+            return stores.lent(place, *where, sent(response))
 
         def _response_to_table(self, identifier_tuple: Identifier, table_response: Any) -> Table:
             table = super()._response_to_table(identifier_tuple, table_response)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import sqlalchemy as sa
 from pyiceberg.catalog import Catalog
@@ -74,7 +73,7 @@ class Lake:
                 )
         self._stores = Stores(
             {name: known.path_map for name, known in settings.catalogs.items()},
-            self._places,
+            self._places(settings),
             Objects(settings.objects, settings.object_cache),
         )
         self._defaults = {"write.parquet.compression-codec": settings.tables.compression}
@@ -417,20 +416,11 @@ class Lake:
 
     # Inside
 
-    def _places(self) -> list[Place]:
-        found = []
-        for name in self.catalogs():
-            attached, settings = self._open.get(name), self._settings.get(name)
-            if settings is not None:
-                place = self._place(name, settings)
-                if attached is not None:
-                    # Its server may have said where the warehouse is.
-                    warehouse = {"warehouse": attached.properties.get("warehouse", "")}
-                    place = replace(place, properties={**place.properties, **warehouse})
-                found.append(place)
-            elif attached is not None:
-                found.append(Place(name, "", attached.properties))
-        return found
+    def _places(self, settings: Settings) -> list[Place]:
+        found = [self._place(name, known) for name, known in self._settings.items()]
+        if settings.catalog in self._settings:
+            return found
+        return [Place(settings.catalog, "", {"warehouse": f"file://{settings.warehouse}"}), *found]
 
     @staticmethod
     def _place(name: str, settings: CatalogSettings) -> Place:

@@ -78,42 +78,38 @@ class Reach:
         if not under(location, self._directories()):
             raise outside()
 
-    def over(self, io_at: Callable[[str], FileIO], *, trusted: bool = False) -> FileIO:
-        """Return what opens the files of tables where they really are; ``io_at`` opens a real location.
-
-        With ``trusted`` any place may be read, as where a catalog's server says where its tables lie.
-        """
-        return _ReachingIO(self, io_at, trusted=trusted)
+    def over(self, io_at: Callable[[str], FileIO]) -> FileIO:
+        """Return what opens the files of tables where they really are; ``io_at`` opens a real location."""
+        return _ReachingIO(self, io_at)
 
 
 class _ReachingIO(FileIO):
-    def __init__(self, reach: Reach, io_at: Callable[[str], FileIO], *, trusted: bool) -> None:
+    def __init__(self, reach: Reach, io_at: Callable[[str], FileIO]) -> None:
         super().__init__({})
-        self._trusted = trusted
         self._reach = reach
         self._io_at = io_at
 
     def new_input(self, location: str) -> InputFile:
         """Open for reading; raises PermissionDenied for a place that is not allowed."""
         real = self._reach.real(location)
-        if not self._trusted:
-            self._reach.check(real)
+        self._reach.check(real)
         return self._io_at(real).new_input(real)
 
     def new_output(self, location: str) -> OutputFile:
-        """Open for writing; raises NotSupported for a place that is read from elsewhere."""
-        self._refuse_mapped(location)
+        """Open for writing; raises NotSupported for a place that is read from elsewhere, PermissionDenied."""
+        self._refuse(location)
         return self._io_at(location).new_output(location)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
-        """Delete a file; raises NotSupported for one that is read from elsewhere."""
+        """Delete a file; raises NotSupported for one that is read from elsewhere, PermissionDenied."""
         path = location if isinstance(location, str) else location.location
-        self._refuse_mapped(path)
+        self._refuse(path)
         self._io_at(path).delete(location)
 
-    def _refuse_mapped(self, location: str) -> None:
+    def _refuse(self, location: str) -> None:
         if self._reach.is_mapped(location):
             raise read_only("a table")
+        self._reach.check(location)
 
 
 def under(location: str, directories: Iterable[str]) -> bool:

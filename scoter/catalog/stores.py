@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -20,7 +19,7 @@ from pyiceberg.table.metadata import TableMetadata
 from scoter.catalog.objects.access import Access, is_object, lent
 from scoter.catalog.objects.stores import Objects
 from scoter.catalog.properties import without_code
-from scoter.catalog.reach import Reach, canonical, covers, is_local, merged, outside, under
+from scoter.catalog.reach import Reach, canonical, covers, is_local, merged, outside
 from scoter.errors import ConfigurationError, NotSupported
 
 _LENT = 2048  # files' readers kept for tables whose catalog lends the credentials
@@ -28,7 +27,7 @@ _LENT = 2048  # files' readers kept for tables whose catalog lends the credentia
 
 @dataclass(frozen=True)
 class Place:
-    """What a catalog says of its files: its name, its type and its properties."""
+    """What the settings say of a catalog's files: its name, its type and its properties."""
 
     catalog: str
     kind: str
@@ -40,6 +39,11 @@ class Place:
         """Return where its tables lie, None where only its server knows."""
         return self.properties.get("warehouse")
 
+    @property
+    def owner(self) -> str:
+        """Return who answers for its files: itself, or its server, which may be attached under several names."""
+        return self.properties.get("uri", "").rstrip("/") if self.kind == "rest" else self.catalog
+
 
 class Stores:
     """Opens the files of tables; safe for many threads."""
@@ -47,18 +51,26 @@ class Stores:
     def __init__(
         self,
         path_maps: Mapping[str, Mapping[str, str]],
-        places: Callable[[], Iterable[Place]],
+        places: Iterable[Place],
         objects: Objects,
     ) -> None:
-        """Take each catalog's path map, ``places`` for what all catalogs say at the moment, and what reads objects.
+        """Take each catalog's path map, the ``places`` of all catalogs, and what reads objects.
 
+        What a catalog's server says of its warehouse is not asked for: it would open that place to all others.
         Raises ConfigurationError for settings of object stores that can not be used.
         """
         self.objects = objects
         maps = merged(path_maps)
-        self._places = places
-        self._maps = path_maps
-        self._targets = list(maps.values())
+        known = [
+            (prefix, place)
+            for place in places
+            for prefix in (place.warehouse or "", *path_maps.get(place.catalog, {}).values())
+            if prefix
+        ]
+        self._prefixes = sorted(known, key=lambda pair: -len(canonical(pair[0]).rstrip("/")))
+        warehouses = (_directory(place) for prefix, place in known if prefix == place.warehouse)
+        targets = filter(is_local, maps.values())
+        self._directories = list(dict.fromkeys([*filter(None, warehouses), *targets]))
         self._lock = threading.Lock()
         self._ios: dict[str, FileIO] = {}  # by catalog and scheme
         self._lent: OrderedDict[str, FileIO] = OrderedDict()  # those that a catalog's server configured
@@ -74,13 +86,13 @@ class Stores:
     def remember(self, table: Table) -> None:
         """Keep what opens the files of a table that a catalog's server handed out.
 
-        A server may say any location and any uuid: files in directories that settings name stay with them.
+        A server may say any location and any uuid: files of this machine stay with the settings.
         """
         keys = {
             table.metadata_location: table.metadata_location,
             table.metadata.location: _key(table.metadata),
         }
-        free = [key for location, key in keys.items() if not self._is_configured(location)]
+        free = [key for location, key in keys.items() if is_object(self.reach.real(location))]
         with self._lock:
             for key in free:
                 self._lent[key] = table.io
@@ -98,23 +110,12 @@ class Stores:
         if is_local(real):
             self.reach.check(real)
             return
-        known = [place.warehouse or "" for place in self._places()]
-        if ".." in real.split("/") or not any(covers(prefix, real) for prefix in (*known, *self._targets)):
+        if ".." in real.split("/") or not any(covers(prefix, real) for prefix, _ in self._prefixes):
             raise outside()
 
     def directories(self) -> list[str]:
         """Return the local directories under which files of tables lie: warehouses and targets of path maps."""
-        return self._directories(self._places())
-
-    def _directories(self, places: Iterable[Place]) -> list[str]:
-        found = (_directory(place.kind, place.warehouse or "") for place in places)
-        return list(dict.fromkeys([*filter(None, found), *filter(is_local, self._targets)]))
-
-    def _is_configured(self, location: str) -> bool:
-        """Say whether a location is in a local directory that no server named."""
-        real = self.reach.real(location)
-        places = (place for place in self._places() if place.kind != "rest")
-        return is_local(real) and under(real, self._directories(places))
+        return self._directories
 
     def opened(self, properties: Mapping[str, str], location: str) -> FileIO:
         """Return what opens a location by a catalog's own settings.
@@ -134,43 +135,38 @@ class Stores:
         table_location: str,
         metadata_location: str,
         sent: Mapping[str, str],
-        load: Callable[[str], FileIO],
     ) -> FileIO:
         """Return what opens the files of one table as the catalog's server says.
 
-        ``sent`` are the settings for storage that came with the table; they are used for its files alone.
-        ``load`` opens files that are no objects. Raises ConfigurationError for an object store that is
+        ``sent`` are the settings for storage that came with the table; they are used for its objects alone, and
+        all other files are opened as settings say. Raises ConfigurationError for an object store that is
         not allowed, PermissionDenied for the place of another catalog.
         """
         if not is_object(table_location):
-            return self.reach.over(
-                lambda real: (self._io_at if is_object(real) else load)(real), trusted=True
-            )
+            return self.configured
         access = lent(place.properties, sent, place.endpoints, place.catalog)
-        self.objects.lend(table_location, place.catalog, access)
+        self.objects.lend(table_location, place.owner, access)
         if is_object(metadata_location) and not covers(table_location, metadata_location):
-            self.objects.lend(metadata_location, place.catalog, access)
+            self.objects.lend(metadata_location, place.owner, access)
         io = self.objects.io(access)
-        # Not trusted with local files: a table in a bucket has none but in the known directories.
-        return self.reach.over(lambda real: io if is_object(real) else load(real))
+        return self.reach.over(lambda real: io if is_object(real) else self._io_at(real))
 
     def _serve(self) -> None:
         """Tell which settings open the objects of which catalog; two catalogs must not differ on one place."""
         known: dict[str, Access] = {}
-        for place in self._places():
-            for prefix in (place.warehouse or "", *self._maps.get(place.catalog, {}).values()):
-                if not is_object(prefix):
-                    continue
-                access = Access.of(place.properties)
-                for other, known_access in known.items():
-                    nested = f"{prefix}/".startswith(f"{other}/") or f"{other}/".startswith(f"{prefix}/")
-                    if nested and access != known_access:
-                        raise ConfigurationError(
-                            f"setting catalogs.{place.catalog}: another catalog opens the same place otherwise",
-                            hint="give both the same settings s3",
-                        )
-                known[prefix] = access
-                self.objects.serve(prefix, place.catalog, access)
+        for prefix, place in self._prefixes:
+            if not is_object(prefix):
+                continue
+            access = Access.of(place.properties)
+            for other, known_access in known.items():
+                nested = covers(prefix, f"{other}/") or covers(other, f"{prefix}/")
+                if nested and access != known_access:
+                    raise ConfigurationError(
+                        f"setting catalogs.{place.catalog}: another catalog opens the same place otherwise",
+                        hint="give both the same settings s3",
+                    )
+            known[prefix] = access
+            self.objects.serve(prefix, place.owner, access)
 
     def _io_at(self, location: str) -> FileIO:
         """Return what opens a real location; raises PermissionDenied for one that no setting leads to.
@@ -179,9 +175,8 @@ class Stores:
         """
         if not is_local(location):
             self.refuse_elsewhere(location)
-        for place in self._places():
-            known = (place.warehouse or "", *self._maps.get(place.catalog, {}).values())
-            if any(covers(prefix, location) for prefix in known):
+        for prefix, place in self._prefixes:
+            if covers(prefix, location):
                 return self._shared_io(place.catalog, place.properties, location)
         return self._shared_io("", {}, location)
 
@@ -200,11 +195,10 @@ def _key(metadata: TableMetadata) -> str:
     return f"{canonical(metadata.location)}\0{metadata.table_uuid}"
 
 
-@lru_cache(maxsize=1024)
-def _directory(kind: str, warehouse: str) -> str | None:
-    """Return the local directory of a warehouse; asked before every statement."""
-    url = urlparse(warehouse)
-    if kind == "rest" and not url.path.startswith("/"):
+def _directory(place: Place) -> str | None:
+    """Return the local directory of a catalog's warehouse."""
+    url = urlparse(place.warehouse or "")
+    if place.kind == "rest" and not url.path.startswith("/"):
         # The server's name for a warehouse, not a directory of ours.
         return None
     local = url.path and url.scheme in {"", "file"} and url.netloc in {"", "localhost"}

@@ -33,7 +33,7 @@ class Objects:
         self._lock = threading.Lock()
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._stores: OrderedDict[Access, Store] = OrderedDict()
-        self._prefixes: dict[str, tuple[str, Store]] = {}  # with the name of their catalog
+        self._prefixes: dict[str, tuple[str, Store]] = {}  # with who answers for them
         self._lent: OrderedDict[str, tuple[str, Store]] = OrderedDict()
         self.reading = Reading(Blocks(directory, settings.cache_bytes))
 
@@ -47,25 +47,25 @@ class Objects:
         """Return what opens the objects that an access reaches."""
         return ObjectIO(self._store(access), self.reading)
 
-    def serve(self, prefix: str, catalog: str, access: Access) -> None:
-        """Have the objects under a prefix read by an access, as long as the lake is open."""
+    def serve(self, prefix: str, owner: str, access: Access) -> None:
+        """Have the objects under a prefix, for which ``owner`` answers, read by an access while the lake is open."""
         with self._lock:
-            self._prefixes[_trimmed(prefix)] = catalog, self._made(access)
+            self._prefixes[_trimmed(prefix)] = owner, self._made(access)
 
-    def lend(self, prefix: str, catalog: str, access: Access) -> None:
-        """Have the objects under a table's location read by the access that its catalog's server gave last.
+    def lend(self, prefix: str, owner: str, access: Access) -> None:
+        """Have the objects under a table's location read by the access that its ``owner`` gave last.
 
-        Raises PermissionDenied where another catalog has its files there, in another store or with other keys.
+        Raises PermissionDenied where another one has its files there, in another store or with other keys.
         """
         place = _trimmed(prefix)
         with self._lock:
             store = self._made(access)
             before = self._found(f"{place}/")
-            if before is not None and before[0] != catalog and before[1].access != access:
+            if before is not None and before[0] != owner and before[1].access != access:
                 raise PermissionDenied(
                     "the table lies where another catalog has its files, in another store or with other keys"
                 )
-            self._lent[place] = catalog, store
+            self._lent[place] = owner, store
             self._lent.move_to_end(place)
             while len(self._lent) > _LENT:
                 self._lent.popitem(last=False)
