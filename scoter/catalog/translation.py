@@ -70,8 +70,9 @@ _TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[S
 )
 _UNKNOWN_TYPE = re.compile(r"Unsupported field type: '([\w() ,]{1,60})'")  # pyiceberg's words
 _NO_SPACE = 28  # errno.ENOSPC
-# What opening and decoding a file raise: gzip has two of them, pyarrow a ValueError for a scheme that it does not know.
-_UNREADABLE = (OSError, ValueError, EOFError, zlib.error, ImportError)
+# What opening and decoding a file raise: gzip has two of them, pyarrow a ValueError for a scheme that it does not know
+# and no size for a directory.
+_UNREADABLE = (OSError, ValueError, TypeError, EOFError, zlib.error, ImportError)
 
 
 @contextmanager
