@@ -52,7 +52,9 @@ def main() -> None:
         rows.append(Row("rounds of faults and races", asked.rounds, "rounds"))
         rows.append(Row("tests of faults and races passed", faults, "tests"))
     print(f"{asked.examples:,} damaged messages for each decoder", flush=True)
-    decoders = run(*DECODERS, examples=asked.examples) if asked.examples else []
+    decoders = (
+        run(*DECODERS, "-n", "logical", "--dist", "load", examples=asked.examples) if asked.examples else []
+    )
     rows += [
         Row(f"damaged messages: {name.removeprefix('test_').replace('_', ' ')}", asked.examples, "examples")
         for name in decoders

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -31,20 +32,24 @@ def often(calls: int = 1, share: float = 1.0) -> Any:
     )
 
 
-@st.composite
-def damaged(draw: Any, seeds: Sequence[bytes], most: int = 6) -> bytes:
+def damaged(seeds: Sequence[bytes], most: int = 6) -> st.SearchStrategy[bytes]:
     """Return one of the seeds with up to ``most`` pieces of it changed; sometimes with none."""
-    data = bytearray(draw(st.sampled_from(seeds)))
-    for _ in range(draw(st.integers(0, most))):
-        at = draw(st.integers(0, len(data)))
-        end = min(len(data), at + draw(st.integers(0, 64)))
-        match draw(st.integers(0, 7)):
+    # One number is drawn: a draw for each change would take longer than what reads the message.
+    return st.integers(0, 2**64 - 1).map(lambda number: _changed(Random(number), seeds, most))  # noqa: S311  # no secret
+
+
+def _changed(random: Random, seeds: Sequence[bytes], most: int) -> bytes:
+    data = bytearray(random.choice(seeds))
+    for _ in range(random.randint(0, most)):
+        at = random.randint(0, len(data))
+        end = min(len(data), at + random.randint(0, 64))
+        match random.randint(0, 7):
             case 0 if at < len(data):
-                data[at] ^= 1 << draw(st.integers(0, 7))
+                data[at] ^= 1 << random.randint(0, 7)
             case 1 if at < len(data):
-                data[at] = draw(st.integers(0, 255))
+                data[at] = random.randint(0, 255)
             case 2:
-                data[at:at] = draw(st.binary(max_size=16))
+                data[at:at] = random.randbytes(random.randint(0, 16))
             case 3:
                 del data[at:end]
             case 4:
@@ -52,8 +57,8 @@ def damaged(draw: Any, seeds: Sequence[bytes], most: int = 6) -> bytes:
             case 5:
                 del data[at:]
             case 6:
-                wild = draw(st.sampled_from(_WILD))
+                wild = random.choice(_WILD)
                 data[at : at + len(wild)] = wild
             case _:
-                data += draw(st.sampled_from(seeds))
+                data += random.choice(seeds)
     return bytes(data)
