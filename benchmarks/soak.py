@@ -46,7 +46,7 @@ def main() -> None:
     faults = 0
     for number in range(asked.rounds):
         print(f"round {number + 1} of {asked.rounds}", flush=True)
-        faults += len(run(*FAULTS))
+        faults += len(run(*FAULTS, "-n", "logical", "--dist", "loadfile"))
     rows = []
     if asked.rounds:
         rows.append(Row("rounds of faults and races", asked.rounds, "rounds"))
