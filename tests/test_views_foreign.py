@@ -111,7 +111,7 @@ def test_decimal_constants_are_not_compared(condition: str, one: InProcess) -> N
 
 
 def test_a_column_made_as_double_is_no_float(one: InProcess) -> None:
-    foreign(one, "SELECT f + 0.5 AS x FROM one", made="1::DOUBLE AS x")
+    foreign(one, "SELECT f + f AS x FROM one", made="1::DOUBLE AS x")
     with pytest.raises(Refused, match="42P11"):
         one.query("SELECT x FROM v")
 
@@ -139,3 +139,66 @@ def test_a_column_made_as_double_is_no_float(one: InProcess) -> None:
 def test_what_both_compare_alike(condition: str, one: InProcess) -> None:
     foreign(one, f"SELECT x FROM one WHERE {condition}")
     assert one.rows("SELECT x FROM v") == [(1,)]
+
+
+@pytest.fixture
+def two(one: InProcess) -> InProcess:
+    one.update(
+        "CREATE TABLE other AS SELECT '1' AS x, 's' AS s, 16777216.0::DOUBLE AS f, 16777216 AS n, 3 AS y"
+    )
+    return one
+
+
+@pytest.mark.parametrize(
+    ("text", "met"),
+    [
+        ("SELECT x FROM one WHERE f = 16777217", "a comparison of FLOAT and INTEGER"),
+        ("SELECT x FROM one WHERE x < f", "a comparison of FLOAT and INTEGER"),
+        ("SELECT x FROM one WHERE f IN (x, 1)", "a comparison of FLOAT and INTEGER"),
+        ("SELECT x FROM one WHERE f IN (1, 99999999)", "a comparison of FLOAT and INTEGER"),
+        ("SELECT x FROM one WHERE x IN (SELECT f AS x FROM one)", "a comparison of FLOAT and INTEGER"),
+        ("SELECT x FROM one WHERE x IN (SELECT x FROM one UNION SELECT f FROM one)", "a comparison of FLOAT and INTEGER"),
+        ("SELECT x FROM one WHERE f BETWEEN p AND 2", r"a comparison of DECIMAL\(4, 2\) and FLOAT"),
+        ("SELECT x FROM one WHERE EXISTS (SELECT 1 FROM other AS o WHERE o.n = one.f)", "a comparison of FLOAT and INTEGER"),
+        ("SELECT a.x FROM one AS a JOIN other AS o ON o.n <=> a.f", "a comparison of FLOAT and INTEGER"),
+        ("SELECT max(x) AS x FROM one GROUP BY s HAVING max(f) > max(x)", "a comparison of FLOAT and INTEGER"),
+        ("SELECT x FROM one WHERE f + 1 > 1e0 * 2", "a comparison with 1e0"),
+        ("SELECT one.x FROM one JOIN other AS o ON one.f + 1 = o.f", "arithmetic of FLOAT and INTEGER"),
+        ("SELECT one.x FROM one JOIN other AS o ON one.f * coalesce(NULL, -1 - 2) = o.f", "arithmetic of FLOAT and INTEGER"),
+        ("SELECT one.x FROM one JOIN other AS o ON 0.5 - one.f = o.f - o.f", "a comparison with 0.5"),
+        ("SELECT o.y AS x FROM one JOIN other AS o ON coalesce(one.f, one.x) < o.f", "coalesce of FLOAT and INTEGER"),
+        ("SELECT o.y AS x FROM one JOIN other AS o ON CASE WHEN TRUE THEN one.f ELSE 2 END < o.f", "CASE of FLOAT and INTEGER"),
+        ("WITH w AS (SELECT x AS k FROM one UNION ALL SELECT f FROM one) SELECT o.y FROM w JOIN other AS o ON k = o.f", "UNION of FLOAT and INTEGER"),
+        ("SELECT x FROM one JOIN other USING (x)", "USING of INTEGER and VARCHAR"),
+        ("SELECT o.y FROM one RIGHT JOIN other AS o USING (x)", "USING of INTEGER and VARCHAR"),
+        ("SELECT a.x FROM one AS a FULL JOIN one AS b USING (x, s) LEFT JOIN other USING (s, x)", "USING of INTEGER and VARCHAR"),
+        ("SELECT o.y FROM one JOIN (SELECT n AS f, y FROM other) AS o USING (f)", "USING of FLOAT and INTEGER"),
+        ("SELECT avg(p) AS x FROM one", r"avg of DECIMAL\(4, 2\)"),
+        ("SELECT x FROM one GROUP BY x HAVING avg(p + 1) > 2", r"avg of DECIMAL\(13, 2\)"),
+    ],
+)  # fmt: skip
+def test_types_that_meet_by_other_rules(text: str, met: str, two: InProcess) -> None:
+    foreign(two, text)
+    with pytest.raises(Refused, match=rf"0A000.*{met} .*dialect spark.*in view lake\.main\.v"):
+        two.query("SELECT x FROM v")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT x FROM one WHERE f > 0 AND f < 16777216 AND -1 < f",
+        "SELECT x FROM one WHERE f IN (0, 1) OR f = f",
+        "SELECT x FROM one WHERE f + f > f AND x + 1 = 2",
+        "SELECT a.x FROM one AS a JOIN other AS o ON a.f < o.f AND a.p < o.n",
+        "SELECT o.y - 2 FROM one JOIN other AS o USING (s)",
+        "SELECT a.x FROM one AS a FULL JOIN one AS b USING (x, s) WHERE s = 's'",
+        "SELECT x + 1 - 1 AS x FROM one GROUP BY x + 1 HAVING avg(x) < 2 AND sum(f) < 1 ORDER BY x + 1",
+        "SELECT DISTINCT x + 1 - 1 AS x FROM one ORDER BY x + 1 - 1",
+        "SELECT CASE WHEN x = 1 THEN x ELSE 2 END FROM one UNION SELECT x FROM one",
+        "WITH w AS (SELECT x, f FROM one UNION SELECT x, f FROM one) SELECT x FROM w WHERE f < 1",
+        "SELECT x FROM one WHERE x IN (SELECT n - 16777215 AS x FROM other WHERE other.s = one.s)",
+    ],
+)
+def test_types_that_meet_by_one_rule(text: str, two: InProcess) -> None:
+    foreign(two, text)
+    assert two.rows("SELECT x FROM v") == [(1,)]

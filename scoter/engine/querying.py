@@ -102,10 +102,7 @@ def bind(
     if resolved.models:
         expand_stars(query, resolved)
         types |= _from_calls(query, resolved)
-    empties = read_tables(
-        query.copy(), resolved, lambda _, s: str(empty_relation((*s.columns, *s.hidden)).this)
-    )
-    empties = unfold(empties)
+    empties = over_empties(query, resolved)
     bare = without_calls(empties, resolved) if resolved.models else empties
     exact: frozenset[str] = frozenset()
     arguments: Mapping[int, tuple[str, ...]] = {}
@@ -124,6 +121,13 @@ def bind(
         raise
     return Bound(
         query, resolved, types, arguments, result, parameter_schema(names, types), uses_now(query), exact
+    )
+
+
+def over_empties(query: exp.Expr, resolved: Resolved) -> exp.Expr:
+    """Return a copy of ``query`` that reads typed empty relations, so that DuckDB can bind it."""
+    return unfold(
+        read_tables(query.copy(), resolved, lambda _, s: str(empty_relation((*s.columns, *s.hidden)).this))
     )
 
 

@@ -13,9 +13,10 @@ from sqlglot import exp
 
 from scoter.catalog.views import DIALECT, Draft
 from scoter.engine import querying
-from scoter.engine.binding import Binder, data_type, empty_relation
+from scoter.engine.binding import Binder, data_type, empty_relation, marker_types
 from scoter.engine.context import Context
 from scoter.engine.dialect import Scoter, parse
+from scoter.engine.foreign_types import check_meetings, mark_meetings
 from scoter.engine.foreign_views import holds, strict, uncast
 from scoter.engine.gate import check, function_name
 from scoter.engine.resolve import Resolved
@@ -53,11 +54,25 @@ def check_views(resolved: Resolved, binder: Binder, context: Context) -> None:
         try:
             query = _alone(view, resolved)
             query = query if view.pin.dialect == DIALECT else uncast(query)
-            query = query if view.pin.dialect in (DIALECT, "duckdb") else strict(query)
+            translated = view.pin.dialect not in (DIALECT, "duckdb")
+            query = strict(query) if translated else query
             found = querying.bind(query, resolved, binder, context).result
+            if translated:
+                _check_types(query, view.pin.dialect, resolved, binder)
         except ScoterError as error:
             raise within(error, view.pin.name, view.span) from error
         _compare(view, tuple(zip(found.names, found.texts, strict=True)))
+
+
+def _check_types(query: exp.Expr, dialect: str, resolved: Resolved, binder: Binder) -> None:
+    meetings = mark_meetings(query)
+    plan = binder.serialise(querying.over_empties(query, resolved))
+    if plan.get("error"):
+        raise NotSupported(
+            f"the types in the view's text of the dialect {dialect} can not be found",
+            hint="CREATE VIEW makes one of the dialect scoter",
+        )
+    check_meetings(meetings, marker_types(plan), dialect)
 
 
 def _alone(view: View, resolved: Resolved) -> exp.Expr:
