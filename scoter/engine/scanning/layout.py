@@ -5,7 +5,9 @@ This module must not know predicates or SQL.
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +24,7 @@ from pyiceberg.table.name_mapping import MappedField, NameMapping
 from scoter.catalog.manifests import Recent
 from scoter.catalog.objects.files import ObjectInput
 from scoter.catalog.reach import local_path
+from scoter.engine.scanning.footers import LONGEST, ReadAt, head_of, read, rows_of
 from scoter.engine.types import escaped, literal
 from scoter.errors import CorruptData, NotSupported
 
@@ -85,14 +88,24 @@ class Layouts:
         if not missing:
             return [layout for layout in found if layout is not None]
         io = open_with()
-        if len(missing) > 2:
-            with ThreadPoolExecutor(_PARALLEL_OBJECTS if "://" in missing[0] else _PARALLEL_FOOTERS) as pool:
-                read = list(pool.map(lambda path: _read(path, io, self._met), missing))
-        else:
-            read = [_read(path, io, self._met) for path in missing]
+        # The first one's schema is most often that of all.
+        read = [_read(path, io, self._met) for path in missing[:1]]
+        if len(missing) > 1:
+            threads = _PARALLEL_OBJECTS if "://" in missing[0] else _PARALLEL_FOOTERS
+            with ThreadPoolExecutor(threads) as pool:
+                parts = pool.map(
+                    lambda part: [_read(path, io, self._met) for path in part], _parts(missing[1:], threads)
+                )
+                read += itertools.chain.from_iterable(parts)
         fresh = {}
+        last = read[0][0]
+        shared = self._shared.setdefault(last, last)
         for path, (layout, rows) in zip(missing, read, strict=True):
-            fresh[path] = self._shared.setdefault(layout, layout)
+            if layout is not last:
+                # To hash one takes as long as to read its file.
+                last = layout
+                shared = self._shared.setdefault(layout, layout)
+            fresh[path] = shared
             self._by_path.put(path, (fresh[path], rows))
         return [fresh[path] if layout is None else layout for path, layout in zip(paths, found, strict=True)]
 
@@ -108,39 +121,62 @@ def _read(location: str, io: FileIO, met: _Met) -> tuple[Layout, int]:
         # Refuses places that may not be read; nothing is opened yet.
         source = io.new_input(location)
         if "://" not in path:
-            return _local_footer(path, met)
+            return _local(path, met)
         with source.through_cache() if isinstance(source, ObjectInput) else source.open() as stream:
-            return _footer(pq.ParquetFile(stream), met)
+
+            def read(at: int, count: int) -> bytes:
+                stream.seek(at)
+                return stream.read(count)
+
+            size = len(source)
+            return met.again(size, read) or met.first(pq.ParquetFile(stream), size, read)
     except (OSError, pa.ArrowException) as error:
         raise CorruptData("a data file of the table is missing or is not a Parquet file") from error
 
 
-def _footer(file: pq.ParquetFile, met: _Met) -> tuple[Layout, int]:
-    return met.layout(file), int(file.metadata.num_rows)
+def _local(path: str, met: _Met) -> tuple[Layout, int]:
+    """Read the footer of a file of this machine; raises OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
+    def read(at: int, count: int) -> bytes:
+        return os.pread(file, count, at)
 
-def _local_footer(path: str, met: _Met) -> tuple[Layout, int]:
-    """Read the footer of a file of this machine; what Arrow refuses may have the columns that DuckDB sees.
-
-    Such are files of Hive, with an annotation where none belongs. Raises OSError where neither can read it.
-    """
     try:
-        return _footer(pq.ParquetFile(path), met)
-    except OSError as error:
-        with tempfile.TemporaryDirectory() as directory, duckdb.connect() as connection:
-            source, like = literal(escaped(path)), f"{directory}/like.parquet"
-            try:
-                ((ids,),) = connection.sql(f"SELECT count(field_id) FROM parquet_schema({source})").fetchall()
-                if ids:
-                    # DuckDB's own file would have lost them.
-                    raise
-                ((rows,),) = connection.sql(
-                    f"SELECT num_rows FROM parquet_file_metadata({source})"
-                ).fetchall()
-                connection.execute(f"COPY (FROM read_parquet({source}) LIMIT 0) TO {literal(like)}")
-            except duckdb.Error:
-                raise error from None
-            return met.layout(pq.ParquetFile(like)), int(rows)
+        size = os.fstat(file).st_size
+        found = met.again(size, read)
+        if found is not None:
+            return found
+        try:
+            return met.first(pq.ParquetFile(path), size, read)
+        except OSError as error:
+            return _as_duckdb_reads(path, met, error)
+    finally:
+        os.close(file)
+
+
+def _as_duckdb_reads(path: str, met: _Met, error: OSError) -> tuple[Layout, int]:
+    """Return the columns that DuckDB sees in a file that Arrow refuses; raises ``error`` where it refuses, too.
+
+    Such are files of Hive, with an annotation where none belongs.
+    """
+    with tempfile.TemporaryDirectory() as directory, duckdb.connect() as connection:
+        source, like = literal(escaped(path)), f"{directory}/like.parquet"
+        try:
+            ((ids,),) = connection.sql(f"SELECT count(field_id) FROM parquet_schema({source})").fetchall()
+            if ids:
+                # DuckDB's own file would have lost them.
+                raise error
+            ((rows,),) = connection.sql(f"SELECT num_rows FROM parquet_file_metadata({source})").fetchall()
+            connection.execute(f"COPY (FROM read_parquet({source}) LIMIT 0) TO {literal(like)}")
+        except duckdb.Error:
+            raise error from None
+        return met.layout(pq.ParquetFile(like)), int(rows)
+
+
+def _parts(paths: Sequence[str], count: int) -> Iterator[Sequence[str]]:
+    """Cut a sequence into up to ``count`` pieces."""
+    length = -(-len(paths) // count)
+    return (paths[start : start + length] for start in range(0, len(paths), length))
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +193,26 @@ class _Met:
 
     def __init__(self) -> None:
         self._known: tuple[_Known, ...] = ()
+        self._heads: tuple[tuple[bytes, Layout], ...] = ()
+
+    def again(self, size: int, at: ReadAt) -> tuple[Layout, int] | None:
+        """Return layout and rows of a file whose schema was met, by the bytes of its footer; else None."""
+        longest = max((len(head) for head, _ in self._heads), default=0)
+        first = read(size, at, longest + LONGEST) if longest else None
+        if first is not None:
+            for head, layout in self._heads:
+                rows = rows_of(first, head)
+                if rows is not None:
+                    return layout, rows
+        return None
+
+    def first(self, file: pq.ParquetFile, size: int, at: ReadAt) -> tuple[Layout, int]:
+        """Return layout and rows of a file, and keep what its footer begins with."""
+        layout = self.layout(file)
+        head = head_of(read(size, at) or b"")
+        if head is not None and not any(head == known for known, _ in self._heads):
+            self._heads = ((head, layout), *self._heads[: _MET - 1])
+        return layout, int(file.metadata.num_rows)
 
     def layout(self, file: pq.ParquetFile) -> Layout:
         schema, arrow = file.schema, file.schema_arrow.remove_metadata()
