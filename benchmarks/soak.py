@@ -36,31 +36,40 @@ def run(*selection: str, examples: int | None = None) -> list[str]:
         return [str(case.get("name")) for case in cases if case.find("skipped") is None]
 
 
+def faults(rounds: int) -> None:
+    """Run the tests of faults and races so many times and write results/soak_faults.json."""
+    started = time.monotonic()
+    passed = 0
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", flush=True)
+        passed += len(run(*FAULTS))
+    rows = [Row("rounds of faults and races", rounds, "rounds"), Row("tests passed", passed, "tests")]
+    report("soak_faults", [*rows, _spent(started)])
+
+
+def decoders(examples: int) -> None:
+    """Send every decoder so many damaged messages and write results/soak_decoders.json."""
+    started = time.monotonic()
+    print(f"{examples:,} damaged messages for each decoder", flush=True)
+    names = run(*DECODERS, "-n", "logical", "--dist", "load", examples=examples)
+    rows = [Row(name.removeprefix("test_").replace("_", " "), examples, "examples") for name in names]
+    report("soak_decoders", [*rows, _spent(started)])
+
+
+def _spent(started: float) -> Row:
+    return Row("time", round((time.monotonic() - started) / 60, 1), "minutes")
+
+
 def main() -> None:
-    """Run both parts and write results/soak.json."""
+    """Run both parts, or one where the other is asked for 0 times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="times that the tests of faults are run")
     parser.add_argument("--examples", type=int, default=100_000, help="damaged messages for each decoder")
     asked = parser.parse_args()
-    started = time.monotonic()
-    faults = 0
-    for number in range(asked.rounds):
-        print(f"round {number + 1} of {asked.rounds}", flush=True)
-        faults += len(run(*FAULTS, "-n", "logical", "--dist", "loadfile"))
-    rows = []
     if asked.rounds:
-        rows.append(Row("rounds of faults and races", asked.rounds, "rounds"))
-        rows.append(Row("tests of faults and races passed", faults, "tests"))
-    print(f"{asked.examples:,} damaged messages for each decoder", flush=True)
-    decoders = (
-        run(*DECODERS, "-n", "logical", "--dist", "load", examples=asked.examples) if asked.examples else []
-    )
-    rows += [
-        Row(f"damaged messages: {name.removeprefix('test_').replace('_', ' ')}", asked.examples, "examples")
-        for name in decoders
-    ]
-    rows.append(Row("time", round((time.monotonic() - started) / 60, 1), "minutes"))
-    report("soak", rows)
+        faults(asked.rounds)
+    if asked.examples:
+        decoders(asked.examples)
 
 
 if __name__ == "__main__":
