@@ -62,6 +62,22 @@ INFERRED = [
     ("SELECT id FROM t WHERE x BETWEEN ? AND ? ORDER BY id", [DOUBLE, DOUBLE], (1, 2), [(1,)]),
     ("SELECT id FROM t WHERE id IN (?, ?) ORDER BY id", [INT, INT], (2, 3), [(2,), (3,)]),
     ("SELECT id FROM t WHERE id NOT IN (?, 3) ORDER BY id", [INT], (2,), [(1,)]),
+    (
+        "SELECT id FROM t WHERE (id, s) IN ((?, ?), (?, ?)) ORDER BY id",
+        [INT, TEXT] * 2,
+        (1, "a", 2, "b"),
+        [(1,), (2,)],
+    ),
+    (
+        "SELECT id FROM t WHERE (id, d) NOT IN ((?, ?)) AND id < 3",
+        [INT, pa.date32()],
+        (1, dt.date(2024, 1, 1)),
+        [(2,)],
+    ),
+    ("SELECT id FROM t WHERE (?, s) = (id, ?)", [INT, TEXT], (1, "a"), [(1,)]),
+    ("SELECT id FROM t WHERE (?, ?) IN ((id, s))", [INT, TEXT], (1, "a"), [(1,)]),
+    ("SELECT id FROM t WHERE row(id, s) IN (row(?, ?))", [INT, TEXT], (1, "a"), [(1,)]),
+    ("SELECT id FROM t WHERE (id, (x)) >= ((?, (?))) ORDER BY id", [INT, DOUBLE], (2, 0.0), [(2,), (3,)]),
     ("SELECT id FROM t ORDER BY id LIMIT ?", [BIGINT], (2,), [(1,), (2,)]),
     ("SELECT id FROM t ORDER BY id LIMIT ? OFFSET ?", [BIGINT, BIGINT], (1, 1), [(2,)]),
     ("SELECT id + ? FROM t WHERE id = 1", [INT], (5,), [(6,)]),
@@ -142,6 +158,25 @@ def test_types_are_known_when_planned(lake: InProcess, sql, types, values, rows)
     # The same statement with other values, all NULL: no row of a comparison, and no error.
     if "LIMIT" not in sql and "INTERVAL" not in sql:
         lake.rows(sql, *[pa.scalar(None, kind) for kind in types])
+
+
+def test_types_are_known_of_many_at_once(lake: InProcess) -> None:
+    known = [
+        case for case in INFERRED if case[1] is not None and "$" not in case[0] and "LIMIT" not in case[0]
+    ]
+    together = ", ".join(f"EXISTS ({sql})" for sql, *_ in known)
+    plan = lake.engine.plan(f"SELECT {together}", lake.context)
+    assert plan.parameters.types == [kind for _, types, *_ in known for kind in types]
+
+
+def test_types_of_many_take_few_plans(lake: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    serialise, asked = lake.engine._binder.serialise, []
+    monkeypatch.setattr(
+        lake.engine._binder, "serialise", lambda query: asked.append(query) or serialise(query)
+    )
+    values = list(range(100))
+    assert lake.rows(f"SELECT {', '.join('? + 0' for _ in values)}", *values) == [tuple(values)]
+    assert len(asked) < 10
 
 
 def test_a_type_that_can_not_be_known_is_said(lake: InProcess) -> None:

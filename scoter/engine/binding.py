@@ -64,6 +64,7 @@ class Binder:
         self._lock = threading.Lock()
         self._cursors: list[duckdb.DuckDBPyConnection] = []
         self._clock: duckdb.DuckDBPyConnection | None = None
+        self._overloads: dict[str, list[tuple[list[str], str | None]]] = {}
 
     def close(self) -> None:
         """Close the instance."""
@@ -151,10 +152,15 @@ class Binder:
 
     def overloads(self, name: str) -> list[tuple[list[str], str | None]]:
         """Return the argument types of each DuckDB function of that name, and the type of any more arguments."""
-        sql = """SELECT DISTINCT parameter_types, varargs FROM duckdb_functions()
-                 WHERE function_name = ? AND function_type NOT LIKE '%macro'"""
-        found: list[tuple[list[str], str | None]] = self._cursor().execute(sql, [name.casefold()]).fetchall()
-        return found
+        folded = name.casefold()
+        if folded not in self._overloads:
+            sql = """SELECT DISTINCT parameter_types, varargs FROM duckdb_functions()
+                     WHERE function_name = ? AND function_type NOT LIKE '%macro'"""
+            found = self._cursor().execute(sql, [folded]).fetchall()
+            if not found:
+                return []  # so that names that are no functions do not gather
+            self._overloads[folded] = found
+        return self._overloads[folded]
 
 
 def empty_relation(columns: Columns) -> exp.Expr:

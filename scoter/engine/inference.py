@@ -134,42 +134,77 @@ def _unknown(binder: Binder, query: exp.Expr, node: exp.Expr, types: Mapping[str
 
 
 def _from_places(binder: Binder, query: exp.Expr, types: dict[str, str]) -> dict[str, str]:
+    nodes = list(parameters_of(query))
+    untyped = [number for number, node in enumerate(nodes) if parameter_name(node) not in types]
+    places = {number: place for number in untyped if (place := _place(nodes[number], binder)) is not None}
+    # What stands beside another open parameter is clearer when that one is known.
+    waiting = {number for number, place in places.items() if _is_open(place, types)}
     found: dict[str, str] = {}
-    for number, node in enumerate(parameters_of(query)):
-        name = parameter_name(node)
-        if name in types or name in found:
-            continue
-        probe = query.copy()
-        place = _place(list(parameters_of(probe))[number], binder)
-        if place is None:
-            continue
-        kind = place.rule(_types_beside(binder, probe, place, types | found))
-        if kind is not None:
-            found[name] = kind
+    for numbers in (sorted(places.keys() - waiting), sorted(waiting)):
+        for number, kinds in _types_beside(binder, query, numbers, types) if not found else ():
+            kind = places[number].rule(kinds)
+            if kind is not None:
+                found.setdefault(parameter_name(nodes[number]), kind)
     return found
 
 
+def _is_open(place: _Place, types: Mapping[str, str]) -> bool:
+    inside = (node for part in place.beside for node in part.find_all(exp.Placeholder))
+    return any(node.this is not None and parameter_name(node) not in types for node in inside)
+
+
 def _types_beside(
-    binder: Binder, probe: exp.Expr, place: _Place, types: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Return the types of what stands beside a parameter, UNTYPED where DuckDB can not say."""
-    asked = [(str(i), part) for i, part in enumerate(place.beside) if not isinstance(part, exp.Placeholder)]
+    binder: Binder, query: exp.Expr, numbers: Sequence[int], types: Mapping[str, str]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield, for parameters by number, the types of what stands beside each; UNTYPED where DuckDB can not say.
+
+    One plan tells all of them. Where it can not be made, because what stands around one parameter does not bind over
+    an untyped NULL, each half is asked for itself.
+    """
+    kinds: dict[str, str] | None = {}
+    if numbers:
+        kinds = _marked_types(binder, query, numbers, types, whole=True)
+    if kinds is None and len(numbers) > 1:
+        middle = len(numbers) // 2
+        yield from _types_beside(binder, query, numbers[:middle], types)
+        yield from _types_beside(binder, query, numbers[middle:], types)
+        return
+    if kinds is None:
+        kinds = _marked_types(binder, query, numbers, types, whole=False) or {}
+    nodes = list(parameters_of(query))
+    for number in numbers:
+        place = _place(nodes[number], binder)
+        count = len(place.beside) if place is not None else 0
+        yield number, tuple(kinds.get(f"{number}_{i}", UNTYPED) for i in range(count))
+
+
+def _marked_types(
+    binder: Binder, query: exp.Expr, numbers: Sequence[int], types: Mapping[str, str], *, whole: bool
+) -> dict[str, str] | None:
+    """Return the types of what stands beside parameters, by parameter and position; None if that does not bind.
+
+    Without ``whole`` what stands around a parameter is left out, and only what stands beside it is bound.
+    """
+    probe = query.copy()
+    nodes = list(parameters_of(probe))
+    asked: dict[int, tuple[exp.Expr, list[exp.If]]] = {}
+    for number in numbers:
+        place = _place(nodes[number], binder)
+        for i, part in enumerate(place.beside if place is not None else ()):
+            if place is not None and not isinstance(part, exp.Placeholder):
+                # DuckDB folds an operation on NULL away while it binds; the CASE keeps the operands in the plan.
+                is_null = exp.Is(this=marked(part.copy(), f"{number}_{i}"), expression=exp.Null())
+                around, seen = asked.setdefault(id(place.around), (place.around, []))
+                seen.append(exp.If(this=is_null, true=exp.Null()))
+    for around, seen in asked.values():
+        case = exp.Case(ifs=seen)
+        around.replace(case)
+        if whole:
+            case.set("default", around)
     if not asked:
-        return (UNTYPED,) * len(place.beside)
-    # DuckDB folds an operation on NULL away while it binds; the CASE keeps the operands in the plan.
-    seen = [
-        exp.If(this=exp.Is(this=marked(part.copy(), key), expression=exp.Null()), true=exp.Null())
-        for key, part in asked
-    ]
-    case = exp.Case(ifs=seen, default=place.around.copy())
-    place.around.replace(case)
+        return {}
     plan = binder.serialise(substitute(probe, partial(_known_null, types)))
-    if plan.get("error"):
-        # What stands around may not bind over an untyped NULL; the operands do.
-        case.set("default", None)
-        plan = binder.serialise(substitute(probe, partial(_known_null, types)))
-    kinds = marker_types(plan)
-    return tuple(kinds.get(str(i), UNTYPED) for i in range(len(place.beside)))
+    return None if plan.get("error") else marker_types(plan)
 
 
 def _first(kinds: Sequence[str]) -> str | None:
@@ -213,7 +248,7 @@ def _of_itself(parent: exp.Expr, node: exp.Expr, binder: Binder) -> _Place | Non
             return _Place(parent, (), lambda _: "VARCHAR")
         case exp.Any():
             return _list_of(parent)
-        case exp.Tuple():
+        case exp.Tuple() | exp.Anonymous() if _is_row(parent):
             return _by_position(parent, node)
         case exp.Anonymous():
             return _argument(parent, node, binder)
@@ -295,19 +330,31 @@ def _list_of(any_: exp.Any) -> _Place | None:
     return _Place(comparison, (beside,), rule)
 
 
-def _by_position(row: exp.Tuple, node: exp.Expr) -> _Place | None:
-    """Type a part of a row by the part at its position in the row that it is compared with."""
+def _is_row(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Tuple) or (isinstance(node, exp.Anonymous) and node.name.casefold() == "row")
+
+
+def _by_position(row: exp.Expr, node: exp.Expr) -> _Place | None:
+    """Type a part of a row by the parts at its position in the rows that it is compared with."""
     position = next(i for i, part in enumerate(row.expressions) if part is node)
-    comparison = row.parent
-    if isinstance(comparison, exp.In):
-        other = comparison.this
-    elif isinstance(comparison, _COMPARISONS):
-        other = comparison.left if comparison.right is row else comparison.right
-    else:
-        return None
-    if not isinstance(other, exp.Tuple) or len(other.expressions) <= position:
-        return None
-    return _Place(comparison, (other.expressions[position],), _first)
+    comparison = _parent(row)
+    match comparison:
+        case exp.In():
+            others = [comparison.this, *comparison.expressions]
+        case exp.Between():
+            others = [comparison.this, comparison.args["low"], comparison.args["high"]]
+        case exp.Binary() if isinstance(comparison, _COMPARISONS):
+            others = [comparison.left, comparison.right]
+        case _:
+            return None
+    rows = [other.unnest() for other in others]
+    beside = tuple(
+        other.expressions[position]
+        for other in rows
+        if other is not row and _is_row(other) and len(other.expressions) > position
+    )
+    telling = tuple(part for part in beside if not isinstance(part, _SILENT))
+    return _Place(comparison, telling, _first) if telling else None
 
 
 def _argument(call: exp.Anonymous, node: exp.Expr, binder: Binder) -> _Place | None:

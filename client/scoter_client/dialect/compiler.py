@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import exc, types
-from sqlalchemy.sql import elements, operators
+from sqlalchemy.sql import elements
 from sqlalchemy.sql.compiler import SQLCompiler
 
 # Functions whose arguments have one type, so that parameters alone tell none.
@@ -64,8 +64,6 @@ class ScoterCompiler(SQLCompiler):
         left, right = _inside(binary.left), _inside(binary.right)
         if _is_value(left) and (_is_value(right) or isinstance(right, elements.Null)):
             kw["bare"] = True
-        if isinstance(left, elements.Tuple) and binary.operator in {operators.in_op, operators.not_in_op}:
-            kw["literal_execute"] = True
         return str(super().visit_binary(binary, *args, **kw))
 
     def visit_function(self, func: Any, *args: Any, **kw: Any) -> str:

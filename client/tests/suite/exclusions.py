@@ -4,7 +4,6 @@ _INDEXES = "Iceberg tables have no indexes"
 _LENGTH = "Iceberg's string has no length"
 _NAMES = "names of tables hold letters, digits, _, $, - and spaces"
 _ORDER = "the test expects rows in the order of a window without ORDER BY"
-_TEXT_TUPLES = "the server finds no types for tuples of parameters in a statement's text"
 _VIEWS = "CREATE VIEW is not offered yet"
 
 EXCLUDED: dict[str, str] = {
@@ -13,9 +12,6 @@ EXCLUDED: dict[str, str] = {
     "ComponentReflectionTest.test_get_view_names": _VIEWS,
     "ComponentReflectionTestExtra.test_string_length_reflection": _LENGTH,
     "ComponentReflectionTestExtra.test_varchar_reflection": _LENGTH,
-    "ExpandingBoundInTest.test_bound_in_heterogeneous_two_tuple_text_bindparam": _TEXT_TUPLES,
-    "ExpandingBoundInTest.test_bound_in_heterogeneous_two_tuple_text_bindparam_non_tuple": _TEXT_TUPLES,
-    "ExpandingBoundInTest.test_bound_in_heterogeneous_two_tuple_typed_bindparam_non_tuple": _TEXT_TUPLES,
     "HasIndexTest": _INDEXES,
     "IsolationLevelTest.test_dialect_user_setting_is_restored": "there is one level",
     "JSONTest.test_eval_none_flag_orm": "Iceberg tables have no generated values, which mapped classes need",
