@@ -15,6 +15,10 @@ from flight_sql import Client, served
 from sessions import InProcess, opened
 from slt import Refused
 
+from scoter.catalog.listing import Listing
+from scoter.catalog.lookup import Found
+from scoter.catalog.names import TableName
+from scoter.errors import Cancelled
 from scoter.server.flightsql import messages_pb2 as m
 
 OUTSIDE, CORRUPT = "42501", "XX001"
@@ -100,6 +104,30 @@ def test_over_adbc(lake: Any, state: str) -> None:
         assert connection.adbc_get_table_schema("good", db_schema_filter="s").names == ["n"]
         with pytest.raises(adbc_driver_manager.Error, match=state):
             connection.adbc_get_table_schema("bad", db_schema_filter="s")
+
+
+def test_a_listing_ends_with_its_statement(lake: Any) -> None:
+    session = InProcess(lake.engine)
+    seen: list[Any] = []
+
+    def check() -> None:
+        if len(seen) == 2:
+            raise Cancelled("enough")
+
+    def reading(found: Found) -> None:
+        seen.append(found)
+
+    names = [TableName("lake", "s", name) for name in ("good", "bad", "seen")]
+    listing = Listing(session.engine.lake, check)
+    found = listing.look_up(names)
+    assert len(found) == 3
+    first, second, third = found.values()
+    listing.read(first, reading)
+    listing.read(second, reading)
+    with pytest.raises(Cancelled):
+        listing.read(third, reading)
+    with pytest.raises(Cancelled):
+        listing.look_up(names)
 
 
 def test_a_name_with_signs_of_a_pattern_names_its_table(lake: Any) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
+from itertools import count
 
 import pyarrow as pa
 import pytest
+from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 from pyiceberg.table.statistics import BlobMetadata, StatisticsFile
 from pyiceberg.types import LongType
 from scan_tables import Lake, predicate_of
+
+from scoter.catalog.manifests import Manifests
+from scoter.engine.scan import Scans
+from scoter.errors import Cancelled
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +166,46 @@ def test_a_repeated_plan_reads_no_file(tmp_path):
     assert lake.scan(table, "k < 15").files == 2
     assert lake.scan(table, "k >= 15 AND f < 25").files == 2
     lake.close()
+
+
+class Noting(PyArrowFileIO):
+    """Opens files and keeps their places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+
+    def new_input(self, location: str) -> PyArrowFile:
+        self.opened.append(location)
+        return super().new_input(location)
+
+
+@pytest.mark.parametrize("turn", [1, 2, 5, 16, 27])
+def test_what_ends_a_statement_ends_the_reading_of_files_for_it(tmp_path, turn):
+    with closing(Lake(tmp_path)) as lake:
+        table = lake.create(numbers(0, 0).schema)
+        for first in range(12):
+            table.append(numbers(first, 1))
+
+        def opened(check):
+            noting = Noting()
+            ended = False
+            try:
+                Scans(Manifests(lambda _: noting)).build(table.metadata, None, check=check)
+            except Cancelled:
+                ended = True
+            return len(noting.opened), ended
+
+        turns = count(1)
+
+        def check():
+            if next(turns) >= turn:
+                raise Cancelled("the statement was cancelled")
+
+        assert opened(lambda: None) == (1 + 12 + 12, False)
+        files, ended = opened(check)
+        assert ended
+        assert files < min(turn, 1 + 12 + 12)
 
 
 def test_a_scan_does_not_outlive_its_predicate_or_columns(lake, big):

@@ -24,6 +24,7 @@ from pyiceberg.manifest import (
 from pyiceberg.table.snapshots import Snapshot
 
 from scoter.catalog.avro import DAMAGE, Row, opened, rows
+from scoter.catalog.fetching import Check, awaited, unchecked
 from scoter.errors import CorruptData
 
 _AHEAD = 8  # manifests that are fetched before they are decoded
@@ -90,38 +91,46 @@ def _manifest(row: Row) -> ManifestFile:
 
 
 def entries(
-    manifests: Iterable[ManifestFile], io: FileIO, wanted: frozenset[str], *, deleted: bool = False
+    manifests: Iterable[ManifestFile],
+    io: FileIO,
+    wanted: frozenset[str],
+    check: Check = unchecked,
+    *,
+    deleted: bool = False,
 ) -> Iterator[Entries]:
     """Yield the entries of manifests, some at a time, with the ``wanted`` fields of data files.
 
-    Entries of files that are gone are left out unless ``deleted``. Raises CorruptData.
+    Entries of files that are gone are left out unless ``deleted``. ``check`` is called before each yield and while
+    a manifest is waited for, and may raise. Raises CorruptData.
     """
     waiting: deque[tuple[ManifestFile, Future[bytes]]] = deque()
     source = iter(manifests)
-    with ThreadPoolExecutor(_AHEAD) as pool:
-        try:
-            while True:
-                for manifest in islice(source, _AHEAD - len(waiting)):
-                    waiting.append((manifest, pool.submit(fetched, manifest.manifest_path, io)))
-                if not waiting:
-                    return
-                manifest, content = waiting.popleft()
-                yield from _decoded(manifest, content, wanted, deleted=deleted)
-        except DAMAGE as error:
-            raise CorruptData(
-                "a manifest of the table can not be read",
-                hint="a metadata file of the table is missing or damaged",
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    pool = ThreadPoolExecutor(_AHEAD)
+    try:
+        while True:
+            for manifest in islice(source, _AHEAD - len(waiting)):
+                waiting.append((manifest, pool.submit(fetched, manifest.manifest_path, io)))
+            if not waiting:
+                return
+            manifest, content = waiting.popleft()
+            for some in _decoded(manifest, awaited(content, check), wanted, deleted=deleted):
+                check()
+                yield some
+    except DAMAGE as error:
+        raise CorruptData(
+            "a manifest of the table can not be read",
+            hint="a metadata file of the table is missing or damaged",
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _decoded(
-    manifest: ManifestFile, content: Future[bytes], wanted: frozenset[str], *, deleted: bool
+    manifest: ManifestFile, content: bytes, wanted: frozenset[str], *, deleted: bool
 ) -> Iterator[Entries]:
     names = wanted & _FILE.keys()
     unused = (_FILE[name].field_id for name in _FILE.keys() - names)
-    file = opened(content.result(), frozenset(unused))
+    file = opened(content, frozenset(unused))
     ids = file.fields(*PARTITION_PATH)
     row_ids = RowIds(manifest)
     if "first_row_id" in names:

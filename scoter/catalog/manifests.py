@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
@@ -33,6 +32,7 @@ from scoter.catalog.entries import (
     sequence_of,
 )
 from scoter.catalog.entries import listed as manifests_of
+from scoter.catalog.fetching import Check, each, unchecked
 from scoter.catalog.reach import is_local
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
 
@@ -175,10 +175,10 @@ class Manifests:
         self._manifests: Recent[_Key, DataFiles] = Recent(cached_files, weigh=lambda files: 1 + len(files))
         self._snapshots: Recent[str, DataFiles] = Recent(snapshots)
 
-    def files(self, metadata: TableMetadata, snapshot_id: int | None) -> DataFiles:
+    def files(self, metadata: TableMetadata, snapshot_id: int | None, check: Check = unchecked) -> DataFiles:
         """Return the data files of a snapshot, the current one for None; none for a table without one.
 
-        Raises UndefinedSnapshot for an unknown id, CorruptData for metadata that can not be read.
+        ``check`` is called while manifests are read, and may raise. Raises UndefinedSnapshot for an unknown id, CorruptData for metadata that can not be read.
         """
         snapshot = (
             metadata.current_snapshot() if snapshot_id is None else metadata.snapshot_by_id(snapshot_id)
@@ -192,11 +192,11 @@ class Manifests:
             raise CorruptData(f"snapshot {snapshot.snapshot_id} has no manifest list")
         found = self._snapshots.get(key)
         if found is None:
-            found = self._read(snapshot, self.io_for(metadata))
+            found = self._read(snapshot, self.io_for(metadata), check)
             self._snapshots.put(key, found)
         return found
 
-    def added(self, metadata: TableMetadata, snapshot_id: int) -> DataFiles:
+    def added(self, metadata: TableMetadata, snapshot_id: int, check: Check = unchecked) -> DataFiles:
         """Return the data files that a snapshot added.
 
         Raises NotSupported where it removed rows too, else as ``files``.
@@ -207,14 +207,14 @@ class Manifests:
         key = f"{snapshot.manifest_list} {snapshot_id}"
         found = self._snapshots.get(key)
         if found is None:
-            found = self._read(snapshot, self.io_for(metadata), added=True)
+            found = self._read(snapshot, self.io_for(metadata), check, added=True)
             found = _some(found, found.added == snapshot_id)
             self._snapshots.put(key, found)
         return found
 
-    def _read(self, snapshot: Snapshot, io: FileIO, *, added: bool = False) -> DataFiles:
+    def _read(self, snapshot: Snapshot, io: FileIO, check: Check, *, added: bool = False) -> DataFiles:
         try:
-            listed = manifests_of(snapshot, io)
+            (listed,) = each(lambda one: manifests_of(one, io), [snapshot], 1, check)
             if added:
                 listed = [m for m in listed if m.added_snapshot_id == snapshot.snapshot_id]
                 _check_adds(listed, snapshot)
@@ -223,20 +223,20 @@ class Manifests:
             kept = {key: files for key, files in looked.items() if files is not None}
             missing = [m for m in listed if _key(m) not in kept]
             # Of files at hand the decoding is all the work, and Python's lock lets one thread do it at a time.
-            if any(not is_local(self.real(m.manifest_path)) for m in missing):
-                with ThreadPoolExecutor(min(_PARALLEL_MANIFESTS, len(missing))) as pool:
-                    decoded = list(pool.map(lambda m: _decode(m, io, self.real), missing))
-            else:
-                decoded = [_decode(m, io, self.real) for m in missing]
+            local = all(is_local(self.real(m.manifest_path)) for m in missing)
+            threads = 1 if local else _PARALLEL_MANIFESTS
+            for m, files in zip(
+                missing,
+                each(lambda m: _decode(m, io, self.real, check), missing, threads, check),
+                strict=True,
+            ):
+                self._manifests.put(_key(m), files)
+                kept[_key(m)] = files
         except DAMAGE as error:
             raise CorruptData(
                 f"the manifests of snapshot {snapshot.snapshot_id} can not be read",
                 hint="a metadata file of the table is missing or damaged",
             ) from error
-        at_hand = {_key(m): files for m, files in zip(missing, decoded, strict=True)}
-        for key, files in at_hand.items():
-            self._manifests.put(key, files)
-        kept.update(at_hand)
         whole = [kept[_key(m)] for m in listed]
         return whole[0] if len(whole) == 1 else _concatenate(whole)
 
@@ -285,10 +285,13 @@ def _objects(values: Iterable[Any], count: int) -> Objects:
     return array
 
 
-def _decode(manifest: ManifestFile, io: FileIO, real: Callable[[str], str]) -> DataFiles:
+def _decode(manifest: ManifestFile, io: FileIO, real: Callable[[str], str], check: Check) -> DataFiles:
     file = opened(fetched(manifest.manifest_path, io), _UNUSED)
     row_ids = RowIds(manifest)
-    live = [row for some in rows(file) for row in some if row[STATUS] != DELETED]
+    live: list[Row] = []
+    for some in rows(file):
+        check()
+        live += [row for row in some if row[STATUS] != DELETED]
     for row in live:
         own = row[FILE]
         own[_FIRST_ROW] = row_ids.of(row[STATUS], own.get(_FIRST_ROW), own[_ROWS])

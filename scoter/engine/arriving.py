@@ -9,20 +9,27 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
+from scoter.catalog.fetching import Check, unchecked
+
 
 class Arriving:
     """Record batches under one schema; nothing is made before the first one is asked for."""
 
-    def __init__(self, schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]) -> None:
+    def __init__(self, schema: pa.Schema, batches: Callable[[Check], Iterator[pa.RecordBatch]]) -> None:
         """Give what ``batches`` yields each time that the rows are read."""
         self.schema = schema
         self._batches = batches
+        self._check: Check = unchecked
         self._failed: Callable[[Exception], None] = lambda _: None
 
-    def reporting(self, failed: Callable[[Exception], None]) -> Arriving:
-        """Return the same rows; ``failed`` is called with what ends them, of which readers pass on a text."""
+    def reporting(self, failed: Callable[[Exception], None], check: Check) -> Arriving:
+        """Return the same rows for one statement, which ``check`` ends.
+
+        ``failed`` is called with what ends them, of which readers pass on a text.
+        """
         told = Arriving(self.schema, self._batches)
         told._failed = failed
+        told._check = check
         return told
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
@@ -32,7 +39,7 @@ class Arriving:
 
     def _told(self) -> Iterator[pa.RecordBatch]:
         try:
-            yield from self._batches()
+            yield from self._batches(self._check)
         except Exception as error:
             self._failed(error)
             raise

@@ -6,7 +6,11 @@ This module must not know what the work is.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+
+from scoter.catalog.fetching import Check
+from scoter.errors import Cancelled, StatementTimeout
 
 
 class Cancellation:
@@ -37,3 +41,23 @@ class Cancellation:
             targets = list(self._targets)
         for target in targets:
             target()
+
+
+def watch(cancellation: Cancellation, seconds: float) -> Check:
+    """Return what raises Cancelled once that is asked for, and StatementTimeout so many seconds from now; 0: never."""
+    end = time.monotonic() + seconds
+
+    def check() -> None:
+        if cancellation.requested:
+            raise Cancelled("the statement was cancelled")
+        if seconds and time.monotonic() > end:
+            raise timed_out()
+
+    return check
+
+
+def timed_out() -> StatementTimeout:
+    """Return the error of a statement that took too long."""
+    return StatementTimeout(
+        "the statement ran longer than statement_timeout", hint="SET statement_timeout = '5min'"
+    )

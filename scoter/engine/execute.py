@@ -14,7 +14,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from scoter.engine.arriving import Arriving
-from scoter.engine.cancellation import Cancellation
+from scoter.engine.cancellation import Cancellation, timed_out
 from scoter.engine.context import Context
 from scoter.engine.instances import Instance, Instances
 from scoter.engine.journal import Entry
@@ -31,7 +31,6 @@ from scoter.errors import (
     OutOfMemory,
     ScoterError,
     Span,
-    StatementTimeout,
 )
 
 VECTOR = 2048
@@ -78,7 +77,7 @@ class Running:
             if call.span is not None:
                 self._places[call.function.name] = call.span
         for name, table in tables.items():
-            own = table.reporting(self._failed) if isinstance(table, Arriving) else table
+            own = table.reporting(self._failed, self.check) if isinstance(table, Arriving) else table
             self.connection.register(name, own)
             self._registered.append(name)
 
@@ -138,9 +137,7 @@ class Running:
     def check(self) -> None:
         """Raise Cancelled or StatementTimeout if the statement was ended from outside."""
         if self._timed_out:
-            raise StatementTimeout(
-                "the statement ran longer than statement_timeout", hint="SET statement_timeout = '5min'"
-            )
+            raise timed_out()
         if self._cancelled:
             raise Cancelled("the statement was cancelled")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import pyarrow as pa
 from sqlglot import exp
 
+from scoter.catalog.fetching import Check
 from scoter.engine.analysis import analyse
 from scoter.engine.authorise import authorise
 from scoter.engine.context import Context
@@ -44,8 +45,16 @@ def prepare(
 
 
 def plan(
-    prepared: Prepared, context: Context, parts: Parts, values: pa.RecordBatch | None, entry: Entry
+    prepared: Prepared,
+    context: Context,
+    parts: Parts,
+    values: pa.RecordBatch | None,
+    entry: Entry,
+    check: Check,
 ) -> Plan:
-    """Return the plan of a prepared statement; ``values`` are its bound rows, one row for a query."""
+    """Return the plan of a prepared statement; ``values`` are its bound rows, one row for a query.
+
+    What ``check`` raises ends the reading of metadata, delete files and footers.
+    """
     with entry.stage("plan"):
-        return finish(prepared, context, parts, values)
+        return finish(prepared, context, parts, values, check)

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
+from scoter.catalog.fetching import Check
 from scoter.engine import querying
 from scoter.engine.analysis import Analysis, kind_of
 from scoter.engine.binding import data_type, number_parameters, parameters_of
@@ -102,12 +103,13 @@ def finish(
     context: Context,
     parts: Parts,
     values: pa.RecordBatch | None,
+    check: Check,
     *,
     only_planned: bool = False,
 ) -> Plan:
     """Return the plan with ``values`` in place; without values a statement with parameters gets no SQL.
 
-    Raises WrongParameterCount, InvalidValue for values that do not fit.
+    ``check`` is called while files are read, and may raise. Raises WrongParameterCount, InvalidValue for values that do not fit.
     """
     given = aligned(prepared, values)
     pins = _pins(prepared, prepared.resolved.pins)
@@ -121,7 +123,7 @@ def finish(
         tree=prepared.resolved.tree,
         target=prepared.target,
         command=prepared.resolved if prepared.analysis.kind is Kind.COMMAND else None,
-        inner=_inner(prepared, context, parts, values),
+        inner=_inner(prepared, context, parts, values, check),
         described=_described(prepared.inner),
     )
     if prepared.bound is None or (prepared.parameters.names and given is None):
@@ -129,19 +131,20 @@ def finish(
     bound = replace(prepared.bound, resolved=replace(prepared.resolved, pins=pins))
     if prepared.from_rows:
         query = querying.rewrite(
-            querying.over_rows(bound), context, parts.scans, None, only_planned=only_planned
+            querying.over_rows(bound), context, parts.scans, None, only_planned=only_planned, check=check
         )
         columns = [f"p{name}" for name in prepared.parameters.names]
         rows = pa.Table.from_batches([given]).rename_columns(columns)
         plan = replace(plan, rows=rows)
     else:
-        query = querying.rewrite(bound, context, parts.scans, given, only_planned=only_planned)
+        query = querying.rewrite(bound, context, parts.scans, given, only_planned=only_planned, check=check)
     sql = _output(query, prepared)
     parts.binder.check(sql)
     plan = replace(plan, sql=sql, scans=query.scans, calls=query.calls, virtual=query.virtual)
     if not query.calls or sum(scan.rows for scan in query.scans) < querying.APART_ROWS:
         return plan
-    return replace(plan, staged=_staged(prepared, bound, context, parts, given, only_planned=only_planned))
+    staged = _staged(prepared, bound, context, parts, given, check, only_planned=only_planned)
+    return replace(plan, staged=staged)
 
 
 def _output(query: querying.Query, prepared: Prepared) -> str:
@@ -159,12 +162,15 @@ def _staged(
     context: Context,
     parts: Parts,
     values: pa.RecordBatch | None,
+    check: Check,
     *,
     only_planned: bool,
 ) -> Staged | None:
     if prepared.from_rows:
         return None
-    query = querying.rewrite(bound, context, parts.scans, values, only_planned=only_planned, apart=True)
+    query = querying.rewrite(
+        bound, context, parts.scans, values, only_planned=only_planned, apart=True, check=check
+    )
     if not query.stages:
         return None
     staged = Staged(_output(query, prepared), query.stages)
@@ -173,11 +179,13 @@ def _staged(
     return staged
 
 
-def _inner(prepared: Prepared, context: Context, parts: Parts, values: pa.RecordBatch | None) -> Plan | None:
+def _inner(
+    prepared: Prepared, context: Context, parts: Parts, values: pa.RecordBatch | None, check: Check
+) -> Plan | None:
     if prepared.inner is None:
         return None
     runs = bool(prepared.resolved.tree.args.get("analyze"))
-    return finish(prepared.inner, context, parts, values, only_planned=not runs)
+    return finish(prepared.inner, context, parts, values, check, only_planned=not runs)
 
 
 def _described(inner: Prepared | None) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyiceberg.table.metadata import TableMetadata
 from sqlglot import exp
 
+from scoter.catalog.fetching import Check, unchecked
 from scoter.engine.binding import (
     Binder,
     Binding,
@@ -139,12 +140,14 @@ def rewrite(
     *,
     only_planned: bool = False,
     apart: bool = False,
+    check: Check = unchecked,
 ) -> Query:
     """Return the DuckDB SQL of a bound query: the rules, in order.
 
     ``values`` is one row of parameter values in the order of the parameter schema. SQL that is
     ``only_planned``, as by EXPLAIN, runs no model. With ``apart`` predictions are scored between two
-    queries where that is possible; the query then has stages and its SQL reads from them.
+    queries where that is possible; the query then has stages and its SQL reads from them. ``check`` is called while
+    files are read, and may raise.
     """
     if values is not None:
         row = {
@@ -194,6 +197,7 @@ def rewrite(
             schema=source.schema,
             added=added,
             hidden=[name for name, _ in source.hidden],
+            check=check,
         )
         facts.append(
             ScanFacts(

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from scoter.catalog.lake import Lake
 from scoter.engine.arriving import Arriving
-from scoter.engine.cancellation import Cancellation
+from scoter.engine.cancellation import Cancellation, watch
 from scoter.engine.commands.outcome import Call
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
@@ -82,14 +82,20 @@ class Runner:
         self, context: Context, entry: Entry, cancellation: Cancellation, tree: exp.Expr | None
     ) -> Running:
         with entry.stage("queue"):
-            timeout = context.statement_timeout or self._parts.settings.query.statement_timeout
-            running = Running(self._instances, context, timeout, tree, cancellation)
+            running = Running(self._instances, context, self._timeout(context), tree, cancellation)
         cancellation.attach(running.cancel)
         return running
 
-    def _tables(self, plan: Plan) -> dict[str, pa.Table | Arriving]:
+    def _timeout(self, context: Context) -> float:
+        return context.statement_timeout or self._parts.settings.query.statement_timeout
+
+    def _tables(
+        self, plan: Plan, context: Context, cancellation: Cancellation
+    ) -> dict[str, pa.Table | Arriving]:
+        check = watch(cancellation, self._timeout(context))
         tables: dict[str, pa.Table | Arriving] = {
-            name: virtual_rows(source, self._parts.lake, self._parts.models) for name, source in plan.virtual
+            name: virtual_rows(source, self._parts.lake, self._parts.models, check)
+            for name, source in plan.virtual
         }
         if plan.rows is not None:
             tables[ROWS] = plan.rows
@@ -108,7 +114,7 @@ class Runner:
     def _query(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Result:
         if not plan.sql:
             raise WrongParameterCount(f"the statement has {len(plan.parameters)} parameters, none is bound")
-        tables = self._tables(plan)
+        tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
 
         def finish() -> None:
@@ -140,7 +146,7 @@ class Runner:
                     return Written(0, None, 0, 0)
                 raise
         table = lake.writable(target.name) if create is None else create._table  # noqa: SLF001  # only its catalog
-        tables = self._tables(plan)
+        tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
         try:
             sql = running.start(plan, tables | self._removed(plan, running))
@@ -228,7 +234,7 @@ class Runner:
     ) -> list[tuple[str, str]]:
         if analyze and plan.kind is not Kind.QUERY:
             raise NotSupported("EXPLAIN ANALYZE runs queries only", hint="EXPLAIN shows the plan of a write")
-        tables = self._tables(plan)
+        tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
         try:
             return explain(plan, running, tables | self._removed(plan, running), analyze=analyze)

@@ -16,6 +16,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 from sqlglot import exp
 
+from scoter.catalog.fetching import Check, unchecked
 from scoter.catalog.manifests import DataFiles, DeleteKind, Ints, Manifests, Recent
 from scoter.engine.scanning.deletes import Deletes
 from scoter.engine.scanning.equality import applicable, compared
@@ -78,6 +79,7 @@ class Scans:
         schema: Schema | None = None,
         added: bool = False,
         hidden: Collection[str] = (),
+        check: Check = unchecked,
     ) -> Scan:
         """Return the scan of a snapshot under its own schema, or of the current one under the current.
 
@@ -86,7 +88,7 @@ class Scans:
         read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the one to read
         under where it is another than said, as a branch is read under the table's current schema. With ``added`` only
         the rows that the snapshot added are read, which it must not have removed any beside. ``hidden`` are columns beside
-        those of the table that are wanted too.
+        those of the table that are wanted too. ``check`` is called while files are read, and may raise.
 
         Raises UndefinedSnapshot, NotSupported (other formats than Parquet, names that
         differ by case only, deletes on nested columns), CorruptData (files that do not fit their metadata).
@@ -114,17 +116,18 @@ class Scans:
         if found is None:
             refuse_ambiguous([field.name for field in schema.fields], name)
             if added and snapshot_id is not None:
-                files = self._manifests.added(metadata, snapshot_id)
+                files = self._manifests.added(metadata, snapshot_id, check)
             else:
-                files = self._manifests.files(metadata, snapshot_id)
+                files = self._manifests.files(metadata, snapshot_id, check)
             refuse_unreadable(files, name)
             kept = kept_files(files, metadata, schema, predicate)
-            deleted = self._deletes.of(files, kept, lambda: self._manifests.io_for(metadata))
+            io_for = partial(self._manifests.io_for, metadata)
+            deleted = self._deletes.of(files, kept, io_for, check)
             against = applicable(files, kept, metadata)
             if hidden:
                 schema = with_hidden(schema, hidden)
             table = ReadTable(metadata, compared(metadata, schema, against.deletes, name), name)
-            layouts = self._layouts.of(list(files.paths[kept]), lambda: self._manifests.io_for(metadata))
+            layouts = self._layouts.of(list(files.paths[kept]), io_for, check)
             if hidden:
                 refuse_hiding(layouts, schema, name)
             groups = grouped(table, files, kept, layouts, deleted.held, against.scopes)
@@ -138,11 +141,11 @@ class Scans:
         self,
         wanted: Iterable[Removed],
         open_with: Callable[[], FileIO],
-        check: Callable[[], None] = lambda: None,
+        check: Check = unchecked,
     ) -> dict[str, pa.Table]:
         """Return what a scan's SQL reads under names of its own.
 
-        ``check`` is called before each file that has to be read for it, and may raise. Raises as ``build``.
+        ``check`` is called while files are read for it, and may raise. Raises as ``build``.
         """
         return {one.name: self._deletes.table(one, open_with, check) for one in wanted}
 

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import pyarrow as pa
 from sqlglot import exp
 
+from scoter.catalog.fetching import Check
 from scoter.catalog.lake import Lake
 from scoter.catalog.manifests import Manifests
 from scoter.catalog.metastore import Metastore
@@ -22,7 +23,7 @@ from scoter.catalog.principals import Principal, Principals
 from scoter.engine import pipeline
 from scoter.engine.authorise import authorise
 from scoter.engine.binding import Binder
-from scoter.engine.cancellation import Cancellation
+from scoter.engine.cancellation import Cancellation, watch
 from scoter.engine.context import Context
 from scoter.engine.instances import Instances
 from scoter.engine.journal import Entry, Journal, new_query_id
@@ -149,11 +150,13 @@ class Engine:
         """Return the plan of a statement without running it.
 
         With ``pins``, exactly those table metadata files and model versions are used. A refusal is
-        logged. A ``cancellation`` ends the work where its next stage would begin. Raises ScoterError.
+        logged. A ``cancellation`` or the statement's timeout ends the work while it reads files, and a cancellation
+        where its next stage would begin. Raises ScoterError.
         """
         entry = Entry(self.journal, query_id, context.principal.name, context.query_tag, cancellation)
+        check = self._watch(context, cancellation or Cancellation())
         try:
-            plan = self._plan(sql, context, pins, parameters, entry)
+            plan = self._plan(sql, context, pins, parameters, entry, check)
         except Exception as error:
             shown = entry.failed(error)
             entry.write()
@@ -178,10 +181,12 @@ class Engine:
         """
         entry = Entry(self.journal, query_id, context.principal.name, context.query_tag)
         entry.times |= self._stages.get(entry.query_id) or {}
+        cancellation = cancellation or Cancellation()
         try:
             authorised = plan
             if (plan.parameters.names and plan.sql == "" and plan.command is None) or parameters is not None:
-                authorised = self._plan(plan.statement, context, plan.pins, parameters, entry)
+                check = self._watch(context, cancellation)
+                authorised = self._plan(plan.statement, context, plan.pins, parameters, entry, check)
             entry.facts |= {"sql": self._text(plan.statement), "pins": _pins_for_log(plan.pins)}
         except Exception as error:
             shown = entry.failed(error)
@@ -189,13 +194,16 @@ class Engine:
             if shown is error:
                 raise
             raise shown from error
-        return self._runner.run(authorised, context, parameters, entry, cancellation or Cancellation())
+        return self._runner.run(authorised, context, parameters, entry, cancellation)
 
     def execute(self, sql: str, context: Context, parameters: pa.RecordBatch | None = None) -> Result:
         """Plan and run a statement."""
         query_id = new_query_id()
         plan = self.plan(sql, context, query_id=query_id)
         return self.run(plan, context, parameters, query_id=query_id)
+
+    def _watch(self, context: Context, cancellation: Cancellation) -> Check:
+        return watch(cancellation, context.statement_timeout or self.settings.query.statement_timeout)
 
     def _text(self, sql: str) -> str:
         parsed = self._parsed.get(sql)
@@ -217,9 +225,10 @@ class Engine:
         pins: Pins | None,
         values: pa.RecordBatch | None,
         entry: Entry,
+        check: Check,
     ) -> Plan:
         try:
-            return self._planned(sql, context, pins, values, entry)
+            return self._planned(sql, context, pins, values, entry, check)
         except RecursionError as error:
             raise TooComplex("the statement is nested too deeply") from error
 
@@ -230,6 +239,7 @@ class Engine:
         pins: Pins | None,
         values: pa.RecordBatch | None,
         entry: Entry,
+        check: Check,
     ) -> Plan:
         parsed = self._parse(sql, entry)
         entry.facts["sql"] = parsed.normalised
@@ -261,7 +271,7 @@ class Engine:
                     prepared.resolved, pins=replace(prepared.resolved.pins, instant=pins.instant)
                 ),
             )
-        plan = pipeline.plan(prepared, context, self._parts, values, entry)
+        plan = pipeline.plan(prepared, context, self._parts, values, entry, check)
         if prepared.is_stable:
             kept.plan = plan
         return plan

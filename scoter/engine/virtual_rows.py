@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyiceberg.table.metadata import TableMetadata
 
+from scoter.catalog.fetching import Check
 from scoter.catalog.lake import Lake
 from scoter.catalog.listing import Listing
 from scoter.catalog.models import Models
@@ -29,8 +30,11 @@ Facts = dict[str, Any]
 _UTF8: Facts = {"character_set_name": "UTF8", "character_repertoire": "UCS", "form_of_use": "UTF8"}
 
 
-def virtual_rows(source: Source, lake: Lake, models: Models) -> pa.Table | Arriving:
-    """Return the rows of a virtual table as they are now, or of a table's metadata as pinned."""
+def virtual_rows(source: Source, lake: Lake, models: Models, check: Check) -> pa.Table | Arriving:
+    """Return the rows of a virtual table as they are now, or of a table's metadata as pinned.
+
+    What ``check`` raises ends a listing.
+    """
     table = source.virtual
     if table is None:
         raise InternalError(f"{source.name} is not a virtual table")
@@ -42,11 +46,11 @@ def virtual_rows(source: Source, lake: Lake, models: Models) -> pa.Table | Arriv
         case ("information_schema", "schemata"):
             rows = _rows(table, _schemata(lake))
         case ("information_schema", "tables"):
-            rows = _rows(table, _tables(lake))
+            rows = _rows(table, _tables(lake, Listing(lake, check)))
         case ("information_schema", "columns"):
-            rows = _rows(table, _columns(lake))
+            rows = _rows(table, _columns(lake, Listing(lake, check)))
         case ("information_schema", "views"):
-            rows = _rows(table, _views(lake))
+            rows = _rows(table, _views(lake, Listing(lake, check)))
         case ("information_schema", "character_sets"):
             rows = _rows(table, iter([_UTF8]))
         case ("information_schema", _):
@@ -113,8 +117,7 @@ def _schemata(lake: Lake) -> Iterator[Facts]:
             yield {"catalog_name": catalog, "schema_name": schema}
 
 
-def _tables(lake: Lake) -> Iterator[Facts]:
-    listing = Listing(lake)
+def _tables(lake: Lake, listing: Listing) -> Iterator[Facts]:
     for name, metadata in all_tables(lake, listing):
         yield {
             **_named(name),
@@ -135,8 +138,7 @@ def _tables(lake: Lake) -> Iterator[Facts]:
         yield {**_named(name), "table_type": "VIEW", "is_insertable_into": "NO", "is_typed": "NO"}
 
 
-def _columns(lake: Lake) -> Iterator[Facts]:
-    listing = Listing(lake)
+def _columns(lake: Lake, listing: Listing) -> Iterator[Facts]:
     for name, metadata in all_tables(lake, listing):
         for position, field in enumerate(metadata.schema().fields if metadata else (), start=1):
             kind = listed_type(field.field_type)
@@ -153,11 +155,11 @@ def _columns(lake: Lake) -> Iterator[Facts]:
             yield _column(name, position, column, kind)
 
 
-def _views(lake: Lake) -> Iterator[Facts]:
+def _views(lake: Lake, listing: Listing) -> Iterator[Facts]:
     never = dict.fromkeys(
         ("is_updatable", "is_insertable_into", "is_trigger_updatable", "is_trigger_deletable"), "NO"
     )
-    for name, view in all_views(lake, Listing(lake)):
+    for name, view in all_views(lake, listing):
         yield {
             **_named(name),
             "view_definition": view.sql if view else None,

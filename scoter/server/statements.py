@@ -142,12 +142,13 @@ class Statements:
             return pa.ipc.open_stream(self._seals.unload(ticket.finished.rows))
         query = ticket.query
         context = _context(query.session, principal)
-        plan = self._engine.plan(query.sql, context, _pins(query.pins), query_id=ticket.query_id)
-        bound = query.parameters if query.HasField("parameters") else None
-        rows = self._rows(Statement(query.sql, context, bound))
         call.query_id = ticket.query_id
         cancellation = self._watched(call)
-        result = self._engine.run(plan, context, rows, query_id=ticket.query_id, cancellation=cancellation)
+        pins, query_id = _pins(query.pins), ticket.query_id
+        plan = self._engine.plan(query.sql, context, pins, query_id=query_id, cancellation=cancellation)
+        bound = query.parameters if query.HasField("parameters") else None
+        rows = self._rows(Statement(query.sql, context, bound))
+        result = self._engine.run(plan, context, rows, query_id=query_id, cancellation=cancellation)
         self._calls.on_end(call, result.close)
         return result
 

@@ -15,6 +15,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 
 from scoter.catalog.entries import FILE_FIELDS, Entries, entries
+from scoter.catalog.fetching import Check
 from scoter.engine.metadata.partitions import united
 from scoter.engine.metadata.tables import measured
 from scoter.engine.metadata.values import Maps, bounds, partition_values
@@ -42,9 +43,11 @@ class Files:
         self._deleted = deleted
         self._wanted = _wanted(schema)
 
-    def batches(self, manifests: Iterable[ManifestFile], io: FileIO) -> Iterator[pa.RecordBatch]:
-        """Yield a batch for some entries of a manifest; raises CorruptData."""
-        for some in entries(manifests, io, self._wanted, deleted=self._deleted):
+    def batches(
+        self, manifests: Iterable[ManifestFile], io: FileIO, check: Check
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield a batch for some entries of a manifest; raises CorruptData and what ``check`` raises."""
+        for some in entries(manifests, io, self._wanted, check, deleted=self._deleted):
             yield self._batch(some)
 
     def _batch(self, some: Entries) -> pa.RecordBatch:

@@ -18,6 +18,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from scoter.catalog.entries import listed
+from scoter.catalog.fetching import Check, each
 from scoter.engine.arriving import Arriving
 from scoter.engine.binding import data_type
 from scoter.engine.metadata.files import Files
@@ -54,34 +55,37 @@ class About:
         Reading them raises CorruptData for metadata files that are missing or damaged.
         """
         schema = pa.schema([pa.field(name, wire_type(data_type(kind))) for name, kind in table.columns])
-        return Arriving(schema, lambda: self._batches(table.name, schema))
+        return Arriving(schema, lambda check: self._batches(table.name, schema, check))
 
-    def _batches(self, name: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _batches(self, name: str, schema: pa.Schema, check: Check) -> Iterator[pa.RecordBatch]:
+        manifests = self._manifests(name, check)
         match name:
             case "files" | "all_files":
-                return self._files(schema, self._manifests(name))
+                return self._files(schema, manifests, check)
             case "data_files" | "all_data_files":
-                return self._files(schema, _of(ManifestContent.DATA, self._manifests(name)))
+                return self._files(schema, _of(ManifestContent.DATA, manifests), check)
             case "delete_files" | "all_delete_files":
-                return self._files(schema, _of(ManifestContent.DELETES, self._manifests(name)))
+                return self._files(schema, _of(ManifestContent.DELETES, manifests), check)
             case "entries" | "all_entries":
                 made = Files(self._metadata, self._read, schema, deleted=True)
-                return made.batches(self._manifests(name), self._io)
+                return made.batches(manifests, self._io, check)
             case "partitions":
-                return iter([partitions(self._manifests(name), self._io, self._metadata, schema)])
+                return iter([partitions(manifests, self._io, self._metadata, schema, check)])
             case "manifests" | "all_manifests":
-                return _in_batches(self._manifest_facts(name), schema)
+                return _in_batches(self._manifest_facts(name, check), schema)
         return _in_batches(self._facts(name), schema)
 
-    def _files(self, schema: pa.Schema, manifests: Iterator[ManifestFile]) -> Iterator[pa.RecordBatch]:
+    def _files(
+        self, schema: pa.Schema, manifests: Iterator[ManifestFile], check: Check
+    ) -> Iterator[pa.RecordBatch]:
         live = (one for one in manifests if one.has_added_files() or one.has_existing_files())
-        return Files(self._metadata, self._read, schema, deleted=False).batches(live, self._io)
+        return Files(self._metadata, self._read, schema, deleted=False).batches(live, self._io, check)
 
-    def _manifests(self, name: str) -> Iterator[ManifestFile]:
+    def _manifests(self, name: str, check: Check) -> Iterator[ManifestFile]:
         """Yield the manifests of the snapshot, or for a table of all snapshots each of theirs once."""
         seen: set[str] = set()
-        for snapshot in self._snapshots(name):
-            for one in listed(snapshot, self._io):
+        for _, manifests in self._lists(name, check):
+            for one in manifests:
                 if one.manifest_path not in seen:
                     seen.add(one.manifest_path)
                     yield one
@@ -91,9 +95,14 @@ class About:
             return self._metadata.snapshots
         return [] if self._snapshot is None else [self._snapshot]
 
-    def _manifest_facts(self, name: str) -> Iterator[Facts]:
+    def _lists(self, name: str, check: Check) -> Iterator[tuple[Snapshot, list[ManifestFile]]]:
         for snapshot in self._snapshots(name):
-            for one in manifest_rows(listed(snapshot, self._io), self._metadata):
+            (manifests,) = each(lambda one: listed(one, self._io), [snapshot], 1, check)
+            yield snapshot, manifests
+
+    def _manifest_facts(self, name: str, check: Check) -> Iterator[Facts]:
+        for snapshot, manifests in self._lists(name, check):
+            for one in manifest_rows(manifests, self._metadata):
                 yield {**one, "reference_snapshot_id": snapshot.snapshot_id}
 
     def _facts(self, name: str) -> Iterator[Facts]:

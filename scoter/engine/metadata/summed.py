@@ -20,6 +20,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import PrimitiveType
 
 from scoter.catalog.entries import entries
+from scoter.catalog.fetching import Check
 from scoter.engine.metadata.partitions import result_type, united
 from scoter.engine.metadata.values import partition_values
 from scoter.engine.scanning.deletes import partition_key
@@ -56,16 +57,16 @@ class _Partition:
 
 
 def partitions(
-    manifests: Iterable[ManifestFile], io: FileIO, metadata: TableMetadata, schema: pa.Schema
+    manifests: Iterable[ManifestFile], io: FileIO, metadata: TableMetadata, schema: pa.Schema, check: Check
 ) -> pa.RecordBatch:
     """Return a row for each partition with files in ``manifests``, with the columns of ``schema``.
 
-    Deletes are counted and not applied. Raises CorruptData.
+    Deletes are counted and not applied. Raises CorruptData, and what ``check`` raises while manifests are read.
     """
     fields = united(metadata)
     committed = {one.snapshot_id: one.timestamp_ms for one in metadata.snapshots}
     found: dict[tuple[Any, ...], _Partition] = {}
-    for some in entries(manifests, io, _PARTITION_FACTS):
+    for some in entries(manifests, io, _PARTITION_FACTS, check):
         nothing = [None] * some.count
         tuples = zip(*(some.partitions.get(one.field_id, nothing) for one in fields), strict=True)
         facts = zip(

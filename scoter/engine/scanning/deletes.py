@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.table.deletion_vector import deletion_vectors_from_puffin_file
 from pyiceberg.table.puffin import PuffinBlobMetadata, PuffinFile
 
+from scoter.catalog.fetching import Check, each, unchecked
 from scoter.catalog.manifests import DataFiles, DeleteFile, DeleteKind, Ints, Recent
 from scoter.catalog.reach import canonical
 from scoter.engine.scanning.removed import Held, Removed, table_of
@@ -55,14 +55,16 @@ class Deletes:
         self._read: Recent[tuple[str, int | None], Positions] = Recent(kept, weigh=_bytes)
         self._tables: Recent[str, pa.Table] = Recent(kept, weigh=lambda table: 64 + int(table.nbytes))
 
-    def of(self, files: DataFiles, kept: Ints, open_with: Callable[[], FileIO]) -> Deleted:
+    def of(
+        self, files: DataFiles, kept: Ints, open_with: Callable[[], FileIO], check: Check = unchecked
+    ) -> Deleted:
         """Return what is deleted of the ``kept`` data files by position.
 
-        Raises CorruptData for delete files that are missing, damaged or not what their manifest says,
+        ``check`` is called while files are read, and may raise. Raises CorruptData for delete files that are missing, damaged or not what their manifest says,
         NotSupported for more positions than one statement may hold.
         """
         wanted = _applicable(files, kept, self._place)
-        read = self._held([delete for found in wanted.values() for delete in found], open_with)
+        read = self._held([delete for found in wanted.values() for delete in found], open_with, check)
         held: dict[int, Held] = {}
         rows: dict[int, int] = {}
         for number, found in wanted.items():
@@ -74,13 +76,8 @@ class Deletes:
                 rows[number] = int(np.searchsorted(positions, files.rows[number]))
         return Deleted(held, rows, len(read))
 
-    def table(
-        self, wanted: Removed, open_with: Callable[[], FileIO], check: Callable[[], None] = lambda: None
-    ) -> pa.Table:
-        """Return the rows that ``wanted`` names, from what is kept where it still is.
-
-        ``check`` is called before each file that has to be read, and may raise. Raises as ``of``.
-        """
+    def table(self, wanted: Removed, open_with: Callable[[], FileIO], check: Check = unchecked) -> pa.Table:
+        """Return the rows that ``wanted`` names, from what is kept where it still is; raises as ``of``."""
         found = self._tables.get(wanted.name)
         if found is None:
             read = self._held([d for held in wanted.files for d in held.deletes], open_with, check)
@@ -92,10 +89,7 @@ class Deletes:
         return found
 
     def _held(
-        self,
-        deletes: Iterable[DeleteFile],
-        open_with: Callable[[], FileIO],
-        check: Callable[[], None] = lambda: None,
+        self, deletes: Iterable[DeleteFile], open_with: Callable[[], FileIO], check: Check
     ) -> dict[DeleteFile, Positions]:
         """Return what each delete file holds; all are held at once, which bounds how many rows they may have."""
         once = dict.fromkeys(deletes)
@@ -107,13 +101,11 @@ class Deletes:
             io = open_with()
 
             def read(delete: DeleteFile) -> Positions:
-                check()
-                return _positions(delete, io, self._place)
+                return _positions(delete, io, self._place, check)
 
-            with ThreadPoolExecutor(min(_PARALLEL, len(missing))) as pool:
-                for delete, found in zip(missing, pool.map(read, missing), strict=True):
-                    held[delete] = found
-                    self._read.put((delete.path, delete.offset), found)
+            for delete, found in zip(missing, each(read, missing, _PARALLEL, check), strict=True):
+                held[delete] = found
+                self._read.put((delete.path, delete.offset), found)
         return held
 
 
@@ -177,7 +169,7 @@ def partition_key(partition: Iterable[Any]) -> tuple[Any, ...]:
     return tuple("NaN" if value != value else value for value in partition)  # noqa: PLR0124  # tells NaN
 
 
-def _positions(delete: DeleteFile, io: FileIO, place: Callable[[str], str]) -> Positions:
+def _positions(delete: DeleteFile, io: FileIO, place: Callable[[str], str], check: Check) -> Positions:
     try:
         with io.new_input(delete.path).open() as stream:
             if delete.kind == DeleteKind.VECTOR:
@@ -185,7 +177,13 @@ def _positions(delete: DeleteFile, io: FileIO, place: Callable[[str], str]) -> P
             # A path stands in many rows: as codes they take a fraction of the memory.
             file = pq.ParquetFile(stream, read_dictionary=["file_path"])
             _refuse_many(file.metadata.num_rows)
-            return _listed(file.read(columns=["file_path", "pos"]), place)
+            parts = []
+            for number in range(file.num_row_groups):
+                check()
+                parts.append(file.read_row_group(number, columns=["file_path", "pos"]))
+            rows = pa.concat_tables(parts) if parts else file.read(columns=["file_path", "pos"])
+            check()
+            return _listed(rows, place)
     except (OSError, ValueError, KeyError, IndexError, pa.ArrowException) as error:
         raise CorruptData(f"a file of {delete.kind} is missing or damaged") from error
 

@@ -10,7 +10,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from pyiceberg.io import FileIO
 from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 
+from scoter.catalog.fetching import Check, each, unchecked
 from scoter.catalog.manifests import Recent
 from scoter.catalog.objects.files import ObjectInput
 from scoter.catalog.reach import local_path
@@ -78,25 +78,32 @@ class Layouts:
         self._shared: dict[Layout, Layout] = {}
         self._met = _Met()
 
-    def of(self, paths: Sequence[str], open_with: Callable[[], FileIO]) -> list[Layout]:
+    def of(
+        self, paths: Sequence[str], open_with: Callable[[], FileIO], check: Check = unchecked
+    ) -> list[Layout]:
         """Return the layout of each file; ``open_with`` is called only when a footer has to be read.
 
-        Raises CorruptData for a file that is missing or not Parquet.
+        ``check`` is called while footers are read, and may raise. Raises CorruptData for a file that is missing or not Parquet.
         """
         found = [None if known is None else known[0] for known in map(self._by_path.get, paths)]
         missing = [path for path, layout in zip(paths, found, strict=True) if layout is None]
         if not missing:
             return [layout for layout in found if layout is not None]
         io = open_with()
+
+        def footers(part: Sequence[str]) -> list[tuple[Layout, int]]:
+            read = []
+            for path in part:
+                check()
+                read.append(_read(path, io, self._met))
+            return read
+
         # The first one's schema is most often that of all.
-        read = [_read(path, io, self._met) for path in missing[:1]]
+        (read,) = each(footers, [missing[:1]], 1, check)
         if len(missing) > 1:
             threads = _PARALLEL_OBJECTS if "://" in missing[0] else _PARALLEL_FOOTERS
-            with ThreadPoolExecutor(threads) as pool:
-                parts = pool.map(
-                    lambda part: [_read(path, io, self._met) for path in part], _parts(missing[1:], threads)
-                )
-                read += itertools.chain.from_iterable(parts)
+            parts = each(footers, list(_parts(missing[1:], threads)), threads, check)
+            read += itertools.chain.from_iterable(parts)
         fresh = {}
         last = read[0][0]
         shared = self._shared.setdefault(last, last)
