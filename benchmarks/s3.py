@@ -54,8 +54,11 @@ def slowed(port: int, seconds: float) -> Iterator[int]:
         proxy.communicate()
 
 
-def configure(directory: Path, port: int) -> None:
+def configure(directory: Path, server: s3_server.S3Server, port: int) -> None:
     """Write a lake's settings: a catalog whose files are reached through a port."""
+    store = "\n".join(
+        f'{name} = "{value}"' for name, value in server.settings(f"http://127.0.0.1:{port}").items()
+    )
     (directory / "scoter.toml").write_text(
         f"""
         [catalogs.far]
@@ -64,10 +67,7 @@ def configure(directory: Path, port: int) -> None:
         uri = "sqlite:///{directory}/far.db"
         warehouse = "s3://{s3_server.BUCKET}/far"
         [catalogs.far.s3]
-        endpoint = "http://127.0.0.1:{port}"
-        region = "{s3_server.REGION}"
-        access_key_id = "{s3_server.KEY_ID}"
-        secret_access_key = "{s3_server.SECRET}"
+        {store}
         """
     )
 
@@ -134,7 +134,7 @@ def main() -> None:
         for part in ("s3", "lake"):
             (place / part).mkdir()
         with s3_server.serving(place / "s3") as server, slowed(server.port, options.delay) as port:
-            configure(place / "lake", port)
+            configure(place / "lake", server, port)
             load(place / "lake", options.rows)
             held = sorted(server.data.rglob("*.parquet"))
             files = [f"s3://{file.relative_to(server.data)}" for file in held]

@@ -64,14 +64,17 @@ def compared(
     label: str, ours: Callable[[str], pa.Table], plain: duckdb.DuckDBPyConnection, seeds: range, runs: int
 ) -> Iterator[measure.Row]:
     """Yield the total of the queries in each order, and the worst query of all."""
+
+    def theirs(text: str) -> pa.Table:
+        return plain.sql(text).to_arrow_table()
+
     worst = (0.0, "")
     for seed in seeds:
         totals = [0.0, 0.0]
         for number, query in enumerate(queries(), 1):
             text = shuffled(query, seed)
-            theirs = lambda text=text: plain.sql(text).to_arrow_table()  # noqa: E731  # one expression, used twice
-            assert same(ours(text), theirs()), f"query {number} gives other rows than DuckDB"
-            mine, peer = measure.paired(partial(ours, text), theirs, runs)
+            assert same(ours(text), theirs(text)), f"query {number} gives other rows than DuckDB"
+            mine, peer = measure.paired(partial(ours, text), partial(theirs, text), runs)
             totals = [totals[0] + mine, totals[1] + peer]
             worst = max(worst, (mine / peer, f"Q{number} in order {seed}"))
         yield measure.Row(

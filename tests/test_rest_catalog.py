@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import slt
+from far_tables import check_table
 from pyiceberg.catalog.rest import RestCatalog
 from rest_server import CREDENTIAL, RestServer, serving
 from sessions import InProcess, opened
@@ -27,15 +28,7 @@ def session(server: RestServer, tmp_path: Path) -> Iterator[InProcess]:
 
 def test_tables_are_made_written_and_read(session: InProcess) -> None:
     session.update("CREATE SCHEMA far.one")
-    session.update("CREATE TABLE far.one.t (n BIGINT, d DATE) PARTITIONED BY (month(d))")
-    session.update("INSERT INTO far.one.t VALUES (1, DATE '2024-01-01'), (2, DATE '2024-02-01'), (3, NULL)")
-    session.update("INSERT INTO far.one.t VALUES (4, DATE '2024-02-02')")
-    assert session.rows("SELECT n FROM far.one.t WHERE d >= DATE '2024-02-01' ORDER BY n") == [(2,), (4,)]
-    (first, second) = session.rows("SELECT snapshot_id FROM far.one.t.snapshots ORDER BY committed_at")
-    assert session.value(f"SELECT count(*) AS n FROM far.one.t FOR VERSION AS OF {first[0]}") == 3
-    assert first != second
-    session.update("CREATE TABLE t AS SELECT * FROM far.one.t")
-    assert session.value("SELECT count(*) AS n FROM t JOIN far.one.t AS u USING (n)") == 4
+    check_table(session)
 
 
 def test_a_table_that_another_client_changes_is_read_as_it_is_now(

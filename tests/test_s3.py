@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import slt
 from delete_files import commit_deletes, delete_file, write_positions
+from far_tables import check_table
 from pyiceberg.manifest import DataFileContent
 from s3_server import BUCKET, KEY_ID, SECRET, S3Server, serving
 from sessions import InProcess, opened
@@ -72,15 +73,7 @@ def refused(session: InProcess, sql: str) -> str:
 
 
 def test_tables_are_made_written_and_read(session: InProcess) -> None:
-    session.update("CREATE TABLE far.one.t (n BIGINT, d DATE) PARTITIONED BY (month(d))")
-    session.update("INSERT INTO far.one.t VALUES (1, DATE '2024-01-01'), (2, DATE '2024-02-01'), (3, NULL)")
-    session.update("INSERT INTO far.one.t VALUES (4, DATE '2024-02-02')")
-    assert session.rows("SELECT n FROM far.one.t WHERE d >= DATE '2024-02-01' ORDER BY n") == [(2,), (4,)]
-    (first, second) = session.rows("SELECT snapshot_id FROM far.one.t.snapshots ORDER BY committed_at")
-    assert session.value(f"SELECT count(*) AS n FROM far.one.t FOR VERSION AS OF {first[0]}") == 3
-    assert first != second
-    session.update("CREATE TABLE t AS SELECT * FROM far.one.t")
-    assert session.value("SELECT count(*) AS n FROM t JOIN far.one.t AS u USING (n)") == 4
+    check_table(session)
     session.update("DROP TABLE far.one.t")
     assert "42P01" in refused(session, "SELECT n FROM far.one.t")
 

@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from scoter.engine.binding import Binding, data_type
 from scoter.engine.columns import Origin, field
+from scoter.engine.epoch import DAY
 from scoter.engine.types import literal, quote, wire_type
 from scoter.errors import InternalError, InvalidValue
 
@@ -43,8 +44,6 @@ _PLAIN = frozenset(
         _T.TIMESTAMPNTZ, _T.TIMESTAMP_NS, _T.TIMESTAMPTZ, _T.INTERVAL, _T.VARBINARY, _T.BLOB,
     }
 )  # fmt: skip
-
-_DAY = 86_400_000_000  # microseconds
 
 
 def wire_text(kind: exp.DataType) -> str:
@@ -175,7 +174,7 @@ def _sliced(batch: pa.RecordBatch, most_bytes: int, pieces: int) -> Iterator[pa.
 def _refuse_midnight(column: pa.Array, name: str) -> None:
     # Arrow's times end before 24:00:00; a client would show 00:00:00 or fail.
     latest = pc.max(column.cast(pa.time64("us")).cast(pa.int64())).as_py()
-    if latest is not None and latest >= _DAY:
+    if latest is not None and latest >= DAY:
         raise InvalidValue(
             f'column "{name}" has the TIME 24:00:00, which Arrow does not have',
             hint="write CAST(… AS VARCHAR)",

@@ -40,11 +40,13 @@ class ObjectIO(FileIO):
             raise OSError("an object could not be deleted") from error
 
 
-class ObjectInput(InputFile):
-    """An object that is read."""
+class _Stored:
+    """What is known of an object, be it read or written."""
+
+    location: str
 
     def __init__(self, location: str, store: Store, reading: Reading) -> None:
-        super().__init__(location)
+        super().__init__(location)  # type: ignore[call-arg]  # what stands behind it is a class of pyiceberg
         self._store = store
         self._reading = reading
 
@@ -55,6 +57,10 @@ class ObjectInput(InputFile):
     def exists(self) -> bool:
         """Say whether the object is there; raises as the store does."""
         return self._store.exists(object_path(self.location))
+
+
+class ObjectInput(_Stored, InputFile):
+    """An object that is read."""
 
     def open(self, seekable: bool = True) -> Any:  # noqa: ARG002  # every object can be read at any place
         """Open the object; raises CorruptData for a missing one, and as the store does."""
@@ -66,21 +72,8 @@ class ObjectInput(InputFile):
         return cast("IO[bytes]", Reader(self._reading, Object(self._store, path, self._store.size(path))))
 
 
-class ObjectOutput(OutputFile):
+class ObjectOutput(_Stored, OutputFile):
     """An object that is written."""
-
-    def __init__(self, location: str, store: Store, reading: Reading) -> None:
-        super().__init__(location)
-        self._store = store
-        self._reading = reading
-
-    def __len__(self) -> int:
-        """Return the object's bytes; raises CorruptData for a missing one, and as the store does."""
-        return self._store.size(object_path(self.location))
-
-    def exists(self) -> bool:
-        """Say whether the object is there; raises as the store does."""
-        return self._store.exists(object_path(self.location))
 
     def to_input_file(self) -> ObjectInput:
         """Return the same object, to be read."""

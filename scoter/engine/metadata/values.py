@@ -33,11 +33,11 @@ from pyiceberg.types import (
 )
 
 from scoter.engine.binding import data_type
+from scoter.engine.epoch import DAY
 from scoter.engine.types import duckdb_type, wire_type
 from scoter.errors import CorruptData, NotSupported
 
 Values = Sequence[Any]
-_DAY = 86_400_000_000
 # Little-endian numbers by type: the one that is written, and the shorter one that was before the type was widened.
 _PLAIN: dict[type[IcebergType], tuple[str, ...]] = {
     BooleanType: ("?",),
@@ -133,7 +133,7 @@ def _plain(
         numbers = np.frombuffer(b"".join(raw[i] or b"" for i in np.flatnonzero(fit).tolist()), form)
         if form != formats[0] and isinstance(kind, TimestampType | TimestampNanoType):
             # The bound of a date, of before the column became a timestamp.
-            numbers = numbers.astype(np.int64) * (_DAY if isinstance(kind, TimestampType) else _DAY * 1000)
+            numbers = numbers.astype(np.int64) * (DAY if isinstance(kind, TimestampType) else DAY * 1000)
         values[fit] = numbers
         read |= fit
     if not read.all():

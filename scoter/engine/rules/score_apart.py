@@ -21,7 +21,7 @@ from scoter.engine.rules.score_once import (
     hide,
     is_volatile,
     may_be_column,
-    relations_of,
+    named_relations,
 )
 from scoter.engine.statements import Predict
 
@@ -43,7 +43,7 @@ def score_apart(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     """
     for number, select in enumerate(list(tree.find_all(exp.Select))):
         calls = calls_of(select, select)
-        relations = relations_of(select)
+        relations = named_relations(select)
         if not calls or len(relations) != 1 or not isinstance(relations[0], exp.Table):
             continue
         columns = columns_of(relations[0])

@@ -36,8 +36,8 @@ def score_once(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     return tree
 
 
-def relations_of(select: exp.Select) -> list[exp.Expr]:
-    """Return the relations that a SELECT's FROM and joins name."""
+def named_relations(select: exp.Select) -> list[exp.Expr]:
+    """Return the relations that a SELECT's FROM and joins name, those joined in parentheses too."""
     from_ = select.args.get("from_")
     if from_ is None:
         return []
@@ -56,7 +56,7 @@ def _spell_out_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
     if where is None or not predictions:
         return
     taken: set[str] = set()
-    for relation in relations_of(select):
+    for relation in named_relations(select):
         names = columns_of(relation) if isinstance(relation, exp.Table) else None
         if names is None:
             return
@@ -70,7 +70,7 @@ def _spell_out_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
 
 def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
     where = select.args.get("where")
-    relations = relations_of(select)
+    relations = named_relations(select)
     if where is None or not relations or not adds_unseen(select, relations):
         return
     filtered = {call_text(call): call for call in calls_of(where, select)}

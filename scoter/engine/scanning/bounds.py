@@ -28,9 +28,9 @@ from pyiceberg.types import (
 )
 
 from scoter.catalog.manifests import DataFiles, Ints, Objects
+from scoter.engine.epoch import DAY
 
 Mask = NDArray[np.bool_]
-DAY = 86_400_000_000
 # Days on either side of 1970 whose microseconds fit in 64 bits with room to spare.
 FURTHEST_DAY = 100_000_000
 

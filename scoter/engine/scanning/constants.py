@@ -31,12 +31,9 @@ from pyiceberg.types import (
 )
 from sqlglot import exp
 
-from scoter.engine.scanning.bounds import DAY
+from scoter.engine.epoch import DAY, EPOCH, EPOCH_UTC, MICROSECOND
 
 NULL = object()
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  # naive values are counted from it
-_EPOCH_UTC = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
 # No zone has ever been further from UTC than this.
 _ZONE = 16 * 3_600_000_000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -233,10 +230,10 @@ def _moment(value: object, kind: IcebergType) -> Interval | None:
     if isinstance(value, str):
         found = _written(value, kind)
     elif isinstance(value, dt.datetime) and value.tzinfo is None:
-        micros = (value - _EPOCH) // _MICROSECOND
+        micros = (value - EPOCH) // MICROSECOND
         found = Interval(micros, micros)
     elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        micros = (value - _EPOCH.date()).days * DAY
+        micros = (value - EPOCH.date()).days * DAY
         found = Interval(micros, micros)
     else:
         return None
@@ -262,5 +259,5 @@ def _written(text: str, kind: IcebergType) -> Interval | None:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         return None
-    micros = (moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)) // _MICROSECOND
+    micros = (moment - (EPOCH if moment.tzinfo is None else EPOCH_UTC)) // MICROSECOND
     return Interval(micros, micros)

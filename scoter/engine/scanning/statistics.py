@@ -23,11 +23,9 @@ from pyiceberg.types import (
 )
 
 from scoter.catalog.manifests import DataFiles, Ints
+from scoter.engine.epoch import EPOCH, MICROSECOND
 from scoter.engine.scanning.bounds import Order, bounds
 from scoter.engine.types import literal, quote
-
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  # naive: a day count is added to it
-_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def distinct_values(metadata: TableMetadata, snapshot_id: int | None) -> dict[int, int]:
@@ -90,7 +88,7 @@ def _text(value: int | np.int64, kind: IcebergType) -> str | None:
 def _moment(number: int, kind: IcebergType) -> str | None:
     days = isinstance(kind, DateType)
     try:
-        moment = _EPOCH + (dt.timedelta(days=number) if days else number * _MICROSECOND)
+        moment = EPOCH + (dt.timedelta(days=number) if days else number * MICROSECOND)
     except OverflowError:
         return None
     if days:

@@ -29,7 +29,8 @@ from pyiceberg.types import (
 from sqlglot import exp
 
 from scoter.catalog.manifests import DataFiles
-from scoter.engine.scanning.bounds import DAY, FURTHEST_DAY, Bounds, Mask, Order, bounds, order_of
+from scoter.engine.epoch import DAY
+from scoter.engine.scanning.bounds import FURTHEST_DAY, Bounds, Mask, Order, bounds, order_of
 
 _UNITS = {"YEAR": "Y", "MONTH": "M", "WEEK": "W", "DAY": "D", "HOUR": "h", "MINUTE": "m", "SECOND": "s"}
 # numpy's weeks begin on Thursday, as 1970-01-01 was one; SQL's on Monday.

@@ -30,6 +30,8 @@ from pyiceberg.types import (
     UUIDType,
 )
 
+from scoter.engine.epoch import DAY
+
 WIDTH = 16
 """Characters of a string and bytes of a binary value that a bound keeps, where the table does not ask for whole ones."""
 
@@ -103,7 +105,7 @@ def _time(text: str) -> int | None:
 
 def _timestamp(text: str) -> int | None:
     match = _TIMESTAMP_TEXT.fullmatch(text)
-    return None if match is None else _days(match) * 86_400_000_000 + _micros(match) - _offset(match)
+    return None if match is None else _days(match) * DAY + _micros(match) - _offset(match)
 
 
 def _days(match: re.Match[str]) -> int:

@@ -46,6 +46,7 @@ from pyiceberg.types import (
 )
 from pyiceberg_core import transform as native
 
+from scoter.engine.epoch import DAY
 from scoter.engine.types import literal, quote
 from scoter.engine.writing.datafiles import Leaf, leaves
 from scoter.errors import NotSupported, NumericOutOfRange
@@ -144,7 +145,7 @@ def _transformed(  # one return for each transform
         case DayTransform():
             if isinstance(kind, DateType):
                 return _number(kind, value), int
-            return _floor_divide(_number(kind, value), 86_400_000_000), int
+            return _floor_divide(_number(kind, value), DAY), int
         case HourTransform():
             return _floor_divide(_number(kind, value), 3_600_000_000), int
         case TruncateTransform():
