@@ -281,9 +281,10 @@ class _Expansion:
             name, suffix = node.meta[_FULL]
             node.meta[WRITTEN] = _as_written(node)
             last = f"{name.name}${suffix}" if suffix else name.name
-            if node.args.get("alias") is None and node.name != last:
-                dotted = suffix if node.name.casefold() == suffix else None
-                node.set("alias", alias_of(None, qualifiers.add(node, name, dotted)))
+            if node.args.get("alias") is None:
+                alias = qualifiers.add(node, name, suffix if node.name.casefold() == suffix else None)
+                if alias != last:
+                    node.set("alias", alias_of(None, alias))
             for key, text in (("this", last), ("db", name.schema), ("catalog", name.catalog)):
                 node.set(key, exp.to_identifier(text, quoted=True))
         qualifiers.strip(query)
