@@ -113,9 +113,10 @@ def upserted(catalog: SqlCatalog, name: str, place: Path, commits: int) -> None:
     paths = written(place / name, commits, 1000)
     table = table_of(catalog, name, paths[:1])
     rng = np.random.default_rng(5)
-    with table.transaction() as transaction:
-        for number, path in enumerate(paths[1:], 1):
-            keys = pa.array(rng.integers(0, number * 1000, 1000))
+    for number, path in enumerate(paths[1:], 1):
+        keys = pa.array(rng.integers(0, number * 1000, 1000))
+        # pyiceberg makes the whole metadata anew from all changes of a transaction many times a commit.
+        with table.transaction() as transaction:
             append_deletes(transaction, table, values_file(table, place, keys, number))
             transaction.add_files([f"file://{path}"], check_duplicate_files=False)
 
