@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from delete_files import commit_deletes, delete_file, write_positions, write_vectors
+from delete_files import commit_deletes, delete_file, vector_file, write_positions, write_vectors
 from hostile_lake import DAMAGED, IDS, OUTSIDE, PLACES, Hostile, add, entry, made
 from hypothesis import given
 from hypothesis import strategies as st
 from mutation import damaged, often
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFile, write_manifest_list
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestFile,
+    write_manifest_list,
+)
 from pyiceberg.table import Table
 from scan_tables import write_parquet
 from slt import Refused
@@ -216,8 +226,6 @@ def test_bounds_that_are_no_values(hostile: Hostile, length: int) -> None:
         "lower": dict.fromkeys((1, 3), b"\xff" * length),
         "upper": dict.fromkeys((1, 3), b"\x7f" * length),
     }
-    if length == 1:
-        bounds = {"lower": {3: b"\0"}, "upper": {3: b"\0"}}
     places = [hostile.write(table), hostile.write(table)]
     add(table, *(entry(f"file://{place}", 5, place.stat().st_size, **bounds) for place in places))
     assert hostile.answer(table, "SELECT count(*), max(a), max(f) FROM {} WHERE a > 1 AND f > 0.5") == [
@@ -242,6 +250,51 @@ def test_position_deletes_behind_the_end_and_before_the_start(hostile: Hostile) 
     write_positions(place, [(f"file://{path}", n) for n in (-1, -(2**63), 5, 2**63 - 1, 2)])
     commit_deletes(table, delete_file(table, place, 5))
     assert hostile.answer(table) == [(4, 8)]
+
+
+def test_a_list_of_another_table_does_not_change_what_its_manifests_say(hostile: Hostile) -> None:
+    """Sequence numbers come from the list: with the data as new as the deletes none of them applies."""
+    table, path = hostile.filled()
+    place = written("equality", path)
+    commit_deletes(table, deletes(table, "equality", path, f"file://{place}"))
+    table = table.refresh()
+    snapshot = table.current_snapshot()
+    found = json.loads(Path(table.metadata_location.removeprefix("file://")).read_text("utf-8"))
+    own = f"{snapshot.manifest_list}.other"
+    with write_manifest_list(
+        2, table.io.new_output(own), snapshot.snapshot_id, None, 99, "deflate"
+    ) as writer:
+        for manifest in snapshot.manifests(table.io):
+            manifest.sequence_number = 99 if manifest.content == ManifestContent.DATA else 2
+            writer.add_manifests([manifest])
+    found["snapshots"][-1]["manifest-list"] = own
+    assert hostile.answer(hostile.register(found)) == [(5, 10)]
+    assert hostile.answer(table) == [(4, 9)]
+
+
+def test_a_vector_of_another_table_does_not_change_what_it_says(hostile: Hostile) -> None:
+    table, path = hostile.filled()
+    other, elsewhere = hostile.filled()
+    place = path.with_suffix(".vector")
+    at = write_vectors(place, {f"file://{path}": [1]})[f"file://{path}"]
+    commit_deletes(table, vector_file(table, place, 1, f"file://{path}", at))
+    commit_deletes(other, vector_file(other, place, 1, f"file://{elsewhere}", at))
+    with suppress(Refused):
+        hostile.answer(other)
+    assert hostile.answer(table) == [(4, 9)]
+
+
+def test_a_spec_of_another_table_does_not_change_what_files_hold(hostile: Hostile) -> None:
+    hostile.session.update(
+        "CREATE TABLE kept PARTITIONED BY (bucket(4, a)) AS SELECT i AS a, 'x' AS b FROM range(6) r(i)"
+    )
+    found = hostile.metadata("kept")[1]
+    found["partition-specs"][0]["fields"][0]["transform"] = "identity"
+    found["table-uuid"] = str(uuid.uuid4())
+    other = hostile.register(found)
+    for name in (other, "kept"):
+        counts = [hostile.answer(name, f"SELECT count(*) FROM {{}} WHERE a = {i}")[0][0] for i in range(6)]
+        assert counts == [1] * 6 or name == other
 
 
 @pytest.mark.decoder

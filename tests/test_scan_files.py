@@ -25,7 +25,7 @@ from pyiceberg.types import (
 from scan_tables import NESTED, NESTED_ROWS, PLAIN, add_file, opened, ordered, write_parquet
 from supported import reads
 
-from scoter.catalog.manifests import DeleteFile, DeleteKind
+from scoter.catalog.data_files import DeleteFile, DeleteKind
 from scoter.engine.scan import refuse_unreadable
 from scoter.errors import CorruptData, NotSupported
 

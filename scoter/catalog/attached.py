@@ -123,11 +123,8 @@ class TamedMetastore(MetastoreCatalog):
         return self.stores.reach.over(_by_scheme(self._opened))
 
     def _opened(self, real: str) -> FileIO:
-        if self.place is not None:
-            return self.stores.opened(self.place.properties, real)
-        # Of other catalogs only their settings know in which stores their tables lie.
         self.stores.refuse_elsewhere(real)
-        return self.stores.opened(self.properties, real)
+        return self.stores.opened(self.properties if self.place is None else self.place.properties, real)
 
     def _create_staged_table(  # pyiceberg's signature
         self,

@@ -13,7 +13,7 @@ import bz2
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from io import BytesIO
@@ -49,17 +49,22 @@ DAMAGE: Final = (
 """What reading raises for bytes that are no Avro file, here and in pyiceberg."""
 
 MOST_BYTES: Final = 1024 * 1024 * 1024
-"""Bytes of a file when it is expanded."""
+"""Bytes of a file, also when it is expanded."""
+
+MOST_ROWS: Final = 1_000_000
+"""Rows of a file; each takes some kilobytes of memory."""
 
 ROWS: Final = 2048
-"""Rows that are decoded at a time, but for those of one block."""
+"""Rows that are decoded at a time."""
 
 Row: TypeAlias = dict[str, Any]
 Type: TypeAlias = Any  # a type of Avro's as JSON has it
 
 _MAGIC = b"Obj\x01"
 _SYNC = 16  # bytes behind each block
-_MOST_TYPES = 100_000
+_ROOM, _RATIO = 32 * 1024 * 1024, 32  # a file expands to so many bytes, and so many times its own
+_MOST_TYPES = 20_000  # a field that takes no bytes takes memory in each row
+_ANY: Mapping[int, frozenset[str]] = {}
 _PRIMITIVE = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 
 
@@ -85,18 +90,25 @@ class AvroFile:
             record = types.get(f"f{number}")
             if not isinstance(record, dict) or record["type"] != "record":
                 return []
-        return [int(field["name"][1:]) for field in record["fields"] if field["name"].startswith("f")]
+        return [int(field["name"][1:]) for field in record["fields"]]
 
 
-def opened(content: bytes, unused: frozenset[int] = frozenset()) -> AvroFile:
-    """Read a file's header; raises one of DAMAGE. Of fields with the ids ``unused`` maps will be None."""
+def opened(
+    content: bytes, expected: Mapping[int, frozenset[str]] = _ANY, unused: frozenset[int] = frozenset()
+) -> AvroFile:
+    """Read a file's header; raises one of DAMAGE.
+
+    ``expected`` has for ids of fields the names of the types, besides null, that they may be of. Of fields with the
+    ids ``unused`` maps will be None.
+    """
     if not content.startswith(_MAGIC):
         raise ValueError("no Avro file")
     stream = BytesIO(content)
     stream.seek(len(_MAGIC))
     header = cast(dict[str, bytes], _read(stream, {"type": "map", "values": "bytes"}))
-    stream.seek(_SYNC, 1)
-    record = _Types(unused).of(json.loads(header["avro.schema"]))
+    if len(stream.read(_SYNC)) < _SYNC:
+        raise EOFError("the file ends in its header")
+    record = _Types(expected, unused).of(json.loads(header["avro.schema"]))
     if not isinstance(record, dict) or record["type"] != "record":
         raise ValueError("the rows of the file have no fields")
     _sized(record)
@@ -106,11 +118,14 @@ def opened(content: bytes, unused: frozenset[int] = frozenset()) -> AvroFile:
 def rows(file: AvroFile) -> Iterator[list[Row]]:
     """Yield a file's rows, some at a time, with the fields that it has: field 7 under the key ``f7``.
 
-    Raises one of DAMAGE, also for a file of more than MOST_BYTES.
+    Raises one of DAMAGE, also for a file of more than MOST_BYTES or MOST_ROWS.
     """
     # An array of rows as Avro writes it: how many, the rows, and none more.
     kind = {"type": "array", "items": file.record}
     for count, data in _gathered(_blocks(file)):
+        if count > ROWS:
+            yield from _one_by_one(file, count, data[0])
+            continue
         stream = BytesIO(b"".join((_long(count), *data, b"\0")))
         found = cast(list[Row], _read(stream, kind))
         if len(found) != count or stream.read(1):
@@ -118,25 +133,35 @@ def rows(file: AvroFile) -> Iterator[list[Row]]:
         yield found
 
 
+def _one_by_one(file: AvroFile, count: int, data: bytes) -> Iterator[list[Row]]:
+    """Yield the rows of a long block; nothing else would run while all are decoded at once."""
+    stream = BytesIO(data)
+    for start in range(0, count, ROWS):
+        yield [cast(Row, _read(stream, file.record)) for _ in range(min(ROWS, count - start))]
+    if stream.read(1):
+        raise ValueError("a block of the file has other rows than it says")
+
+
 def _read(stream: BytesIO, kind: Type) -> object:
     return fastavro.schemaless_reader(stream, kind, None)
 
 
 def _gathered(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
-    """Put blocks together: writers that make one of each row are usual."""
+    """Put blocks together up to ROWS: writers that make one of each row are usual."""
     total, parts = 0, list[bytes]()
     for count, data in blocks:
-        total += count
-        parts.append(data)
-        if total >= ROWS:
+        if total + count > ROWS and total:
             yield total, parts
             total, parts = 0, []
+        total += count
+        parts.append(data)
     if total:
         yield total, parts
 
 
 def _blocks(file: AvroFile) -> Iterator[tuple[int, bytes]]:
-    content, at, left = file.content, file.start, MOST_BYTES
+    content, at = file.content, file.start
+    left, rows_left = min(MOST_BYTES, _ROOM + _RATIO * len(content)), MOST_ROWS
     sync = content[at - _SYNC : at]
     expand = _CODECS[file.codec]
     while at < len(content):
@@ -147,9 +172,13 @@ def _blocks(file: AvroFile) -> Iterator[tuple[int, bytes]]:
             raise ValueError("a block of the file does not end where it says")
         data = expand(content[at:end], left)
         left -= len(data)
-        if left < 0:
-            raise ValueError(f"the file has more than {MOST_BYTES:,} bytes")
-        yield count, data
+        rows_left -= count
+        if left < 0 or rows_left < 0:
+            raise ValueError("the file has more rows or bytes than can be read")
+        if data and not count:
+            raise ValueError("a block of the file has bytes and no rows")
+        if count:
+            yield count, data
         at = end + _SYNC
 
 
@@ -202,7 +231,7 @@ def _snappy(data: bytes, most: int) -> bytes:
         if byte < 0x80:
             break
     if size > most:
-        raise ValueError("a block of the file is too long")
+        raise ValueError("the file has more rows or bytes than can be read")
     # Four bytes behind the data are its checksum.
     found = pa.decompress(data[:-4], decompressed_size=size, codec="snappy", asbytes=True)
     if zlib.crc32(found) != int.from_bytes(data[-4:], "big"):
@@ -222,13 +251,17 @@ _CODECS: dict[str, Callable[[bytes, int], bytes]] = {
 class _Types:
     """Makes types of a file's own: fields are called by their ids, and values stay as Iceberg counts them."""
 
-    def __init__(self, unused: frozenset[int]) -> None:
+    def __init__(self, expected: Mapping[int, frozenset[str]], unused: frozenset[int]) -> None:
+        self._expected = expected
         self._unused = unused
         self._count = 0
         self._named: dict[str, object] = {}
 
     def of(self, kind: Any) -> Type:
         """Return a type; raises ValueError or KeyError for what is no type of Iceberg's."""
+        self._count += 1
+        if self._count > _MOST_TYPES:
+            raise ValueError("the file has too many types")
         match kind:
             case str():
                 # A name stands for the type that had it; the type itself must not, so none holds itself.
@@ -236,15 +269,14 @@ class _Types:
             case list():
                 return [self.of(one) for one in kind]
             case {"type": "record", "fields": list(fields)}:
-                found: Type = {
-                    "type": "record",
-                    "name": self._name(),
-                    "fields": list(map(self._field, fields)),
-                }
+                name = f"t{self._count}"
+                found: Type = {"type": "record", "name": name, "fields": list(map(self._field, fields))}
+                if len({field["name"] for field in found["fields"]}) < len(fields):
+                    raise ValueError("a record of the file has two fields of one id")
             case {"type": "array", "items": items}:
                 return {"type": "array", "items": _sized(self.of(items)), **_map_of(kind)}
             case {"type": "fixed", "size": int(size)} if size > 0:
-                found = {"type": "fixed", "name": self._name(), "size": size, **_logical(kind)}
+                found = {"type": "fixed", "name": f"t{self._count}", "size": size, **_logical(kind)}
             case {"type": str(inner)} if inner in _PRIMITIVE:
                 return {"type": inner, **_logical(kind)} if inner == "bytes" else inner
             case _:
@@ -253,24 +285,28 @@ class _Types:
             self._named[kind["name"]] = kind
         return found
 
-    def _name(self) -> str:
-        self._count += 1
-        if self._count > _MOST_TYPES:
-            raise ValueError("the file has too many types")
-        return f"t{self._count}"
-
     def _field(self, field: dict[str, Any]) -> dict[str, Any]:
+        number = field["field-id"]
+        if type(number) is not int:
+            raise ValueError("a field of the file has no id")
         kind = self.of(field["type"])
-        number = field.get("field-id")
-        if number in self._unused:
-            kind = _emptied(kind)
-        return {"name": f"f{number}" if isinstance(number, int) else f"x{self._count}", "type": kind}
+        allowed = self._expected.get(number)
+        if allowed is not None and not _names(kind) <= allowed:
+            raise ValueError(f"field {number} of the file is of another type than Iceberg's")
+        return {"name": f"f{number}", "type": _emptied(kind) if number in self._unused else kind}
+
+
+def _names(kind: Type) -> set[str]:
+    """Return the names of the types that values may be of, besides null."""
+    kinds = kind if isinstance(kind, list) else [kind]
+    return {one if isinstance(one, str) else one["type"] for one in kinds} - {"null"}
 
 
 def _logical(kind: dict[str, Any]) -> dict[str, Any]:
     match kind:
-        case {"logicalType": "decimal", "scale": int(scale)}:
-            return {"logicalType": "iceberg-decimal", "scale": scale}
+        case {"logicalType": "decimal"}:
+            # Avro's own default.
+            return {"logicalType": "iceberg-decimal", "scale": int(kind.get("scale", 0))}
         case {"logicalType": "uuid", "size": 16}:
             return {"logicalType": "iceberg-uuid"}
         case _:

@@ -23,12 +23,33 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.snapshots import Snapshot
 
-from scoter.catalog.avro import DAMAGE, Row, opened, rows
+from scoter.catalog.avro import DAMAGE, MOST_BYTES, Row, opened, rows
 from scoter.catalog.fetching import Check, awaited, unchecked
 from scoter.errors import CorruptData
 
 _AHEAD = 8  # manifests that are fetched before they are decoded
 DELETED = int(ManifestEntryStatus.DELETED)
+_NUMBER, _TEXT, _BYTES, _LIST = (
+    frozenset(names.split()) for names in ("int long", "string", "bytes", "array")
+)
+# Of what types the fields of manifests and of lists of them may be: all that reads their values relies on it.
+_LIST_TYPES = {
+    **dict.fromkeys((501, 502, 503, 504, 505, 506, 512, 513, 514, 515, 516, 517, 520), _NUMBER),
+    500: _TEXT,
+    507: _LIST,
+    509: frozenset({"boolean"}),
+    518: frozenset({"boolean"}),
+    **dict.fromkeys((510, 511, 519), _BYTES),
+}
+ENTRY_TYPES = {
+    **dict.fromkeys((0, 1, 3, 4, 103, 104, 133, 134, 136, 140, 142, 144, 145), _NUMBER),
+    **dict.fromkeys((117, 118, 119, 120, 121, 122, 126, 129, 138, 139), _NUMBER),
+    **dict.fromkeys((100, 101, 143), _TEXT),
+    **dict.fromkeys((127, 130, 131), _BYTES),
+    **dict.fromkeys((108, 109, 110, 125, 128, 132, 135, 137), _LIST),
+    **dict.fromkeys((2, 102), frozenset({"record"})),
+}
+_STATUSES = frozenset(map(int, ManifestEntryStatus))
 _SUMMARY = ("f509", "f518", "f510", "f511")
 ADDED = int(ManifestEntryStatus.ADDED)
 _FIRST_ROW_ID = 15  # of a manifest, as format version 3 lists it
@@ -60,7 +81,7 @@ def listed(snapshot: Snapshot, io: FileIO) -> list[ManifestFile]:
     if not snapshot.manifest_list:
         raise CorruptData(f"snapshot {snapshot.snapshot_id} has no manifest list")
     try:
-        file = opened(fetched(snapshot.manifest_list, io))
+        file = opened(fetched(snapshot.manifest_list, io), _LIST_TYPES)
         return [_manifest(row) for some in rows(file) for row in some]
     except DAMAGE as error:
         raise CorruptData(
@@ -70,9 +91,12 @@ def listed(snapshot: Snapshot, io: FileIO) -> list[ManifestFile]:
 
 
 def fetched(location: str, io: FileIO) -> bytes:
-    """Return a file's bytes; raises one of DAMAGE where it can not be read."""
+    """Return a file's bytes; raises one of DAMAGE where it can not be read or is too long."""
     with io.new_input(location).open() as stream:
-        return stream.read()
+        content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError("the file has more bytes than can be read")
+    return content
 
 
 def _manifest(row: Row) -> ManifestFile:
@@ -130,15 +154,22 @@ def _decoded(
 ) -> Iterator[Entries]:
     names = wanted & _FILE.keys()
     unused = (_FILE[name].field_id for name in _FILE.keys() - names)
-    file = opened(content, frozenset(unused))
+    file = opened(content, ENTRY_TYPES, frozenset(unused))
     ids = file.fields(*PARTITION_PATH)
     row_ids = RowIds(manifest)
     if "first_row_id" in names:
         names |= {"record_count"}
     for some in rows(file):
-        live = [row for row in some if deleted or row[STATUS] != DELETED]
+        live = live_of(some, deleted=deleted)
         if live:
             yield _columns(manifest, live, names, ids, row_ids)
+
+
+def live_of(some: list[Row], *, deleted: bool = False) -> list[Row]:
+    """Return the entries of files that are there, or all; raises ValueError for a status that there is not."""
+    if not {row[STATUS] for row in some} <= _STATUSES:
+        raise ValueError("an entry of a status that is not known")
+    return [row for row in some if deleted or row[STATUS] != DELETED]
 
 
 class RowIds:

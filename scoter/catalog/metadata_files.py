@@ -14,8 +14,8 @@ from pyiceberg.types import IcebergType, ListType, MapType, StructType
 
 from scoter.errors import CorruptData, NotSupported
 
-MOST_BYTES = 256 * 1024 * 1024
-"""Bytes of a metadata file, of a compressed one when it is expanded; in memory it takes up to twenty times as many."""
+MOST_BYTES = 128 * 1024 * 1024
+"""Bytes of a metadata file, of a compressed one when it is expanded; in memory it takes up to forty times as many."""
 
 _COMPRESSED = ".gz.metadata.json"
 _GZIP = 31  # zlib's word for a gzip header and the largest window
@@ -52,13 +52,19 @@ def read_metadata(source: InputFile) -> TableMetadata:
 
 
 def _expanded(data: bytes) -> bytes:
-    stream = zlib.decompressobj(_GZIP)
-    try:
-        found = stream.decompress(data, MOST_BYTES + 1)
-    except zlib.error as error:
-        raise CorruptData("the compressed metadata file is damaged") from error
-    if len(found) <= MOST_BYTES and not stream.eof:
-        raise CorruptData("the compressed metadata file is cut off")
+    found = b""
+    # A file may be of several parts.
+    while data or not found:
+        stream = zlib.decompressobj(_GZIP)
+        try:
+            found += stream.decompress(data, MOST_BYTES + 1 - len(found))
+        except zlib.error as error:
+            raise CorruptData("the compressed metadata file is damaged") from error
+        if len(found) > MOST_BYTES:
+            break
+        if not stream.eof:
+            raise CorruptData("the compressed metadata file is cut off")
+        data = stream.unused_data
     return found
 
 

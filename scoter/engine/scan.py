@@ -16,8 +16,10 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 from sqlglot import exp
 
+from scoter.catalog.data_files import DataFiles, DeleteKind, Ints
 from scoter.catalog.fetching import Check, unchecked
-from scoter.catalog.manifests import DataFiles, DeleteKind, Ints, Manifests, Recent
+from scoter.catalog.manifests import Manifests
+from scoter.catalog.recent import Recent
 from scoter.engine.scanning.deletes import Deletes
 from scoter.engine.scanning.equality import applicable, compared
 from scoter.engine.scanning.grouping import NAME_MAPPING, Group, ReadTable, grouped

@@ -27,7 +27,7 @@ from pyiceberg.types import (
     TimeType,
 )
 
-from scoter.catalog.manifests import DataFiles, Ints, Objects
+from scoter.catalog.data_files import DataFiles, Ints, Objects
 from scoter.engine.epoch import DAY
 
 Mask = NDArray[np.bool_]
@@ -77,9 +77,6 @@ class Bounds:
     nans: Mask
 
 
-_LENGTHS = {Order.INTEGER: frozenset({1, 4, 8}), Order.FLOAT: frozenset({4, 8})}
-
-
 def order_of(kind: IcebergType) -> Order | None:
     """Return how values of a type compare, None for types whose bounds are not used."""
     return _ORDERS.get(type(kind))
@@ -119,7 +116,7 @@ def _bounds(files: DataFiles, field_id: int, kind: IcebergType) -> Bounds | None
 
 def _decoded(raw: Objects, kind: IcebergType, order: Order) -> tuple[NDArray[Any], Mask]:
     # Bytes of a length that no value has say nothing.
-    lengths = _LENGTHS.get(order)
+    lengths = _lengths(kind, order)
     known: Mask = np.array(
         [value is not None and (lengths is None or len(value) in lengths) for value in raw], np.bool_
     )
@@ -135,6 +132,13 @@ def _decoded(raw: Objects, kind: IcebergType, order: Order) -> tuple[NDArray[Any
     if order is Order.FLOAT:
         return _floats(raw, known)
     return _integers(raw, known, kind)
+
+
+def _lengths(kind: IcebergType, order: Order) -> frozenset[int] | None:
+    """Return of how many bytes a bound is, also one of before a promotion; None where it may be of any."""
+    if isinstance(kind, BooleanType):
+        return frozenset({1})
+    return frozenset({4, 8}) if order in {Order.INTEGER, Order.FLOAT} else None
 
 
 def _floats(raw: Objects, known: Mask) -> tuple[NDArray[np.float64], Mask]:

@@ -18,9 +18,10 @@ from pyiceberg.io import FileIO
 from pyiceberg.table.deletion_vector import deletion_vectors_from_puffin_file
 from pyiceberg.table.puffin import PuffinBlobMetadata, PuffinFile
 
+from scoter.catalog.data_files import DataFiles, DeleteFile, DeleteKind, Ints
 from scoter.catalog.fetching import Check, each, unchecked
-from scoter.catalog.manifests import DataFiles, DeleteFile, DeleteKind, Ints, Recent
 from scoter.catalog.reach import canonical
+from scoter.catalog.recent import Recent
 from scoter.engine.scanning.removed import Held, Removed, table_of
 from scoter.errors import CorruptData, NotSupported
 
@@ -52,7 +53,7 @@ class Deletes:
         What was read is kept up to so many bytes, and as many of what was made of it.
         """
         self._place: Callable[[str], str] = lambda path: canonical(real(path))
-        self._read: Recent[tuple[str, int | None], Positions] = Recent(kept, weigh=_bytes)
+        self._read: Recent[tuple[object, ...], Positions] = Recent(kept, weigh=_bytes)
         self._tables: Recent[str, pa.Table] = Recent(kept, weigh=lambda table: 64 + int(table.nbytes))
 
     def of(
@@ -94,7 +95,7 @@ class Deletes:
         """Return what each delete file holds; all are held at once, which bounds how many rows they may have."""
         once = dict.fromkeys(deletes)
         _refuse_many(sum(delete.rows for delete in once))
-        known = {delete: self._read.get((delete.path, delete.offset)) for delete in once}
+        known = {delete: self._read.get(_key(delete)) for delete in once}
         missing = [delete for delete, found in known.items() if found is None]
         held = {delete: found for delete, found in known.items() if found is not None}
         if missing:
@@ -105,8 +106,13 @@ class Deletes:
 
             for delete, found in zip(missing, each(read, missing, _PARALLEL, check), strict=True):
                 held[delete] = found
-                self._read.put((delete.path, delete.offset), found)
+                self._read.put(_key(delete), found)
         return held
+
+
+def _key(delete: DeleteFile) -> tuple[object, ...]:
+    """Return what decides what is read of a delete file; its place alone does not: another table may name it, too."""
+    return delete.path, delete.offset, delete.kind, delete.refers_to, delete.format
 
 
 def _refuse_many(rows: int) -> None:

@@ -16,7 +16,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.transforms import VoidTransform
 from pyiceberg.types import ListType, MapType, NestedField, StructType
 
-from scoter.catalog.manifests import DataFiles, DeleteFile, DeleteKind, Ints
+from scoter.catalog.data_files import DataFiles, DeleteFile, DeleteKind, Ints
 from scoter.engine.scanning.deletes import partition_key
 from scoter.engine.scanning.layout import Layout, hides_numbers
 from scoter.engine.scanning.paths import readable

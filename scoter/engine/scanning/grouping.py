@@ -16,7 +16,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.name_mapping import NameMapping, create_mapping_from_schema, parse_mapping_from_json
 from pyiceberg.transforms import IdentityTransform
 
-from scoter.catalog.manifests import DataFiles, Ints
+from scoter.catalog.data_files import DataFiles, Ints
 from scoter.engine.scanning.layout import Layout, hides_numbers, refuse_row_number
 from scoter.engine.scanning.projection import Projection, Source, missing, project
 from scoter.errors import CorruptData, NotSupported

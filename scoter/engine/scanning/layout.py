@@ -21,9 +21,9 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.name_mapping import MappedField, NameMapping
 
 from scoter.catalog.fetching import Check, each, unchecked
-from scoter.catalog.manifests import Recent
 from scoter.catalog.objects.files import ObjectInput
 from scoter.catalog.reach import local_path
+from scoter.catalog.recent import Recent
 from scoter.engine.scanning.footers import LONGEST, ReadAt, head_of, read, rows_of
 from scoter.engine.types import escaped, literal
 from scoter.errors import CorruptData, NotSupported

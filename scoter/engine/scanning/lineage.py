@@ -12,7 +12,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import LongType, NestedField, StringType
 
-from scoter.catalog.manifests import DataFiles, Ints
+from scoter.catalog.data_files import DataFiles, Ints
 from scoter.engine.scanning.layout import Layout, hides_numbers
 from scoter.engine.types import duckdb_type, literal
 from scoter.errors import NotSupported

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
-from scoter.catalog.manifests import DataFiles, Ints
+from scoter.catalog.data_files import DataFiles, Ints
 from scoter.catalog.objects.access import is_object, object_path
 from scoter.catalog.objects.reading import WHOLE
 from scoter.catalog.reach import local_path

@@ -16,7 +16,7 @@ from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import BooleanType, DateType, IntegerType, LongType, NestedField, StringType
 from sqlglot import exp
 
-from scoter.catalog.manifests import DataFiles, Ints
+from scoter.catalog.data_files import DataFiles, Ints
 from scoter.engine.scanning.bounds import Bounds, Mask, Order
 from scoter.engine.scanning.constants import NULL, Interval, fold, in_terms_of
 from scoter.engine.scanning.terms import Term, term

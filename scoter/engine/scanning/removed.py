@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from scoter.catalog.manifests import DeleteFile, Ints
+from scoter.catalog.data_files import DeleteFile, Ints
 
 _FILE = '"scoter file"'
 _ROW = '"scoter row"'

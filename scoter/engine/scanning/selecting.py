@@ -12,7 +12,7 @@ import numpy as np
 from pyiceberg.schema import Schema
 from pyiceberg.types import NestedField
 
-from scoter.catalog.manifests import DataFiles, Ints
+from scoter.catalog.data_files import DataFiles, Ints
 from scoter.engine.scanning.deletes import Deleted
 from scoter.engine.scanning.equality import RANK, Against, LayoutOf, left, ranked
 from scoter.engine.scanning.grouping import Group

@@ -22,7 +22,7 @@ from pyiceberg.types import (
     TimeType,
 )
 
-from scoter.catalog.manifests import DataFiles, Ints
+from scoter.catalog.data_files import DataFiles, Ints
 from scoter.engine.epoch import EPOCH, MICROSECOND
 from scoter.engine.scanning.bounds import Order, bounds
 from scoter.engine.types import literal, quote

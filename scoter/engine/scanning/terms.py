@@ -28,7 +28,7 @@ from pyiceberg.types import (
 )
 from sqlglot import exp
 
-from scoter.catalog.manifests import DataFiles
+from scoter.catalog.data_files import DataFiles
 from scoter.engine.epoch import DAY
 from scoter.engine.scanning.bounds import FURTHEST_DAY, Bounds, Mask, Order, bounds, order_of
 
@@ -78,24 +78,34 @@ def _column(name: str, files: DataFiles, metadata: TableMetadata, schema: Schema
         if field.name.casefold() == folded:
             if order_of(field.field_type) is None:
                 return None
-            key = ("merged", field.field_id, field.field_type)
+            exact = _exact_places(metadata, field)
+            key = ("merged", field.field_id, field.field_type, exact)
             if key not in files.derived:
-                files.derived[key] = _merged(files, metadata, field)
+                files.derived[key] = _merged(files, field, exact)
             return Term(field, field.field_type, files.derived[key], plain=True)
     return None
 
 
-def _merged(files: DataFiles, metadata: TableMetadata, field: NestedField) -> Bounds | None:
+def _exact_places(metadata: TableMetadata, field: NestedField) -> tuple[tuple[int, int], ...]:
+    """Return specs and positions in them at which the file's partition holds a column's value itself."""
+    if not _same_type_always(metadata, field):
+        return ()
+    return tuple(
+        (spec.spec_id, position)
+        for spec in metadata.specs().values()
+        for position, part in enumerate(spec.fields)
+        if part.source_id == field.field_id and isinstance(part.transform, IdentityTransform)
+    )
+
+
+def _merged(files: DataFiles, field: NestedField, exact: tuple[tuple[int, int], ...]) -> Bounds | None:
     """Return a column's bounds, exact where the file's partition holds the value itself."""
     known = bounds(files, field.field_id, field.field_type)
-    if not _same_type_always(metadata, field):
-        return known
-    for spec in metadata.specs().values():
-        values = files.partitions.get(spec.spec_id, ())
-        for position, part in enumerate(spec.fields[: len(values)]):
-            if part.source_id == field.field_id and isinstance(part.transform, IdentityTransform):
-                here: Mask = files.spec_ids == spec.spec_id
-                known = _with_values(known, here, values[position], field.field_type)
+    for spec_id, position in exact:
+        values = files.partitions.get(spec_id, ())
+        if position < len(values):
+            here: Mask = files.spec_ids == spec_id
+            known = _with_values(known, here, values[position], field.field_type)
     return known
 
 
