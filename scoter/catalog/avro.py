@@ -357,7 +357,8 @@ def _uuid(data: bytes, _written: object = None, _read: object = None) -> UUID:
 
 
 def _map(data: Any, _written: object = None, _read: object = None) -> dict[Any, Any]:
-    return dict(one.values() for one in data)
+    pairs: Any = map(dict.values, data)
+    return dict(pairs)
 
 
 def _nothing(_data: object, _written: object = None, _read: object = None) -> None:
