@@ -111,6 +111,8 @@ def test_many_threads_read_and_write_right_blocks(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) > 100
     assert wrong == []
+    # Blocks that were written at one moment may be beyond the bound until the next one comes.
+    blocks.put("b", 0, contents[0])
     assert size(tmp_path) <= 6 * BLOCK
 
 

@@ -401,6 +401,7 @@ def test_a_timeout_and_a_pause_end_what_holds_a_place(tmp_path):
             assert wait_for(lambda: engine.instances.running == 1)
             assert wait_for(lambda: engine.instances.running == 0)
             assert 0.9 < time.monotonic() - started < 3
+            assert wait_for(lambda: lines(running))
             assert lines(running)[-1]["error"]["condition"] == "CLIENT_STALLED"
             # Only when it sends again does it learn of it.
             with pytest.raises(flight.FlightError, match=r"\[57014\] CLIENT_STALLED: no rows came"):

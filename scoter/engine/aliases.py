@@ -13,6 +13,9 @@ from scoter.catalog.names import TableName
 from scoter.engine.statements import span_of
 from scoter.errors import AmbiguousName
 
+IN_PLACE = "scoter_in_place"
+"""Marks a subquery that a rewrite put in a table's place, under the table's name."""
+
 
 class Qualifiers:
     """The dotted names under which columns of tables without an alias can be written, SELECT for SELECT."""
@@ -31,9 +34,11 @@ class Qualifiers:
         if node.args.get("alias") is None:
             own = (name.name, suffix) if suffix else (written[-1],)
             placed = (name.schema, *own)
-            known = self._aliases.setdefault(id(select), {})
-            for spelled in {own, placed, (name.catalog, *placed), tuple(written)}:
-                known.setdefault(_folded(spelled), set()).add(alias)
+            spellings = {own, placed, (name.catalog, *placed), tuple(written)}
+            for scope in _naming(select):
+                known = self._aliases.setdefault(id(scope), {})
+                for spelled in spellings:
+                    known.setdefault(_folded(spelled), set()).add(alias)
         return alias
 
     def strip(self, tree: exp.Expr) -> None:
@@ -85,6 +90,14 @@ def alias_of(written: exp.Expr | None, name: str) -> exp.Expr:
     if copied.this is None:
         copied.set("this", exp.to_identifier(name, quoted=True))
     return copied
+
+
+def _naming(select: exp.Select | None) -> Iterator[exp.Select | None]:
+    """Yield the SELECT that a table stands in and those around it in which a rewrite put that SELECT in its place."""
+    yield select
+    while select is not None and select.parent is not None and IN_PLACE in select.parent.meta:
+        select = select.parent.find_ancestor(exp.Select)
+        yield select
 
 
 def _folded(names: Iterable[str]) -> tuple[str, ...]:

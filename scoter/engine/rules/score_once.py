@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from scoter.engine.aliases import IN_PLACE
 from scoter.engine.dialect import Scoter
 from scoter.engine.functions import AGGREGATES, VOLATILE
 from scoter.engine.gate import function_name
@@ -168,6 +169,7 @@ def _wrap(select: exp.Select, relation: exp.Expr, scores: list[exp.Expr]) -> Non
     inner = exp.Select(expressions=[exp.Star(), *scores])
     inner.set("from_", exp.From(this=relation.copy()))
     wrapped = exp.Subquery(this=inner, alias=exp.TableAlias(this=alias))
+    wrapped.meta[IN_PLACE] = True
     select.set("from_", exp.From(this=wrapped))
 
 
