@@ -5,12 +5,14 @@ This module must not know catalogs, nor where files may lie.
 
 from __future__ import annotations
 
+import json
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 from pyiceberg.io import InputFile
 from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
 from pyiceberg.transforms import BucketTransform, TruncateTransform
-from pyiceberg.types import IcebergType, ListType, MapType, StructType
 
 from scoter.errors import CorruptData, NotSupported
 
@@ -37,9 +39,7 @@ def read_metadata(source: InputFile) -> TableMetadata:
         data = _expanded(data)
     if len(data) > MOST_BYTES:
         raise _too_long()
-    metadata = TableMetadataUtil.parse_raw(data.decode())
-    if any(_depth(field.field_type) > _DEEPEST for schema in metadata.schemas for field in schema.fields):
-        raise NotSupported(f"the table has a column of more than {_DEEPEST} types inside each other")
+    metadata = TableMetadataUtil.parse_obj(_parsed(data))
     for spec in metadata.partition_specs:
         for field in spec.fields:
             match field.transform:
@@ -49,6 +49,20 @@ def read_metadata(source: InputFile) -> TableMetadata:
                             "the metadata of the table has a partition transform of a width that none can have"
                         )
     return metadata
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data.decode())
+    except RecursionError as error:
+        raise CorruptData("the metadata file holds what no table's does, too deep to be read") from error
+    if not isinstance(found, dict):
+        raise CorruptData("the metadata file holds no object")
+    schemas = found.get("schemas")
+    # Before pydantic sees them: it ends the process where types go deeper than Python's stack.
+    if _is_deep([found.get("schema"), *(schemas if isinstance(schemas, list) else [])]):
+        raise NotSupported(f"the table has a column of more than {_DEEPEST} types inside each other")
+    return found
 
 
 def _expanded(data: bytes) -> bytes:
@@ -68,17 +82,23 @@ def _expanded(data: bytes) -> bytes:
     return found
 
 
-def _depth(kind: IcebergType) -> int:
-    match kind:
-        case StructType():
-            inside = max((_depth(field.field_type) for field in kind.fields), default=0)
-        case ListType():
-            inside = _depth(kind.element_type)
-        case MapType():
-            inside = max(_depth(kind.key_type), _depth(kind.value_type))
-        case _:
-            return 1
-    return inside + 1
+def _is_deep(schemas: Sequence[object]) -> bool:
+    """Say whether types stand in each other too deep, in schemas as JSON has them; they may be anything."""
+    level, depth = list(schemas), 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST + 1:
+            return True
+        inside: list[object] = []
+        for kind in level:
+            if isinstance(kind, dict):
+                fields = kind.get("fields")
+                inside += (
+                    [f.get("type") for f in fields if isinstance(f, dict)] if isinstance(fields, list) else []
+                )
+                inside += [kind[part] for part in ("element", "key", "value") if part in kind]
+        level = inside
+    return False
 
 
 def _too_long() -> CorruptData:
