@@ -55,7 +55,7 @@ serve: $(STAMP) $(LAKE)/metastore.db
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -q -m alone
-	@$(BIN)/python -m pytest -q -n logical --dist loadfile -m 'not alone'
+	@$(BIN)/python -m pytest -q -n logical --max-worker-restart 0 --dist loadfile -m 'not alone'
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 from hostile_lake import DAMAGED, Hostile, made
 from sessions import InProcess, opened
 from slt import Refused
+
+from scoter.catalog.names import TableName
 
 CODE = (
     "py-io-impl",
@@ -55,12 +58,22 @@ def test_properties_load_no_code(hostile: Hostile, monkeypatch: pytest.MonkeyPat
     assert not ran.exists()
 
 
-def nested(depth: int) -> str:
-    opening = "".join(
-        f'{{"type": "list", "element-id": {100 + i}, "element-required": false, "element": '
-        for i in range(depth)
-    )
-    return f'{opening}"int"{"}" * depth}'
+def nested(depth: int, kind: str = "list") -> str:
+    """Return a type as JSON: lists or structs inside each other."""
+    opening, closing = {
+        "list": ('{"type": "list", "element-id": %d, "element-required": false, "element": ', "}"),
+        "struct": (
+            '{"type": "struct", "fields": [{"id": %d, "name": "x", "required": false, "type": ',
+            "}]}",
+        ),
+        "type": ('{"type": "list", "element-id": %d, "element-required": false, "element": {"type": ', "}}"),
+    }[kind]
+    return "".join(opening % (100 + i) for i in range(depth)) + '"int"' + closing * depth
+
+
+def below(frames: int, asked: Callable[[], list[Any]]) -> list[Any]:
+    """Return the answer of a function that is called with so many more calls around it."""
+    return asked() if frames == 0 else below(frames - 1, asked)
 
 
 def with_type(hostile: Hostile, kind: str) -> str:
@@ -79,10 +92,24 @@ def with_type(hostile: Hostile, kind: str) -> str:
         ("null", DAMAGED),
         ("[]", DAMAGED),
         (nested(100), r"\[0A000\].*more than 60 types"),
+        (nested(100, "struct"), r"\[0A000\].*more than 60 types"),
+        (nested(31, "type"), r"\[0A000\].*more than 60 types"),
         (nested(100_000), DAMAGED),
         ("[" * 1_000_000, DAMAGED),
     ],
-    ids=["unknown", "unknown object", "wide", "negative", "null", "list", "deep", "deepest", "open"],
+    ids=[
+        "unknown",
+        "unknown object",
+        "wide",
+        "negative",
+        "null",
+        "list",
+        "deep",
+        "deep structs",
+        "deep objects",
+        "deepest",
+        "open",
+    ],
 )
 def test_types_that_no_table_has(hostile: Hostile, kind: str, error: str) -> None:
     with pytest.raises(Refused, match=error):
@@ -92,8 +119,47 @@ def test_types_that_no_table_has(hostile: Hostile, kind: str, error: str) -> Non
 def test_a_type_at_the_edge_is_read(hostile: Hostile) -> None:
     name = hostile.register(with_type(hostile, nested(59)))
     assert hostile.answer(name, "SELECT n FROM {} LIMIT 1") == [(None,)]
+    structs = hostile.register(with_type(hostile, nested(59, "struct")))
+    assert hostile.answer(structs, "SELECT n FROM {} LIMIT 1") == [(None,)]
     huge = hostile.register(with_type(hostile, '"fixed[99999999999999]"'))
     assert hostile.answer(huge, "SELECT n FROM {} LIMIT 1") == [(None,)]
+
+
+@pytest.mark.parametrize("kind", ["list", "struct"])
+@pytest.mark.parametrize("frames", [200, 400, 600])
+def test_types_are_read_or_refused_however_much_stack_is_used(
+    hostile: Hostile, kind: str, frames: int
+) -> None:
+    name = hostile.register(with_type(hostile, nested(59, kind)))
+    try:
+        found = below(frames, lambda: hostile.answer(name, "SELECT n FROM {} LIMIT 1"))
+    except Refused as error:
+        found = [str(error)]
+    assert re.search(r"\[\(None,\)\]|\[0A000\].*nested too deep|\[54001\]", str(found))
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (nested(100), r"\[0A000\].*more than 60 types"),
+        (nested(100_000), DAMAGED),
+        ('{"type": "quux"}', r"\[(0A000|XX001)\]"),
+        ("[]", DAMAGED),
+    ],
+    ids=["deep", "deepest", "unknown", "list"],
+)
+def test_types_that_no_view_has(hostile: Hostile, content: str, error: str) -> None:
+    hostile.count += 1
+    view = f"h{hostile.count}"
+    hostile.session.update(f"CREATE VIEW {view} AS SELECT 1 AS n")
+    name = TableName("lake", "main", view)
+    path = Path(hostile.session.engine.lake.look_up([name])[name].location.removeprefix("file://"))
+    stored = json.loads(path.read_text())
+    stored["schemas"][0]["fields"][0]["type"] = "@"
+    path.write_text(json.dumps(stored).replace('"@"', content))
+    with pytest.raises(Refused, match=error):
+        hostile.answer(view, "SELECT n FROM {}")
+    hostile.session.update(f"DROP VIEW {view}")
 
 
 @pytest.mark.parametrize(
@@ -229,6 +295,8 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from sessions import InProcess, opened
 from slt import Refused
+
+from scoter.catalog.names import TableName
 with opened(Path({lake!r})) as engine:
     session = InProcess(engine)
     session.rows("SELECT 1")

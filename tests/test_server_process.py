@@ -34,9 +34,12 @@ ENDLESS = "SELECT count(*) AS n FROM range(3000000) a(i), range(3000000) b(j) WH
 
 
 @contextmanager
-def process(directory, drain=20):
+def process(directory, drain=20, stderr=None):
     started = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(directory), str(drain)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, str(directory), str(drain)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
     )
     try:
         line = started.stdout.readline().split()
@@ -75,6 +78,15 @@ def test_an_idle_server_stops_at_once(tmp_path, number):
         server.send_signal(number)
         assert server.wait(10) == 0
         assert time.monotonic() - started < 5
+
+
+def test_a_server_that_failed_statements_ends_without_a_word(tmp_path):
+    with (tmp_path / "stderr").open("w") as stderr, process(tmp_path, stderr=stderr) as server:
+        with Client(server.address) as client:
+            assert "42703" in str(client.refusal(client.query, "SELECT zz"))
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+    assert (tmp_path / "stderr").read_text() == ""
 
 
 def test_a_draining_server_finishes_what_runs_and_refuses_what_is_new(tmp_path):

@@ -69,8 +69,8 @@ class DataFiles:
     ``partitions`` maps a spec id to the values of its partition fields in spec order, each an array
     of as many entries, None where the value is NULL or the file has another spec. ``added`` are the
     snapshots that added the files, ``first_rows`` the ids of their first rows, -1 where there is none, ``locations``
-    where the metadata says that they are. ``facts`` maps a field id to what is known of the column. ``derived`` is room for readers to keep what they
-    computed from these immutable facts.
+    where the metadata says that they are. ``facts`` maps a field id to what is known of the column. ``derived``
+    is room for readers to keep what they computed from these immutable facts.
     """
 
     paths: Objects

@@ -51,7 +51,8 @@ class Manifests:
     def files(self, metadata: TableMetadata, snapshot_id: int | None, check: Check = unchecked) -> DataFiles:
         """Return the data files of a snapshot, the current one for None; none for a table without one.
 
-        ``check`` is called while manifests are read, and may raise. Raises UndefinedSnapshot for an unknown id, CorruptData for metadata that can not be read.
+        ``check`` is called while manifests are read, and may raise. Raises UndefinedSnapshot for an unknown id,
+        CorruptData for metadata that can not be read.
         """
         snapshot = (
             metadata.current_snapshot() if snapshot_id is None else metadata.snapshot_by_id(snapshot_id)

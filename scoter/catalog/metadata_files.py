@@ -29,7 +29,8 @@ def read_metadata(source: InputFile) -> TableMetadata:
     """Return the metadata in a file.
 
     Raises CorruptData for one of more than MOST_BYTES, one that is cut off and one whose numbers no table can
-    have, NotSupported for columns that are nested too deep; pydantic's ValidationError for what is no metadata; what ``source`` raises where it can not be read.
+    have, NotSupported for columns that are nested too deep; pydantic's ValidationError for what is no metadata;
+    what ``source`` raises where it can not be read.
     """
     if len(source) > MOST_BYTES:
         raise _too_long()
@@ -39,7 +40,7 @@ def read_metadata(source: InputFile) -> TableMetadata:
         data = _expanded(data)
     if len(data) > MOST_BYTES:
         raise _too_long()
-    metadata = TableMetadataUtil.parse_obj(_parsed(data))
+    metadata = TableMetadataUtil.parse_obj(parsed(data))
     for spec in metadata.partition_specs:
         for field in spec.fields:
             match field.transform:
@@ -51,17 +52,22 @@ def read_metadata(source: InputFile) -> TableMetadata:
     return metadata
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
+def parsed(data: bytes) -> dict[str, Any]:
+    """Return the object that a metadata file of a table or a view holds.
+
+    Raises ValueError for what is no JSON, CorruptData for what is no object, NotSupported where its schemas have
+    types that are nested too deep.
+    """
     try:
         found = json.loads(data.decode())
     except RecursionError as error:
-        raise CorruptData("the metadata file holds what no table's does, too deep to be read") from error
+        raise CorruptData("the metadata file holds what none does, too deep to be read") from error
     if not isinstance(found, dict):
         raise CorruptData("the metadata file holds no object")
     schemas = found.get("schemas")
-    # Before pydantic sees them: it ends the process where types go deeper than Python's stack.
+    # Before pydantic sees them, whose validators are as deep as the types.
     if _is_deep([found.get("schema"), *(schemas if isinstance(schemas, list) else [])]):
-        raise NotSupported(f"the table has a column of more than {_DEEPEST} types inside each other")
+        raise NotSupported(f"a column has more than {_DEEPEST} types inside each other")
     return found
 
 
@@ -96,7 +102,7 @@ def _is_deep(schemas: Sequence[object]) -> bool:
                 inside += (
                     [f.get("type") for f in fields if isinstance(f, dict)] if isinstance(fields, list) else []
                 )
-                inside += [kind[part] for part in ("element", "key", "value") if part in kind]
+                inside += [kind[part] for part in ("element", "key", "value", "type") if part in kind]
         level = inside
     return False
 

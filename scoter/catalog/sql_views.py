@@ -19,6 +19,7 @@ from pyiceberg.view.metadata import ViewHistoryEntry, ViewMetadata, ViewVersion
 
 from scoter.catalog.attached import TamedSql
 from scoter.catalog.lookup import Found
+from scoter.catalog.metadata_files import parsed
 from scoter.catalog.metastore import retrying
 from scoter.catalog.names import TableName
 from scoter.catalog.translation import translated
@@ -38,15 +39,15 @@ _MOST = 16 * 1024 * 1024  # bytes of a view's metadata
 
 
 def metadata_at(io: FileIO, location: str) -> ViewMetadata:
-    """Return the view metadata in a file; raises CorruptData, FileNotFoundError."""
+    """Return the view metadata in a file; raises CorruptData, NotSupported for types too deep, FileNotFoundError."""
     file = io.new_input(location)
     if len(file) > _MOST:
         raise CorruptData(f"the metadata of a view has more than {_MOST:,} bytes")
     with file.open() as stream:
         data = Compressor.get_compressor(location).stream_decompressor(stream).read(_MOST)
     try:
-        return ViewMetadata.model_validate_json(data)
-    except ValidationError as error:
+        return ViewMetadata.model_validate(parsed(data))
+    except (ValidationError, ValueError) as error:
         raise CorruptData("the metadata of a view is damaged or of a kind that can not be read") from error
 
 

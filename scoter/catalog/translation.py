@@ -66,6 +66,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[S
         "the catalog's server does not answer about {}",
     ),
     (FileNotFoundError, CorruptData, "a metadata file of {} is missing"),
+    (RecursionError, NotSupported, "the metadata of {} has types that are nested too deep to be read"),
     (RESTError, ConfigurationError, "the catalog's server refused a request about {}"),
 )
 _UNKNOWN_TYPE = re.compile(r"Unsupported field type: '([\w() ,]{1,60})'")  # pyiceberg's words

@@ -73,7 +73,7 @@ def called_parts(node: exp.Table) -> list[str]:
 def changes_meant(
     node: exp.Table, metadata: TableMetadata, at: Callable[[exp.Expr], int | None]
 ) -> tuple[int | None, bool, tuple[Change, ...]]:
-    """Return the last snapshot that a call means, whether the table's schema is now's, and the snapshots that added rows.
+    """Return the last snapshot of a call, whether the table's schema is now's, and the snapshots that added rows.
 
     Raises UndefinedSnapshot for snapshots that are not there or not before each other, NotSupported where
     rows were removed.

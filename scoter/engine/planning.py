@@ -109,7 +109,8 @@ def finish(
 ) -> Plan:
     """Return the plan with ``values`` in place; without values a statement with parameters gets no SQL.
 
-    ``check`` is called while files are read, and may raise. Raises WrongParameterCount, InvalidValue for values that do not fit.
+    ``check`` is called while files are read, and may raise. Raises WrongParameterCount, InvalidValue for values
+    that do not fit.
     """
     given = aligned(prepared, values)
     pins = _pins(prepared, prepared.resolved.pins)

@@ -87,10 +87,11 @@ class Scans:
 
         ``predicate`` must hold for every row that matters, with columns not qualified; files that can
         not satisfy it are left out. ``columns`` are the names that the statement uses: only these are
-        read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the one to read
-        under where it is another than said, as a branch is read under the table's current schema. With ``added`` only
-        the rows that the snapshot added are read, which it must not have removed any beside. ``hidden`` are columns beside
-        those of the table that are wanted too. ``check`` is called while files are read, and may raise.
+        read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the
+        one to read under where it is another than said, as a branch is read under the table's current schema.
+        With ``added`` only the rows that the snapshot added are read, which it must not have removed any
+        beside. ``hidden`` are columns beside those of the table that are wanted too. ``check`` is called while
+        files are read, and may raise.
 
         Raises UndefinedSnapshot, NotSupported (other formats than Parquet, names that
         differ by case only, deletes on nested columns), CorruptData (files that do not fit their metadata).

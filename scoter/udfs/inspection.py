@@ -97,7 +97,8 @@ def inspect(
     """Return the signature of a model file.
 
     The file is parsed, loaded and run in a process of its own with limits on memory and time; ``attach``
-    is given what ends that process. Raises InvalidModel when it is refused there, InvalidDefinition when INPUT does not fit it.
+    is given what ends that process. Raises InvalidModel when it is refused there, InvalidDefinition when INPUT
+    does not fit it.
     """
     facts = _ask_sandbox(data, len(declared), settings, attach=attach)
     columns, named = _columns(facts)

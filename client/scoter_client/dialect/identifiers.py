@@ -28,7 +28,7 @@ RESERVED = frozenset(
 
 
 def schema_path(schema: str) -> tuple[str | None, str]:
-    """Return catalog and schema of ``catalog.schema``, or None and the name; ``quoted_name(…, True)`` has no catalog."""
+    """Return catalog and schema of ``catalog.schema``, or None and the name; a quoted_name has no catalog."""
     catalog, dot, name = schema.partition(".")
     if dot and not (isinstance(schema, quoted_name) and schema.quote):
         return catalog, name

@@ -60,7 +60,7 @@ class Access:
 
     @classmethod
     def of(cls, properties: Mapping[str, str]) -> Access:
-        """Read pyiceberg's properties; raises ConfigurationError for an endpoint, region or pair of keys that is none."""
+        """Read pyiceberg's properties; raises ConfigurationError for an endpoint, region or pair of keys of none."""
         endpoint = properties.get("s3.endpoint", "").rstrip("/")
         region = properties.get("s3.region") or properties.get("client.region", "")
         url = urlparse(endpoint)

@@ -61,8 +61,9 @@ class Deletes:
     ) -> Deleted:
         """Return what is deleted of the ``kept`` data files by position.
 
-        ``check`` is called while files are read, and may raise. Raises CorruptData for delete files that are missing, damaged or not what their manifest says,
-        NotSupported for more positions than one statement may hold.
+        ``check`` is called while files are read, and may raise. Raises CorruptData for delete files that are
+        missing, damaged or not what their manifest says, NotSupported for more positions than one statement may
+        hold.
         """
         wanted = _applicable(files, kept, self._place)
         read = self._held([delete for found in wanted.values() for delete in found], open_with, check)

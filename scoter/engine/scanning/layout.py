@@ -83,7 +83,8 @@ class Layouts:
     ) -> list[Layout]:
         """Return the layout of each file; ``open_with`` is called only when a footer has to be read.
 
-        ``check`` is called while footers are read, and may raise. Raises CorruptData for a file that is missing or not Parquet.
+        ``check`` is called while footers are read, and may raise. Raises CorruptData for a file that is missing
+        or not Parquet.
         """
         found = [None if known is None else known[0] for known in map(self._by_path.get, paths)]
         missing = [path for path, layout in zip(paths, found, strict=True) if layout is None]

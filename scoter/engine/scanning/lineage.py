@@ -1,4 +1,4 @@
-"""Columns that every row has beside those of its table: its file, its place there, and what format version 3 keeps of it.
+"""Columns that every row has beside its table's: its file, its place there, what format version 3 keeps of it.
 
 This module must not know statements, predicates or which files are read.
 """

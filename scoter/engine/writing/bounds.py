@@ -33,7 +33,7 @@ from pyiceberg.types import (
 from scoter.engine.epoch import DAY
 
 WIDTH = 16
-"""Characters of a string and bytes of a binary value that a bound keeps, where the table does not ask for whole ones."""
+"""Characters of a string and bytes of a binary value that a bound keeps, unless the table asks for whole ones."""
 
 _DATE = r"(?P<year>\d+)-(?P<month>\d\d)-(?P<day>\d\d)(?P<bc> \(BC\))?"
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.(?P<fraction>\d{1,6}))?"
