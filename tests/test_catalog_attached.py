@@ -317,8 +317,6 @@ def test_a_rest_catalog(tmp_path, poison, rest):
         lake.io(loaded.metadata).new_input(found[exact]).open().close()
         with pytest.raises(UndefinedTable):
             lake.load(missing)
-        with pytest.raises(NotSupported):
-            lake.location_for(missing)
     finally:
         opened.close()
     assert not poison()

@@ -49,6 +49,7 @@ def directory(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Pat
         (file,) = session.rows(
             "SELECT file_path FROM far.one.deleted.files WHERE record_count = 1 AND partition.n = 3"
         )[0]
+        session.update("CREATE VIEW far.one.seen AS SELECT n FROM far.one.plain")
         table = engine.lake.load(TableName("far", "one", "deleted"))
         location = f"{table.location()}/data/positions.parquet"
         positions = write_positions(made / "positions.parquet", [(file, 0)])
@@ -70,6 +71,12 @@ def frozen(server: S3Server) -> Iterator[None]:
 
 
 CASES = {
+    "metadata": ("SELECT sum(n) AS s FROM far.one.plain", "SELECT 1"),
+    "a view": ("SELECT sum(n) AS s FROM far.one.seen", "SELECT 1"),
+    "describe": ("DESCRIBE far.one.plain", "SELECT 1"),
+    "describe a view": ("DESCRIBE far.one.seen", "SELECT 1"),
+    "show create view": ("SHOW CREATE VIEW far.one.seen", "SELECT 1"),
+    "a listing": ("SELECT count(*) AS s FROM information_schema.columns", "SELECT 1"),
     "manifests": ("SELECT sum(n) AS s FROM far.one.plain", "DESCRIBE far.one.plain"),
     "footers": ("SELECT sum(n) AS s FROM far.one.plain", PRUNED.format("plain")),
     "delete files": ("SELECT sum(n) AS s FROM far.one.deleted", PRUNED.format("deleted")),
@@ -113,7 +120,7 @@ def test_in_process(server: S3Server, directory: Path, case: str, way: str) -> N
             assert session.value(sql) == (SUM if "deleted" in sql else 66)
 
 
-@pytest.mark.parametrize("case", ["manifests", "delete files", "a write"])
+@pytest.mark.parametrize("case", ["metadata", "manifests", "delete files", "a write"])
 def test_a_dropped_call(server: S3Server, directory: Path, case: str) -> None:
     sql, before = CASES[case]
     flags: dict[str, Any] = {"catalogs": catalogs(server, directory), "objects": {"timeout": 60}}

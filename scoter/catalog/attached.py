@@ -64,12 +64,22 @@ class MetadataCache:
         """Return the file's metadata with the properties that are honoured, for every other use."""
         return self._entry(io, location)[1]
 
-    def _entry(self, io: FileIO, location: str) -> tuple[TableMetadata, TableMetadata]:
+    def known(self, location: str) -> TableMetadata | None:
+        """Return what ``tamed`` returns if it is kept."""
+        found = self._kept(location)
+        return None if found is None else found[1]
+
+    def _kept(self, location: str) -> tuple[TableMetadata, TableMetadata] | None:
         with self._lock:
             found = self._entries.get(location)
             if found is not None:
                 self._entries.move_to_end(location)
-                return found
+            return found
+
+    def _entry(self, io: FileIO, location: str) -> tuple[TableMetadata, TableMetadata]:
+        found = self._kept(location)
+        if found is not None:
+            return found
         metadata = read_metadata(io.new_input(location))
         entry = (metadata, tamed(metadata))
         with self._lock:

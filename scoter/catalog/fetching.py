@@ -39,6 +39,17 @@ def each(work: Callable[[_T], _V], items: Sequence[_T], threads: int, check: Che
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def waited(work: Callable[[], _V], check: Check) -> _V:
+    """Return what ``work`` gives; ``check`` is called meanwhile, and what it raises leaves the work to itself."""
+    if check is unchecked:
+        return work()
+    pool = ThreadPoolExecutor(1)
+    try:
+        return awaited(pool.submit(work), check)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
 def awaited(future: Future[_V], check: Check) -> _V:
     """Return a result when it is there; ``check`` is called until then, once at least."""
     check()

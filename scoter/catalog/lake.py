@@ -5,9 +5,11 @@ This module must not know of SQL statements, of rows, or of who asks.
 
 from __future__ import annotations
 
-import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from functools import partial
+from typing import TypeVar
 
 import sqlalchemy as sa
 from pyiceberg.catalog import Catalog
@@ -18,16 +20,16 @@ from pyiceberg.table import CreateTableTransaction, Table
 from pyiceberg.table.metadata import TableMetadata
 
 from scoter.catalog import properties as allow
-from scoter.catalog.attached import MetadataCache, TamedSql, assigns_locations, attach
+from scoter.catalog.attached import TamedSql, assigns_locations
+from scoter.catalog.catalogs import Catalogs
+from scoter.catalog.fetching import Check, unchecked, waited
 from scoter.catalog.lookup import Found, load_elsewhere, namespaces, select, sql_schemas, view_names
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.names import ModelName, TableName, check_name, check_schema_name, folded, quoted
 from scoter.catalog.objects.stores import Objects
 from scoter.catalog.reach import is_local, local_path, read_only
-from scoter.catalog.stores import Place, Stores
 from scoter.catalog.translation import reading, translated
 from scoter.errors import (
-    ConfigurationError,
     DuplicateSchema,
     DuplicateTable,
     InvalidDefinition,
@@ -40,10 +42,11 @@ from scoter.errors import (
     Unreachable,
     WrongObject,
 )
-from scoter.settings import CatalogSettings, Settings
+from scoter.settings import Settings
 from scoter.suggestions import closest
 
 CreateTransaction = CreateTableTransaction
+T = TypeVar("T")
 
 _NO_PROPERTIES: Mapping[str, str] = {}
 _RESERVED_SCHEMAS = frozenset({"information_schema", "pg_catalog", "system"})
@@ -60,48 +63,28 @@ class Lake:
 
     def __init__(self, settings: Settings, metastore: Metastore) -> None:
         self._metastore = metastore
-        self._cache = MetadataCache()
-        self._lock = threading.Lock()
-        self.default_catalog = settings.catalog
-        self._open: dict[str, Catalog] = {}
-        self._embedded: Catalog | None = None
-        self._settings = {name: known for name, known in settings.catalogs.items() if known.type is not None}
-        for name, known in settings.catalogs.items():
-            if known.type is None and (name != settings.catalog or known.properties):
-                raise ConfigurationError(
-                    f"setting catalogs.{name}.type: missing", hint="only the embedded catalog has no type"
-                )
-        self._stores = Stores(
-            {name: known.path_map for name, known in settings.catalogs.items()},
-            self._places(settings),
-            Objects(settings.objects, settings.object_cache),
-        )
+        self._catalogs = Catalogs(settings, metastore)
+        self._stores = self._catalogs.stores
+        self._check: Check = unchecked
         self._defaults = {"write.parquet.compression-codec": settings.tables.compression}
-        if settings.catalog not in self._settings:
-            if _UNUSABLE & set(str(settings.warehouse)):
-                raise ConfigurationError(
-                    "the lake's directory has a character in its path that can not be used",
-                    hint="the path may not hold any of # ? * [ ] %",
-                )
-            self._embedded = TamedSql(
-                settings.catalog,
-                {"warehouse": f"file://{settings.warehouse}"},
-                metastore.engine,
-                self._cache,
-                migrated=True,
-                stores=self._stores,
-            )
-            self._open[settings.catalog] = self._embedded
+        self.default_catalog = settings.catalog
+        if self._catalogs.embedded:
             settings.warehouse.mkdir(parents=True, exist_ok=True)
             self.create_schema(settings.catalog, settings.schema_, if_not_exists=True)
 
     def close(self) -> None:
         """Close what the lake opened itself; the metastore stays open. Idempotent."""
-        with self._lock:
-            for catalog in self._open.values():
-                if catalog is not self._embedded:
-                    catalog.close()
-        self._stores.objects.close()
+        self._catalogs.close()
+
+    def ended_by(self, check: Check) -> Lake:
+        """Return this lake for a statement: waiting for a store or a catalog's server ends by what ``check`` raises."""
+        mine = copy(self)
+        mine._check = check  # noqa: SLF001  # of its own class
+        return mine
+
+    def waited(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` reads from a store or a server, unless the statement ends first."""
+        return waited(work, self._check)
 
     # Catalogs and schemas
 
@@ -112,11 +95,11 @@ class Lake:
 
     def catalogs(self) -> list[str]:
         """Return the names of all catalogs, the default one first."""
-        return [self.default_catalog, *sorted(set(self._settings) - {self.default_catalog})]
+        return self._catalogs.names
 
     def schemas(self, catalog: str) -> list[str]:
         """Return the names of all schemas of a catalog, nested ones dotted; raises UndefinedCatalog."""
-        attached = self._catalog(catalog)
+        attached = self._catalogs.attached(catalog)
         with translated(f"catalog {quoted(catalog)}"):
             if isinstance(attached, TamedSql):
                 return sql_schemas(attached)
@@ -128,14 +111,14 @@ class Lake:
 
     def tables(self, catalog: str, schema: str) -> list[str]:
         """Return the names of the tables of a schema; raises UndefinedCatalog, UndefinedSchema."""
-        attached = self._catalog(catalog)
+        attached = self._catalogs.attached(catalog)
         found = self.schema(catalog, schema)
         with translated(f"schema {quoted(schema)}"):
             return sorted(identifier[-1] for identifier in attached.list_tables(tuple(found.split("."))))
 
     def views(self, catalog: str, schema: str) -> list[str]:
         """Return the names of the views of a schema; raises UndefinedCatalog, UndefinedSchema."""
-        attached = self._catalog(catalog)
+        attached = self._catalogs.attached(catalog)
         found = self.schema(catalog, schema)
         with translated(f"schema {quoted(schema)}"):
             return view_names(attached, found)
@@ -155,7 +138,7 @@ class Lake:
         check_schema_name(schema)
         if folded(schema) in _RESERVED_SCHEMAS:
             raise InvalidDefinition(f'schema "{schema}" is reserved')
-        attached = self._catalog(catalog)
+        attached = self._catalogs.attached(catalog)
         duplicate = DuplicateSchema(
             f'schema "{schema}" exists', hint="CREATE SCHEMA IF NOT EXISTS accepts it"
         )
@@ -177,7 +160,7 @@ class Lake:
 
         Raises UndefinedSchema, and SchemaNotEmpty while tables, views, models or nested schemas are in it.
         """
-        attached = self._catalog(catalog)
+        attached = self._catalogs.attached(catalog)
         if if_exists and self._find_schema(catalog, schema) is None:
             return False
         found = self.schema(catalog, schema)
@@ -216,13 +199,13 @@ class Lake:
         for name in dict.fromkeys(names):
             if folded(name.catalog) not in known:
                 continue
-            attached = self._catalog(name.catalog)
+            attached = self._catalogs.attached(name.catalog)
             if isinstance(attached, TamedSql):
                 by_database.setdefault(attached.engine, []).append((attached, name))
                 continue
             try:
                 with translated(f"table {name}"):
-                    loaded = load_elsewhere(attached, name)
+                    loaded = self.waited(partial(load_elsewhere, attached, name))
             except ScoterError as error:
                 if refused is None or isinstance(error, Unreachable):
                     raise
@@ -243,12 +226,15 @@ class Lake:
 
     def metadata(self, location: str) -> TableMetadata:
         """Return the metadata at a location with the honoured properties; raises CorruptData."""
+        known = self._catalogs.cache.known(location)
+        if known is not None:
+            return known
         with reading("a table"):
-            return self._cache.tamed(self.io(location), location)
+            return self.waited(lambda: self._catalogs.cache.tamed(self.io(location), location))
 
     def load(self, name: TableName) -> Table:
         """Return the table as it is now; raises UndefinedTable, UndefinedCatalog, CorruptData."""
-        attached = self._catalog(name.catalog)
+        attached = self._catalogs.attached(name.catalog)
         found = self.find([name]).get(name)
         if found is None:
             raise self.undefined(name)
@@ -337,7 +323,7 @@ class Lake:
 
         Raises UndefinedTable.
         """
-        attached = self._catalog(name.catalog)
+        attached = self._catalogs.attached(name.catalog)
         found = self.look_up([name]).get(name)
         if found is None or found.is_view:
             if if_exists and found is None:
@@ -359,7 +345,7 @@ class Lake:
         """
         if folded(old.catalog) != folded(new.catalog):
             raise NotSupported("a table can not be renamed into another catalog")
-        attached = self._catalog(old.catalog)
+        attached = self._catalogs.attached(old.catalog)
         found = self.find([old]).get(old)
         if found is None:
             raise self.undefined(old)
@@ -373,19 +359,6 @@ class Lake:
         with translated(f"table {new}"):
             attached.rename_table(found.name.identifier, stored.identifier)
 
-    def location_for(self, name: TableName) -> str:
-        """Return a directory for a new table that no table ever had: ``<warehouse>/<schema>/<table>-<uuid>``.
-
-        Raises InvalidDefinition for a name that is not allowed, NotSupported where the catalog's server
-        assigns locations.
-        """
-        check_name(name.name, "table")
-        check_schema_name(name.schema)
-        location = self._new_location(name)
-        if location is None:
-            raise NotSupported(f'catalog "{name.catalog}" assigns the locations of tables itself')
-        return location
-
     def directories(self) -> list[str]:
         """Return the local directories under which files of tables lie: warehouses and targets of path maps."""
         return self._stores.directories()
@@ -396,7 +369,7 @@ class Lake:
         Where a view has the name, the error says that.
         """
         if folded(name.catalog) not in map(folded, self.catalogs()):
-            return self._undefined_catalog(name.catalog)
+            return self._catalogs.undefined(name.catalog)
         there = self.look_up([name]).get(name)
         if there is not None and there.is_view:
             return _is_view(there)
@@ -412,36 +385,9 @@ class Lake:
 
     def attached(self, catalog: str) -> Catalog:
         """Return pyiceberg's catalog of that name; raises UndefinedCatalog."""
-        return self._catalog(catalog)
+        return self._catalogs.attached(catalog)
 
     # Inside
-
-    def _places(self, settings: Settings) -> list[Place]:
-        found = [self._place(name, known) for name, known in self._settings.items()]
-        if settings.catalog in self._settings:
-            return found
-        return [Place(settings.catalog, "", {"warehouse": f"file://{settings.warehouse}"}), *found]
-
-    @staticmethod
-    def _place(name: str, settings: CatalogSettings) -> Place:
-        kind = (settings.type or "").casefold()
-        return Place(name, kind, settings.all_properties, settings.s3.allowed_endpoints)
-
-    def _catalog(self, name: str) -> Catalog:
-        key = next((known for known in self.catalogs() if folded(known) == folded(name)), None)
-        if key is None:
-            raise self._undefined_catalog(name)
-        found = self._open.get(key)
-        if found is not None:
-            return found
-        with self._lock:
-            if key not in self._open:
-                place = self._place(key, self._settings[key])
-                self._open[key] = attach(place, self._cache, self._stores)
-            return self._open[key]
-
-    def _undefined_catalog(self, name: str) -> UndefinedCatalog:
-        return UndefinedCatalog(f'catalog "{name}" does not exist', hint=closest(name, self.catalogs()))
 
     def _find_schema(self, catalog: str, schema: str) -> str | None:
         known = self.schemas(catalog)
@@ -458,7 +404,7 @@ class Lake:
 
     def _vacant(self, name: TableName) -> tuple[Catalog, TableName]:
         check_name(name.name, "table")
-        attached = self._catalog(name.catalog)
+        attached = self._catalogs.attached(name.catalog)
         stored = TableName(attached.name, self.schema(name.catalog, name.schema), name.name)
         there = self.look_up([name]).get(name)
         if there is not None and there.is_view:
@@ -468,7 +414,7 @@ class Lake:
         return attached, stored
 
     def _new_location(self, name: TableName) -> str | None:
-        attached = self._catalog(name.catalog)
+        attached = self._catalogs.attached(name.catalog)
         warehouse = attached.properties.get("warehouse")
         if warehouse is None or assigns_locations(attached):
             return None

@@ -87,7 +87,8 @@ def load_view(lake: Lake, found: Found) -> View:
     with reading(f"view {found.name}"):
         if found.view is not None:
             return _view(found.view.metadata, found.name)
-        return _view(metadata_at(lake.io(found.location), found.location), found.name)
+        metadata = lake.waited(lambda: metadata_at(lake.io(found.location), found.location))
+        return _view(metadata, found.name)
 
 
 def create_view(lake: Lake, name: TableName, draft: Draft, *, replace: bool) -> None:

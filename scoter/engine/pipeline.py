@@ -32,11 +32,21 @@ def parse(sql: str, parts: Parts) -> exp.Expr:
 
 
 def prepare(
-    sql: str, tree: exp.Expr, context: Context, parts: Parts, pins: Pins | None, entry: Entry
+    sql: str,
+    tree: exp.Expr,
+    context: Context,
+    parts: Parts,
+    pins: Pins | None,
+    entry: Entry,
+    check: Check,
 ) -> Prepared:
-    """Return a statement whose names, types and rights are settled; nothing has been opened or run."""
+    """Return a statement whose names, types and rights are settled; nothing has been opened or run.
+
+    What ``check`` raises ends the waiting for stores and catalogs.
+    """
     with entry.stage("resolve"):
-        resolved = resolve(tree, context, parts.lake, parts.models, parts.binder.instant, pins)
+        lake = parts.lake.ended_by(check)
+        resolved = resolve(tree, context, lake, parts.models, parts.binder.instant, pins)
     analysis = analyse(resolved)
     entry.facts["action"] = analysis.action
     authorise(analysis, context.principal)

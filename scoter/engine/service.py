@@ -245,13 +245,13 @@ class Engine:
         entry.facts["sql"] = parsed.normalised
         shared = (sql, context.catalog, context.schema, context.timezone)
         own = (*shared, context.principal.name)
-        kept = None if parsed.personal else self._holding(shared, pins)
+        kept = None if parsed.personal else self._holding(shared, pins, check)
         # A view may ask who reads it, which the statement does not show.
-        kept = kept or self._holding(own, pins)
+        kept = kept or self._holding(own, pins, check)
         if kept is None:
             # The revision is read first: a change in between makes the entry stale, never wrong.
             revision = self.models.revision()
-            prepared = pipeline.prepare(sql, parsed.tree.copy(), context, self._parts, pins, entry)
+            prepared = pipeline.prepare(sql, parsed.tree.copy(), context, self._parts, pins, entry, check)
             resolved = prepared.resolved
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
             pointers |= {pin.name: pin.location for pin in resolved.pins.views}
@@ -276,19 +276,19 @@ class Engine:
             kept.plan = plan
         return plan
 
-    def _holding(self, key: object, pins: Pins | None) -> _Kept | None:
+    def _holding(self, key: object, pins: Pins | None, check: Check) -> _Kept | None:
         """Return a prepared statement that is kept, if it holds still."""
         kept = self._prepared.get(key)
-        return kept if kept is not None and self._holds(kept, pins) else None
+        return kept if kept is not None and self._holds(kept, pins, check) else None
 
-    def _holds(self, kept: _Kept, pins: Pins | None) -> bool:
+    def _holds(self, kept: _Kept, pins: Pins | None, check: Check) -> bool:
         """Say whether a prepared statement is still what its names mean now, or what ``pins`` say."""
         resolved = kept.prepared.resolved
         if pins is not None:
             mine = resolved.pins
             return (pins.tables, pins.models, pins.views) == (mine.tables, mine.models, mine.views)
         if resolved.asked:
-            found = self.lake.look_up(resolved.asked).values()
+            found = self.lake.ended_by(check).look_up(resolved.asked).values()
             if {one.name: one.location for one in found} != kept.pointers:
                 return False
         return kept.revision is None or kept.revision == self.models.revision()

@@ -35,6 +35,7 @@ def virtual_rows(source: Source, lake: Lake, models: Models, check: Check) -> pa
 
     What ``check`` raises ends a listing.
     """
+    lake = lake.ended_by(check)
     table = source.virtual
     if table is None:
         raise InternalError(f"{source.name} is not a virtual table")
