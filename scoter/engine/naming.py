@@ -22,14 +22,27 @@ from scoter.suggestions import closest
 
 
 @dataclass(frozen=True)
+class Ref:
+    """A branch or a tag of a table: ``kind`` says which."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Reading:
-    """One way to read a table name."""
+    """One way to read a table name: the table, its metadata table ``suffix``, or it at a branch or tag."""
 
     name: TableName
     suffix: str | None = None
+    ref: Ref | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}.{self.suffix}" if self.suffix else str(self.name)
+        last = self.suffix or (f"{self.ref.kind}_{self.ref.name}" if self.ref else "")
+        return f"{self.name}.{last}" if last else str(self.name)
+
+
+_REFS = frozenset({"branch", "tag"})
 
 
 def readings_of(node: exp.Table, context: Context, lake: Lake) -> list[Reading]:
@@ -49,7 +62,30 @@ def readings_of(node: exp.Table, context: Context, lake: Lake) -> list[Reading]:
     if len(parts) > 1 and parts[-1].casefold() in METADATA_TABLES:
         for catalog, schema in _places(parts[:-2], context, lake):
             ways.append(Reading(TableName(catalog, schema, parts[-2]), parts[-1].casefold()))
+    kind, _, ref = parts[-1].partition("_")
+    if len(parts) > 1 and kind.casefold() in _REFS and ref:
+        for catalog, schema in _places(parts[:-2], context, lake):
+            ways.append(Reading(TableName(catalog, schema, parts[-2]), ref=Ref(kind.casefold(), ref)))
     return list(dict.fromkeys(ways))
+
+
+def at_ref(node: exp.Table, ref: Ref) -> None:
+    """Make ``t.branch_b`` into ``t FOR VERSION AS OF 'b' AS branch_b``, in place; raises NotSupported for a version."""
+    if node.args.get("version") or node.args.get("when"):
+        raise NotSupported(f"a {ref.kind} has no versions", span=span_of(node))
+    *table, last = [part.copy() for part in node.parts]
+    alias = node.args.get("alias") or exp.TableAlias()
+    if alias.this is None:
+        alias.set("this", last)
+    node.set("alias", alias)
+    this, db, catalog = (*reversed(table), None, None)[:3]
+    if len(table) > 3:
+        this = exp.Dot.build(table[2:])
+        db, catalog = table[1], table[0]
+    for key, value in (("this", this), ("db", db), ("catalog", catalog)):
+        node.set(key, value)
+    version = exp.Version(this="VERSION", kind="AS OF", expression=exp.Literal.string(ref.name))
+    node.set("version", version)
 
 
 def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
@@ -67,6 +103,8 @@ def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
     if name.schema.casefold() in VIRTUAL_SCHEMAS:
         raise NotSupported(f"schema {name.schema} can not be written", span=span_of(node))
     if not lake.has_schema(name.catalog, name.schema):
+        if node.db and name.name.partition("_")[0].casefold() in _REFS:
+            raise NotSupported("branches and tags can be read, not written", span=span_of(node))
         raise UndefinedSchema(
             f'schema "{name.schema}" does not exist',
             hint=closest(name.schema, lake.schemas(context.catalog)) or "CREATE SCHEMA makes one",
@@ -80,7 +118,7 @@ def table_readings(parts: Sequence[exp.Identifier], context: Context, lake: Lake
     *before, last = [part.copy() for part in parts]
     keys = ("db", "catalog")
     node = exp.Table(this=last, **dict(zip(keys, reversed(before[-2:]), strict=False)))
-    return [way.name for way in readings_of(node, context, lake) if way.suffix is None]
+    return [way.name for way in readings_of(node, context, lake) if way.suffix is None and way.ref is None]
 
 
 def is_cte(node: exp.Table) -> bool:

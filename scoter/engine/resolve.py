@@ -22,7 +22,7 @@ from scoter.engine.changes import Change, called_parts, changes_meant, is_change
 from scoter.engine.context import Context
 from scoter.engine.hidden import mentioned, settle_hidden
 from scoter.engine.metadata.tables import OF_A_SNAPSHOT, metadata_table
-from scoter.engine.naming import Reading, is_cte, table_name
+from scoter.engine.naming import Reading, Ref, is_cte, table_name
 from scoter.engine.plan import ModelPin, Pins, TablePin, ViewPin
 from scoter.engine.rules.pin_now import pin_now, uses_now
 from scoter.engine.rules.pin_session import asks_who
@@ -48,6 +48,7 @@ from scoter.errors import (
     AmbiguousName,
     NotSupported,
     ScoterError,
+    UndefinedSnapshot,
     UndefinedVersion,
 )
 
@@ -290,6 +291,8 @@ def _choose(node: exp.Table, ways: Sequence[Reading], found: dict[TableName, Fou
         if way.name in found
         or (way.name.schema.casefold() in VIRTUAL_SCHEMAS and virtual_table(way.name.schema, way.name.name))
     ]
+    # A table that is called like a branch is the table.
+    there = [way for way in there if way.ref is None] or there
     # Catalog, schema and table written out leave no doubt.
     if len(there) > 1 and len(called_parts(node) if is_changes(node) else node.parts) < 3:
         raise AmbiguousName(
@@ -337,6 +340,13 @@ def _source(
     snapshot_id, branch = metadata.current_snapshot_id, True
     if travelled:
         snapshot_id, branch = snapshot_meant(node, travelled, metadata, at)
+        if reading.ref is not None and branch != (reading.ref.kind == "branch"):
+            other = Ref("branch" if branch else "tag", reading.ref.name)
+            raise UndefinedSnapshot(
+                f"{name} has no {reading.ref.kind} '{reading.ref.name}'",
+                hint=f"it is a {other.kind}: {Reading(name, ref=other)}",
+                span=span_of(node),
+            )
     schema = metadata.schema() if branch or snapshot_id is None else schema_of(metadata, snapshot_id)
     about = metadata_table(reading.suffix, metadata, schema) if reading.suffix else None
     return Source(name, location, metadata, snapshot_id, not branch, schema, about)

@@ -21,7 +21,7 @@ from scoter.engine.context import Context
 from scoter.engine.dialect import check_depth, parse
 from scoter.engine.foreign_views import cast_columns, check_stars, translation
 from scoter.engine.gate import check
-from scoter.engine.naming import Reading, readings_of
+from scoter.engine.naming import Reading, at_ref, readings_of
 from scoter.engine.plan import Pins, TablePin, ViewPin
 from scoter.engine.statements import INSIDE, WRITTEN, CreateView, Predict, span_of
 from scoter.engine.types import duckdb_type, spelled
@@ -156,6 +156,9 @@ class _Expansion:
             chosen = [
                 self._choose(one.node, found, self._there) for one, found in zip(level, readings, strict=True)
             ]
+            for one, reading in zip(level, chosen, strict=True):
+                if reading.ref is not None:
+                    at_ref(one.node, reading.ref)
             if self._definition is None and isinstance(self._tree, CreateView):
                 self._definition = self._write(level, chosen, context)
             level = self._next(level, chosen)
@@ -205,10 +208,9 @@ class _Expansion:
             if found is None or not found.is_view:
                 self._settled.append((one.node, reading))
                 continue
-            if reading.suffix or is_changes(one.node):
-                raise NotSupported(
-                    f"{found.name} is a view and has no {reading.suffix or 'changes'}", span=span_of(one.node)
-                )
+            if reading.suffix or reading.ref or is_changes(one.node):
+                what = reading.suffix or ("branches and tags" if reading.ref else "changes")
+                raise NotSupported(f"{found.name} is a view and has no {what}", span=span_of(one.node))
             pin = self._pin(found, one.node)
             if not isinstance(self._tree, exp.Query | exp.Insert) and one.node.parent is self._tree:
                 # DESCRIBE and SHOW look at the view itself.
