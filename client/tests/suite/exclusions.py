@@ -4,12 +4,10 @@ _INDEXES = "Iceberg tables have no indexes"
 _LENGTH = "Iceberg's string has no length"
 _NAMES = "names of tables hold letters, digits, _, $, - and spaces"
 _ORDER = "the test expects rows in the order of a window without ORDER BY"
-_VIEWS = "CREATE VIEW is not offered yet"
 
 EXCLUDED: dict[str, str] = {
     "BizarroCharacterTest.test_reflect_comments": _NAMES,
     "ComponentReflectionTest.test_get_indexes": _INDEXES,
-    "ComponentReflectionTest.test_get_view_names": _VIEWS,
     "ComponentReflectionTestExtra.test_string_length_reflection": _LENGTH,
     "ComponentReflectionTestExtra.test_varchar_reflection": _LENGTH,
     "HasIndexTest": _INDEXES,
@@ -17,7 +15,6 @@ EXCLUDED: dict[str, str] = {
     "JSONTest.test_eval_none_flag_orm": "Iceberg tables have no generated values, which mapped classes need",
     "LongNameBlowoutTest.test_long_convention_name": "Iceberg tables have neither indexes nor named constraints",
     "QuotedNameArgumentTest": _NAMES,
-    "TableViaSelectTest.test_without_metadata": _VIEWS,
     "TrueDivTest.test_truediv_divisor": "DuckDB divides decimals as doubles",
     "WindowFunctionTest.test_window_range": _ORDER,
     "WindowFunctionTest.test_window_range_numeric": _ORDER,

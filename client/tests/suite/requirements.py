@@ -11,13 +11,14 @@ from sqlalchemy.testing.requirements import SuiteRequirements
 OFFERED = frozenset(
     """
     array_type binary_literals boolean_col_expressions comment_reflection comment_reflection_full_unicode
+    create_or_replace_view
     ctes ctes_with_values datetime_historic datetime_literals datetime_timezone datetime_timezone_historic
     date_historic default_schema_name_switch except_ fetch_expression fetch_no_order_by
     implicit_decimal_binds infinity_floats intersect isolation_level json_type mod_operator_as_percent_sign
     nullsordering order_by_label_with_expression precision_numerics_enotation_small
     precision_numerics_many_significant_digits regexp_match regexp_replace schema_create_delete schemas
     supports_bitwise_and supports_bitwise_not supports_bitwise_or supports_bitwise_shift
-    supports_is_distinct_from timestamp_microseconds tuple_in uuid_data_type window_functions window_range
+    supports_is_distinct_from timestamp_microseconds tuple_in uuid_data_type views window_functions window_range
     window_range_non_numeric window_range_numeric
     """.split()  # noqa: SIM905  # words read better than a list of a hundred lines
 )
@@ -61,7 +62,6 @@ ABSENT = {
     "unusual_column_name_characters": "the test needs such names for tables too",
     "update_from": "UPDATE is not offered yet",
     "update_returning": "UPDATE is not offered yet",
-    "views": "CREATE VIEW is not offered yet",
 }
 
 
