@@ -1,6 +1,6 @@
 """SQLAlchemy's suite for dialects, on tables whose rows can not be deleted."""
 
-# ruff: noqa: F403, F405, I001  # the suite is taken as a whole, and first: it has many names
+# ruff: noqa: F403, I001  # the suite is taken as a whole, and first: it has many names
 
 from sqlalchemy.testing.suite import *
 
