@@ -2,7 +2,7 @@
 
 This module must not know what a manifest holds.
 
-fastavro decodes, because it looks where the bytes end. pyiceberg's compiled decoder does not: a wrong length made
+fastavro decodes rows, because it looks where the bytes end; ``avro_columns`` decodes columns. pyiceberg's compiled decoder does not: a wrong length made
 it read the memory behind its buffer or end the process. It also cut doubles to 32 bits.
 Source of the format: https://avro.apache.org/docs/1.12.0/specification/
 """
@@ -56,6 +56,8 @@ MOST_ROWS: Final = 1_000_000
 
 ROWS: Final = 2048
 """Rows that are decoded at a time."""
+
+_TOGETHER = 16 * 1024 * 1024  # bytes of blocks that are put together
 
 Row: TypeAlias = dict[str, Any]
 Type: TypeAlias = Any  # a type of Avro's as JSON has it
@@ -122,7 +124,7 @@ def rows(file: AvroFile) -> Iterator[list[Row]]:
     """
     # An array of rows as Avro writes it: how many, the rows, and none more.
     kind = {"type": "array", "items": file.record}
-    for count, data in _gathered(_blocks(file)):
+    for count, data in blocks(file):
         if count > ROWS:
             yield from _one_by_one(file, count, data[0])
             continue
@@ -146,14 +148,18 @@ def _read(stream: BytesIO, kind: Type) -> object:
     return fastavro.schemaless_reader(stream, kind, None)
 
 
-def _gathered(blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
-    """Put blocks together up to ROWS: writers that make one of each row are usual."""
-    total, parts = 0, list[bytes]()
-    for count, data in blocks:
-        if total + count > ROWS and total:
+def blocks(file: AvroFile) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield rows as they are encoded: how many, and their blocks, of which some come together up to ROWS.
+
+    Writers that make a block of each row are usual. Raises as ``rows``.
+    """
+    total, size, parts = 0, 0, list[bytes]()
+    for count, data in _blocks(file):
+        if total and (total + count > ROWS or size + len(data) > _TOGETHER):
             yield total, parts
-            total, parts = 0, []
+            total, size, parts = 0, 0, []
         total += count
+        size += len(data)
         parts.append(data)
     if total:
         yield total, parts
@@ -165,8 +171,8 @@ def _blocks(file: AvroFile) -> Iterator[tuple[int, bytes]]:
     sync = content[at - _SYNC : at]
     expand = _CODECS[file.codec]
     while at < len(content):
-        count, at = _varint(content, at)
-        size, at = _varint(content, at)
+        count, at = varint(content, at)
+        size, at = varint(content, at)
         end = at + size
         if count < 0 or size < 0 or content[end : end + _SYNC] != sync:
             raise ValueError("a block of the file does not end where it says")
@@ -182,7 +188,7 @@ def _blocks(file: AvroFile) -> Iterator[tuple[int, bytes]]:
         at = end + _SYNC
 
 
-def _varint(content: bytes, at: int) -> tuple[int, int]:
+def varint(content: bytes, at: int) -> tuple[int, int]:
     """Return the number at a place and the place behind it."""
     number = shift = 0
     while True:

@@ -5,18 +5,19 @@ This module must not know where they are written down, SQL or predicates.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from scoter.catalog.pairs import Blobs, Numbers
 
 Ints = NDArray[np.int64]
 Objects = NDArray[np.object_]
-UNKNOWN = -1
-"""In place of a number that is not known."""
 
 
 class DeleteKind(StrEnum):
@@ -51,15 +52,64 @@ class DeleteFile:
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What manifests say of one column: an entry a data file; bounds are Iceberg's bytes or None.
+    """What manifests say of one column: an entry a data file; bounds are Iceberg's bytes or null.
 
     ``nulls`` and ``nans`` are -1 where the writer did not count them.
     """
 
-    lower: Objects
-    upper: Objects
+    lower: pa.LargeBinaryArray
+    upper: pa.LargeBinaryArray
     nulls: Ints
     nans: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class ManifestFacts:
+    """What one manifest says of all columns of its files, by field id."""
+
+    lower: Blobs
+    upper: Blobs
+    nulls: Numbers
+    nans: Numbers
+
+    def __len__(self) -> int:
+        return self.lower.count
+
+    def __contains__(self, field_id: int) -> bool:
+        return any(field_id in known for known in (self.lower, self.upper, self.nulls, self.nans))
+
+    def some(self, numbers: Ints) -> ManifestFacts:
+        """Return the facts of files by their ascending numbers."""
+        lower, upper = self.lower.some(numbers), self.upper.some(numbers)
+        return ManifestFacts(lower, upper, self.nulls.some(numbers), self.nans.some(numbers))
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What the manifests of some files say of columns; a column's facts are put together when it is asked for."""
+
+    manifests: tuple[ManifestFacts, ...] = ()
+
+    def get(self, field_id: int) -> ColumnFacts | None:
+        """Return what is known of a column, None where that is nothing."""
+        if not any(field_id in one for one in self.manifests):
+            return None
+        return ColumnFacts(
+            pa.concat_arrays([one.lower.column(field_id) for one in self.manifests]),
+            pa.concat_arrays([one.upper.column(field_id) for one in self.manifests]),
+            np.concatenate([one.nulls.column(field_id) for one in self.manifests]),
+            np.concatenate([one.nans.column(field_id) for one in self.manifests]),
+        )
+
+    def some(self, mask: NDArray[np.bool_]) -> Facts:
+        """Return the facts of the files where ``mask`` is true."""
+        return Facts(tuple(self._some(mask)))
+
+    def _some(self, mask: NDArray[np.bool_]) -> Iterator[ManifestFacts]:
+        start = 0
+        for one in self.manifests:
+            yield one.some(np.flatnonzero(mask[start : start + len(one)]))
+            start += len(one)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +119,7 @@ class DataFiles:
     ``partitions`` maps a spec id to the values of its partition fields in spec order, each an array
     of as many entries, None where the value is NULL or the file has another spec. ``added`` are the
     snapshots that added the files, ``first_rows`` the ids of their first rows, -1 where there is none, ``locations``
-    where the metadata says that they are. ``facts`` maps a field id to what is known of the column. ``derived``
+    where the metadata says that they are. ``facts`` say what is known of columns. ``derived``
     is room for readers to keep what they computed from these immutable facts.
     """
 
@@ -83,7 +133,7 @@ class DataFiles:
     first_rows: Ints
     locations: Objects
     partitions: dict[int, tuple[Objects, ...]]
-    facts: dict[int, ColumnFacts]
+    facts: Facts
     deletes: tuple[DeleteFile, ...] = ()
     derived: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
@@ -106,10 +156,7 @@ def some(files: DataFiles, mask: NDArray[np.bool_]) -> DataFiles:
         partitions={
             spec: tuple(values[mask] for values in fields) for spec, fields in files.partitions.items()
         },
-        facts={
-            i: ColumnFacts(known.lower[mask], known.upper[mask], known.nulls[mask], known.nans[mask])
-            for i, known in files.facts.items()
-        },
+        facts=files.facts.some(mask),
     )
 
 
@@ -124,13 +171,12 @@ def concatenate(parts: Sequence[DataFiles]) -> DataFiles:
     """Return the files of all parts, one part behind the other."""
     if not parts:
         return EMPTY
-    ids = sorted({i for p in parts for i in p.facts})
     widths = {spec: len(fields) for p in parts for spec, fields in p.partitions.items()}
-    unknown = {len(p): blank(len(p)) for p in parts}
+    nothing = {len(p): np.full(len(p), None, dtype=object) for p in parts}
 
     def gathered(spec: int, position: int) -> Objects:
         return np.concatenate(
-            [p.partitions[spec][position] if spec in p.partitions else unknown[len(p)].lower for p in parts]
+            [p.partitions[spec][position] if spec in p.partitions else nothing[len(p)] for p in parts]
         )
 
     return DataFiles(
@@ -147,25 +193,9 @@ def concatenate(parts: Sequence[DataFiles]) -> DataFiles:
             spec: tuple(gathered(spec, position) for position in range(width))
             for spec, width in widths.items()
         },
-        facts={i: _joined([p.facts.get(i, unknown[len(p)]) for p in parts]) for i in ids},
+        facts=Facts(tuple(one for p in parts for one in p.facts.manifests)),
         deletes=tuple(d for p in parts for d in p.deletes),
     )
-
-
-def _joined(parts: Sequence[ColumnFacts]) -> ColumnFacts:
-    return ColumnFacts(
-        lower=np.concatenate([p.lower for p in parts]),
-        upper=np.concatenate([p.upper for p in parts]),
-        nulls=np.concatenate([p.nulls for p in parts]),
-        nans=np.concatenate([p.nans for p in parts]),
-    )
-
-
-def blank(count: int) -> ColumnFacts:
-    """Return that nothing is known of a column of ``count`` files."""
-    nothing: Objects = np.full(count, None, dtype=object)
-    unknown: Ints = np.full(count, UNKNOWN, np.int64)
-    return ColumnFacts(nothing, nothing, unknown, unknown)
 
 
 _NONE: Objects = np.empty(0, object)
@@ -181,5 +211,5 @@ EMPTY = DataFiles(
     first_rows=_NO_NUMBERS,
     locations=_NONE,
     partitions={},
-    facts={},
+    facts=Facts(),
 )

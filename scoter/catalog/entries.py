@@ -6,7 +6,7 @@ This module must not know SQL, Arrow or how data files are read. Nothing is kept
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -160,16 +160,17 @@ def _decoded(
     if "first_row_id" in names:
         names |= {"record_count"}
     for some in rows(file):
-        live = live_of(some, deleted=deleted)
+        there = live_of([row[STATUS] for row in some])
+        live = some if deleted else [some[number] for number in there]
         if live:
             yield _columns(manifest, live, names, ids, row_ids)
 
 
-def live_of(some: list[Row], *, deleted: bool = False) -> list[Row]:
-    """Return the entries of files that are there, or all; raises ValueError for a status that there is not."""
-    if not {row[STATUS] for row in some} <= _STATUSES:
+def live_of(statuses: Sequence[int]) -> list[int]:
+    """Return which entries are of files that are there; raises ValueError for a status that there is not."""
+    if not set(statuses) <= _STATUSES:
         raise ValueError("an entry of a status that is not known")
-    return [row for row in some if deleted or row[STATUS] != DELETED]
+    return [number for number, status in enumerate(statuses) if status != DELETED]
 
 
 class RowIds:
@@ -194,11 +195,10 @@ class RowIds:
         return given
 
 
-def sequence_of(row: Row, manifest: ManifestFile, field: str = SEQUENCE) -> int | None:
+def sequence_of(status: int, own: int | None, manifest: ManifestFile) -> int | None:
     """Return the sequence number of an entry, its manifest's where it inherits it, None where it has none."""
-    own: int | None = row.get(field)
     # Before format version 2 all are 0.
-    inherits = row[STATUS] == ADDED or manifest.sequence_number == 0
+    inherits = status == ADDED or manifest.sequence_number == 0
     return manifest.sequence_number if own is None and inherits else own
 
 
@@ -217,8 +217,8 @@ def _columns(
     columns: dict[str, list[Any]] = {
         "status": status,
         "snapshot_id": [manifest.added_snapshot_id if one is None else one for one in snapshots],
-        "sequence_number": [sequence_of(row, manifest) for row in live],
-        "file_sequence_number": [sequence_of(row, manifest, FILE_SEQUENCE) for row in live],
+        "sequence_number": [sequence_of(row[STATUS], row.get(SEQUENCE), manifest) for row in live],
+        "file_sequence_number": [sequence_of(row[STATUS], row.get(FILE_SEQUENCE), manifest) for row in live],
     }
     columns |= {name: facts(name) for name in wanted}
     if "first_row_id" in wanted:

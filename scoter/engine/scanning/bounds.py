@@ -5,12 +5,13 @@ This module must not know predicates or SQL.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyiceberg.types import (
     BooleanType,
@@ -28,6 +29,7 @@ from pyiceberg.types import (
 )
 
 from scoter.catalog.data_files import DataFiles, Ints, Objects
+from scoter.catalog.pairs import UNKNOWN
 from scoter.engine.epoch import DAY
 
 Mask = NDArray[np.bool_]
@@ -114,51 +116,58 @@ def _bounds(files: DataFiles, field_id: int, kind: IcebergType) -> Bounds | None
     )
 
 
-def _decoded(raw: Objects, kind: IcebergType, order: Order) -> tuple[NDArray[Any], Mask]:
-    # Bytes of a length that no value has say nothing.
-    lengths = _lengths(kind, order)
-    known: Mask = np.array(
-        [value is not None and (lengths is None or len(value) in lengths) for value in raw], np.bool_
-    )
-    raw = raw.copy()
-    raw[~known] = None
-    if order is Order.BYTES:
-        return np.where(known, raw, b""), known
+def _decoded(raw: pa.LargeBinaryArray, kind: IcebergType, order: Order) -> tuple[NDArray[Any], Mask]:
+    known: Mask = raw.is_valid().to_numpy(zero_copy_only=False)
+    widths = _widths(kind, order)
+    if widths is not None:
+        # Bytes of a length that no value has say nothing.
+        known &= np.isin(pc.binary_length(raw).fill_null(UNKNOWN).to_numpy(), widths)
+        return (_floats if order is Order.FLOAT else _integers)(raw, known, kind)
+    values: Objects = raw.to_numpy(zero_copy_only=False)
     if order is Order.DECIMAL:
-        unscaled: Objects = np.empty(len(raw), dtype=object)
-        for i, value in enumerate(raw):
-            unscaled[i] = 0 if value is None else int.from_bytes(value, "big", signed=True)
-        return unscaled, known
-    if order is Order.FLOAT:
-        return _floats(raw, known)
-    return _integers(raw, known, kind)
+        unscaled = [0 if value is None else int.from_bytes(value, "big", signed=True) for value in values]
+        values = np.array(unscaled, dtype=object)
+    else:
+        values[~known] = b""
+    return values, known
 
 
-def _lengths(kind: IcebergType, order: Order) -> frozenset[int] | None:
+def _widths(kind: IcebergType, order: Order) -> tuple[int, ...] | None:
     """Return of how many bytes a bound is, also one of before a promotion; None where it may be of any."""
     if isinstance(kind, BooleanType):
-        return frozenset({1})
-    return frozenset({4, 8}) if order in {Order.INTEGER, Order.FLOAT} else None
+        return (1,)
+    return (4, 8) if order in {Order.INTEGER, Order.FLOAT} else None
 
 
-def _floats(raw: Objects, known: Mask) -> tuple[NDArray[np.float64], Mask]:
+def _fixed(raw: pa.LargeBinaryArray, known: Mask, form: str) -> tuple[Ints, NDArray[Any]]:
+    """Return which of the known values are as long as those of a form, and these."""
+    width = np.dtype(form).itemsize
+    _, offsets, data = raw.buffers()
+    starts = np.frombuffer(offsets, np.int64)[raw.offset :][: len(raw) + 1]
+    chosen = np.flatnonzero(known & (np.diff(starts) == width))
+    if not len(chosen):
+        return chosen, np.empty(0, form)
+    held = np.frombuffer(data, np.uint8)[starts[chosen, None] + np.arange(width)]
+    return chosen, held.view(form)[:, 0]
+
+
+def _floats(raw: pa.LargeBinaryArray, known: Mask, _: IcebergType) -> tuple[NDArray[np.float64], Mask]:
     values = np.zeros(len(raw), np.float64)
-    for i, value in enumerate(raw):
-        if value is not None:
-            values[i] = struct.unpack("<f" if len(value) == 4 else "<d", value)[0]
+    for form in ("<f4", "<f8"):
+        chosen, held = _fixed(raw, known, form)
+        values[chosen] = held
     # Early writers stored NaN as a bound, which says nothing of the other values.
     sound = known & ~np.isnan(values)
     return np.where(sound, values, 0.0), sound
 
 
-def _integers(raw: Objects, known: Mask, kind: IcebergType) -> tuple[Ints, Mask]:
+def _integers(raw: pa.LargeBinaryArray, known: Mask, kind: IcebergType) -> tuple[Ints, Mask]:
     values = np.zeros(len(raw), np.int64)
-    promoted = isinstance(kind, TimestampType | TimestamptzType)
-    for i, value in enumerate(raw):
-        if value is None:
-            continue
-        number = int.from_bytes(value, "little", signed=len(value) > 1)
-        if promoted and len(value) == 4:
-            number = max(-FURTHEST_DAY, min(number, FURTHEST_DAY)) * DAY
-        values[i] = number
+    for form in ("<u1", "<i4", "<i8"):
+        chosen, held = _fixed(raw, known, form)
+        numbers = held.astype(np.int64)
+        if form == "<i4" and isinstance(kind, TimestampType | TimestamptzType):
+            # Of days: the column was of dates when they were written.
+            numbers = np.clip(numbers, -FURTHEST_DAY, FURTHEST_DAY) * DAY
+        values[chosen] = numbers
     return values, known
