@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from scoter.engine.instances import Instance
 from scoter.engine.plan import Stage
-from scoter.udfs.tensors import arrow_type
 
 BATCH_ROWS = 16_384
 # Types whose values are the same after they went through Arrow and came back.
@@ -56,7 +55,7 @@ class Scored:
         self._threads = instance.threads
         self._relation = connection.sql(stage.sql)
         self._scorers = {name: instance.scorer(function) for name, function in stage.scores}
-        results = {name: arrow_type(function.return_type) for name, function in stage.scores}
+        results = {name: function.arrow_type for name, function in stage.scores}
         kinds = dict(zip(self._relation.columns, map(str, self._relation.types), strict=True))
         self.is_exact = all(
             kind in _EXACT or kind.startswith("DECIMAL(")

@@ -21,7 +21,7 @@ from scoter.errors import Cancelled, ModelFailed, ScoterError
 from scoter.udfs import batches
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import Loaded, Sessions, reason
-from scoter.udfs.signature import Signature
+from scoter.udfs.signature import Output, Signature
 from scoter.udfs.tensors import arrow_type
 
 _FATAL_ONLY = 4
@@ -31,7 +31,8 @@ _FATAL_ONLY = 4
 class Function:
     """One model call: which file, read how, and which of its results.
 
-    ``kind`` is predict, proba (a MAP of all classes) or proba_class (one class, ``class_label``).
+    ``kind`` is predict, proba (a MAP of all classes), proba_class (one class, ``class_label``) or all (a STRUCT
+    of all outputs).
     """
 
     sha256: str
@@ -59,8 +60,26 @@ class Function:
                 return self.signature.predict_type()
             case "proba":
                 return self.signature.proba_type()
+            case "all":
+                return self.signature.struct_type()
         self.signature.proba_type()
         return "DOUBLE"
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """Arrow's type of the result."""
+        if self.kind != "all":
+            return arrow_type(self.return_type)
+        return pa.struct([(output.name, arrow_type(output.type)) for output in self.signature.outputs])
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The model's outputs that the result is made of, in order."""
+        signature = self.signature
+        if self.kind == "all":
+            return signature.outputs
+        found = signature.primary if self.kind == "predict" else signature.probabilities
+        return () if found is None else (found,)
 
 
 class Run:
@@ -136,8 +155,8 @@ def scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.Rec
     It raises ScoterErrors only and keeps the first in ``run.error``. Safe for many threads.
     """
     signature = function.signature
-    target = arrow_type(function.return_type)
-    wanted = _wanted(function)
+    target = function.arrow_type
+    wanted = [output.name for output in function.outputs]
     finish = _finisher(function)
     # The session may be let go and loaded again between calls; its layout goes with it.
     known: list[tuple[Loaded, batches.Layout]] = []
@@ -190,29 +209,35 @@ def _over_struct(score: Callable[[pa.RecordBatch], pa.Array]) -> Callable[[pa.Ch
     return call
 
 
-def _infer(loaded: Loaded, wanted: list[str], feeds: batches.Feeds, run: Run) -> Any:
+def _infer(loaded: Loaded, wanted: list[str], feeds: batches.Feeds, run: Run) -> list[Any]:
     if run.cancelled:
         raise Cancelled("the statement was cancelled")
     try:
-        return loaded.session.run(wanted, feeds, run.options)[0]
+        results: list[Any] = loaded.session.run(wanted, feeds, run.options)
     except Exception as error:
         if run.cancelled:
             raise Cancelled("the statement was cancelled") from error
         raise ModelFailed(f"the model failed: {reason(error)}") from error
+    return results
 
 
-def _wanted(function: Function) -> list[str]:
-    signature = function.signature
-    output = signature.primary if function.kind == "predict" else signature.probabilities
-    return [output.name] if output is not None else []
-
-
-def _finisher(function: Function) -> Callable[[Any, int], pa.Array]:
+def _finisher(function: Function) -> Callable[[list[Any], int], pa.Array]:
+    """Return what makes the model's results for so many rows into one column."""
     signature = function.signature
     if function.kind == "proba_class":
         place = signature.label_index(function.class_label or "")
-        return lambda result, rows: batches.probability(result, place, rows)
-    if function.kind == "proba" or signature.primary.role == "probabilities":
-        return lambda result, rows: batches.probabilities(result, signature.labels, rows)
-    text = function.return_type
-    return lambda result, rows: batches.column(result, text, rows)
+        return lambda results, rows: batches.probability(results[0], place, rows)
+
+    def column(output: Output, result: object, rows: int) -> pa.Array:
+        if output.role == "probabilities":
+            return batches.probabilities(result, signature.labels, rows)
+        return batches.column(result, output.type, rows)
+
+    if function.kind != "all":
+        (only,) = function.outputs
+        return lambda results, rows: column(only, results[0], rows)
+    fields = list(function.arrow_type)
+    return lambda results, rows: pa.StructArray.from_arrays(
+        [column(each, result, rows) for each, result in zip(function.outputs, results, strict=True)],
+        fields=fields,
+    )

@@ -105,6 +105,16 @@ class Signature:
             )
         return f"MAP({self.label_type}, DOUBLE)"
 
+    def struct_type(self) -> str:
+        """Return DuckDB's type of PREDICT_ALL; raises NotSupported where outputs have one name in SQL."""
+        names = [output.name.casefold() for output in self.outputs]
+        if len(set(names)) < len(names):
+            raise NotSupported(
+                "two outputs of the model differ by case only", hint="PREDICT gives the first one"
+            )
+        fields = ['"' + output.name.replace('"', '""') + f'" {output.type}' for output in self.outputs]
+        return f"STRUCT({', '.join(fields)})"
+
     def label_index(self, text: str) -> int:
         """Return the place of the class label written as ``text`` among the probabilities.
 

@@ -63,22 +63,19 @@ class _Value:
 def function_of(call: Predict, version: ModelVersion) -> Function:
     """Return the function that a call runs; raises NotSupported, WrongArguments."""
     signature = Signature.from_json(version.signature)
-    if call.kind == "predict":
-        return Function(version.sha256, signature, "predict", None)
-    if call.kind != "proba":
+    if call.kind == "try":
         raise NotSupported(
-            f"{call.sql(dialect=Scoter).split('(', 1)[0]} is not offered yet",
-            hint="use PREDICT or PREDICT_PROBA",
-            span=span_of(call),
+            "TRY_PREDICT is not offered yet", hint="use PREDICT or PREDICT_PROBA", span=span_of(call)
         )
+    label = call.class_label
+    function = Function(version.sha256, signature, call.kind)
     try:
-        signature.proba_type()
+        _ = function.return_type
     except NotSupported as error:
         error.span = span_of(call)
         raise
-    label = call.class_label
     if label is None:
-        return Function(version.sha256, signature, "proba", None)
+        return function
     if not isinstance(label, exp.Literal):
         raise NotSupported("class => takes a constant", span=span_of(call))
     known = [str(value) for value in signature.labels]
@@ -195,7 +192,7 @@ def _readable(part: exp.Expr) -> exp.Expr:
     """Return a copy in which calls are plain functions, for their text only."""
     holder = exp.Paren(this=part.copy())
     for call in reversed(list(holder.find_all(Predict))):
-        verb = "predict_proba" if call.kind == "proba" else "predict"
+        verb = "predict" if call.kind == "predict" else f"predict_{call.kind}"
         label = call.class_label
         more = [exp.PropertyEQ(this=exp.to_identifier("class"), expression=label.copy())] if label else []
         given = [argument.copy() for argument in call.arguments]
