@@ -2,8 +2,9 @@
 
 This module must not know what a manifest holds.
 
-fastavro decodes rows, because it looks where the bytes end; ``avro_columns`` decodes columns. pyiceberg's compiled decoder does not: a wrong length made
-it read the memory behind its buffer or end the process. It also cut doubles to 32 bits.
+fastavro decodes rows, because it looks where the bytes end; ``avro_columns`` decodes columns. pyiceberg's compiled
+decoder does not: a wrong length made it read the memory behind its buffer or end the process. It also cut doubles to
+32 bits.
 Source of the format: https://avro.apache.org/docs/1.12.0/specification/
 """
 
