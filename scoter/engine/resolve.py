@@ -34,12 +34,12 @@ from scoter.engine.statements import (
     DropTable,
     DropView,
     Explain,
-    MlPredict,
     Predict,
     RegisterTable,
     RenameView,
     span_of,
 )
+from scoter.engine.table_calls import expand_table_calls
 from scoter.engine.travel import schema_of, snapshot_meant
 from scoter.engine.types import duckdb_type
 from scoter.engine.views import View, expand
@@ -131,11 +131,7 @@ def resolve(
     With ``pins`` given, exactly those metadata files and model versions are used.
     Raises UndefinedTable, UndefinedModel, UndefinedVersion, AmbiguousName, UndefinedSnapshot.
     """
-    table_call = tree.find(MlPredict)
-    if table_call is not None:
-        raise NotSupported(
-            "ML_PREDICT is not offered yet", hint="SELECT *, PREDICT('m', t) FROM t", span=span_of(table_call)
-        )
+    expand_table_calls(tree, lambda text, node: resolve_model(text, context, models, node, pins))
     now = (pins.instant if pins else None) or datetime.now(UTC)
 
     def at(value: exp.Expr) -> int | None:

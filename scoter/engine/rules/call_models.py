@@ -23,6 +23,7 @@ from scoter.engine.rules.pin_session import is_constant
 from scoter.engine.rules.score_once import VOLATILE_CALL
 from scoter.engine.rules.unfold import GROWING
 from scoter.engine.statements import WRITTEN, Predict, span_of
+from scoter.engine.table_calls import BESIDE
 from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments
 from scoter.suggestions import closest
 from scoter.udfs.functions import Function
@@ -360,6 +361,12 @@ def _by_name(
                 _field(argument, field.name, resolved), field.args["kind"].sql(dialect="duckdb"), field.name
             )
             offered.setdefault(_plain(field.name), []).append(value)
+            if field.name.casefold() in call.meta.get(BESIDE, ()):
+                raise WrongArguments(
+                    f"the rows have a column {field.name}, as a result of {version.model} is called",
+                    hint="leave it out with keep_original_columns, or rename it in TABLE (SELECT …)",
+                    span=span,
+                )
     bound = []
     for wanted in signature.inputs:
         found = offered.get(_plain(wanted.name), [])

@@ -1,0 +1,153 @@
+"""ML_PREDICT in FROM becomes a query: the rows of its relation, and beside each what the model gives for it.
+
+This module must not know how names are found or how a model runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlglot import exp
+
+from scoter.catalog.models import ModelVersion
+from scoter.engine.rules.score_once import VOLATILE_CALL
+from scoter.engine.statements import MlPredict, ModelReference, Option, Predict, span_of
+from scoter.errors import NotSupported, ScoterError, WrongArguments
+from scoter.udfs.signature import Output, Signature
+
+BESIDE = "scoter_beside"
+"""Marks a call beside whose results all columns of its row stand: the names that these may not have."""
+
+_ROW = "scoter_row"
+_RESULT = "scoter_result"
+_OPTIONS = ("threshold", "keep_original_columns")
+_AROUND = ("joins", "pivots", "sample", "laterals")
+
+VersionOf = Callable[[str, exp.Expr], ModelVersion]
+
+
+def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> None:
+    """Replace each ML_PREDICT by a subquery, in place; ``version_of`` gives the version that a text such as 'm@3' means.
+
+    Raises WrongArguments for an option that is not known or has no such value, NotSupported for a threshold of
+    what is no classifier of two classes.
+    """
+    # The ones inside another's relation first.
+    for call in reversed(list(tree.find_all(MlPredict, bfs=False))):
+        node = call.parent
+        assert isinstance(node, exp.Table)  # noqa: S101  # the gate lets it stand nowhere else
+        model = _text(call.this)
+        signature = Signature.from_json(version_of(model, call).signature)
+        subquery = exp.Subquery(this=_query(call, model, signature), alias=node.args.get("alias"))
+        for key in _AROUND:
+            if node.args.get(key):
+                subquery.set(key, node.args[key])
+        node.replace(subquery)
+
+
+def _text(model: ModelReference) -> str:
+    """Return the model as scalar calls write it: 'schema.name@version'."""
+    named = ".".join(part.name for part in (model.args.get("db"), model.this) if part is not None)
+    version = model.args.get("version")
+    return f"{named}@{version.name}" if version is not None else named
+
+
+def _query(call: MlPredict, model: str, signature: Signature) -> exp.Select:
+    options = _options(call)
+    predict = Predict(
+        model=exp.Literal.string(model), arguments=[exp.Column(this=exp.to_identifier(_ROW))], kind="all"
+    )
+    predict.meta.update(call.meta)
+    # Its fields stand apart, and a condition on one shall not make the model run again.
+    predict.meta[VOLATILE_CALL] = True
+    relation = call.expression
+    alias = exp.TableAlias(this=exp.to_identifier(_ROW))
+    if isinstance(relation, exp.Table):
+        relation.set("alias", alias)
+    else:
+        relation = exp.Subquery(this=relation, alias=alias)
+    threshold = options.get("threshold")
+    results = [
+        exp.alias_(
+            _result(output, signature, threshold if output is signature.primary else None),
+            f"predicted_{output.name}",
+            quoted=True,
+        )
+        for output in signature.outputs
+    ]
+    kept = _kept(options.get("keep_original_columns"))
+    names = [result.alias.casefold() for result in results]
+    if isinstance(kept[0], exp.Star):
+        predict.meta[BESIDE] = frozenset(names)
+    for column in kept:
+        if column.name.casefold() in names:
+            raise WrongArguments(f"a result is called {column.name}, too", span=span_of(column))
+    scored = exp.Select(expressions=[exp.Star(), exp.alias_(predict, _RESULT)]).from_(relation, copy=False)
+    return exp.Select(expressions=[*kept, *results]).from_(exp.Subquery(this=scored), copy=False)
+
+
+def _options(call: MlPredict) -> dict[str, Option]:
+    found: dict[str, Option] = {}
+    for option in call.args.get("options") or []:
+        name = option.name.casefold()
+        if name not in _OPTIONS or name in found:
+            fault = "stands twice" if name in found else "is none of ML_PREDICT"
+            raise WrongArguments(
+                f"option {option.name} {fault}",
+                hint=f"it takes {' and '.join(_OPTIONS)}",
+                span=span_of(option),
+            )
+        found[name] = option
+    return found
+
+
+def _kept(option: Option | None) -> Sequence[exp.Expr]:
+    if option is None:
+        return [exp.Star(except_=[exp.to_identifier(_RESULT)])]
+    value = option.expression
+    if (
+        not isinstance(value, exp.Array)
+        or not value.expressions
+        or not all(isinstance(one, exp.Literal) and one.is_string for one in value.expressions)
+    ):
+        raise WrongArguments("keep_original_columns is a list of names: ['id', 'day']", span=span_of(option))
+    columns = [exp.column(exp.to_identifier(one.name, quoted=True)) for one in value.expressions]
+    for column in columns:
+        column.meta.update(option.meta)
+    return columns
+
+
+def _result(output: Output, signature: Signature, threshold: Option | None) -> exp.Expr:
+    value = _output(output.name)
+    if threshold is None:
+        return value
+    limit = threshold.expression
+    if not isinstance(limit, exp.Literal) or limit.is_string or not 0 <= float(limit.name) <= 1:
+        raise WrongArguments("threshold is a number from 0 to 1", span=span_of(threshold))
+    known = signature.probabilities
+    if known is None or len(signature.labels) != 2 or output.role != "label":
+        raise _no_threshold(threshold)
+    low, high = (
+        exp.Literal.string(one) if isinstance(one, str) else exp.Literal.number(one)
+        for one in signature.labels
+    )
+    likely = exp.GTE(this=exp.Bracket(this=_output(known.name), expressions=[high]), expression=limit.copy())
+    chosen = exp.Case(ifs=[exp.If(this=likely, true=high.copy())], default=low)
+    # A row without a result has no label.
+    return exp.Case(
+        ifs=[exp.If(this=exp.Is(this=value, expression=exp.Null()), true=value.copy())], default=chosen
+    )
+
+
+def _no_threshold(threshold: Option) -> ScoterError:
+    return NotSupported(
+        "threshold needs a classifier of two classes with probabilities",
+        hint="leave it out, or compare predicted_… with a number",
+        span=span_of(threshold),
+    )
+
+
+def _output(name: str) -> exp.Expr:
+    return exp.Anonymous(
+        this="struct_extract", expressions=[exp.column(exp.to_identifier(_RESULT)), exp.Literal.string(name)]
+    )
