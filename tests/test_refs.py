@@ -46,7 +46,7 @@ def test_reading(session: InProcess, sql: str, rows: list[tuple[int]]) -> None:
 @pytest.mark.parametrize(
     ("sql", "error"),
     [
-        ("SELECT * FROM t.branch_c", r"\[42704\].*no snapshot, branch or tag 'c' \(1:15\)"),
+        ("SELECT * FROM t.branch_c", r"\[42704\].*no branch 'c' \(1:15\)"),
         (
             "SELECT * FROM t.branch_Old",
             r"\[42704\].*no branch 'Old' \(1:15\).*it is a tag: lake.main.t.tag_Old",
@@ -54,6 +54,7 @@ def test_reading(session: InProcess, sql: str, rows: list[tuple[int]]) -> None:
         ("SELECT * FROM t.tag_b", r"\[42704\].*no tag 'b' .*it is a branch: lake.main.t.branch_b"),
         ("SELECT * FROM t.branch_b FOR VERSION AS OF 1", r"\[0A000\].*a branch has no versions"),
         ("SELECT * FROM nope.branch_b", r"\[42P01\]"),
+        ("CREATE TABLE nope.branch_b (n INTEGER)", r"\[3F000\]"),
         ("INSERT INTO t.branch_b VALUES (1)", r"\[0A000\].*can be read, not written"),
         ("DROP TABLE t.tag_Old", r"\[0A000\].*can be read, not written"),
     ],
@@ -76,3 +77,17 @@ def test_views_keep_the_name(session: InProcess) -> None:
     assert session.rows("SELECT t.* FROM v AS t") == [(1, 1)]
     with pytest.raises(Refused, match=r"\[0A000\].*a view and has no branches"):
         session.rows("SELECT * FROM v.branch_b")
+
+
+def test_a_snapshots_number_is_no_tag(session: InProcess) -> None:
+    number = session.value("SELECT snapshot_id FROM t.snapshots ORDER BY committed_at LIMIT 1")
+    with pytest.raises(Refused, match=rf"\[42704\].*no tag '{number}'"):
+        session.rows(f"SELECT * FROM t.tag_{number}")
+
+
+@pytest.mark.parametrize("asked", ["lake.t.branch_b", "lake.t.snapshots"])
+def test_two_tables_that_are_meant_are_an_error(session: InProcess, asked: str) -> None:
+    session.update("CREATE SCHEMA lake")
+    session.update("CREATE TABLE lake.lake.t AS SELECT 1 AS n")
+    with pytest.raises(Refused, match=r"\[42725\].*can be read as lake.lake.t.* and as lake.main.t"):
+        session.rows(f"SELECT * FROM {asked}")

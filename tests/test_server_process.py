@@ -24,9 +24,10 @@ from scoter.errors import ConfigurationError
 from scoter.server.serve import serve
 
 directory, drain = Path(sys.argv[1]), int(sys.argv[2])
-found = settings.load(
-    directory / "lake", server={"port": 0, "drain_seconds": drain}, log=directory / "log.jsonl"
-)
+# Each of a hundred thousand damaged messages may begin a session.
+sessions = {"max_sessions": 1_000_000, "principal_sessions": 1_000_000}
+server = {"port": 0, "drain_seconds": drain} | sessions
+found = settings.load(directory / "lake", server=server, log=directory / "log.jsonl")
 serve(found, lambda address: print("scoter ready", address, flush=True))
 """
 

@@ -2,9 +2,8 @@
 
 This module must not know what a manifest holds.
 
-fastavro decodes rows, because it looks where the bytes end; ``avro_columns`` decodes columns. pyiceberg's compiled
-decoder does not: a wrong length made it read the memory behind its buffer or end the process. It also cut doubles to
-32 bits.
+fastavro decodes rows, ``avro_columns`` columns: both look where the bytes end. pyiceberg's compiled decoder does not: a
+wrong length made it read the memory behind its buffer or end the process. It also cut doubles to 32 bits.
 Source of the format: https://avro.apache.org/docs/1.12.0/specification/
 """
 
@@ -285,7 +284,8 @@ class _Types:
             case {"type": "fixed", "size": int(size)} if size > 0:
                 found = {"type": "fixed", "name": f"t{self._count}", "size": size, **_logical(kind)}
             case {"type": str(inner)} if inner in _PRIMITIVE:
-                return {"type": inner, **_logical(kind)} if inner == "bytes" else inner
+                logical = _logical(kind) if inner == "bytes" else {}
+                return {"type": inner, **logical} if logical else inner
             case _:
                 raise ValueError("a type of the file is none of Iceberg's")
         if isinstance(kind, dict) and isinstance(kind.get("name"), str):

@@ -11,19 +11,24 @@ Source of the format: https://avro.apache.org/docs/1.12.0/specification/
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scoter.catalog.avro import ROWS, AvroFile, Type, blocks
+from scoter.catalog.avro import AvroFile, Type, blocks
 from scoter.catalog.avro_values import Reader, count_at, length_at, reader_of, union
 from scoter.catalog.fetching import Check
 from scoter.catalog.pairs import Blobs, Bytes, Ints, Numbers
 
+MOST_TOGETHER = 128 * 1024 * 1024
+"""Bytes of one block: where numbers end in it takes some ten times as many."""
+
 _NUMBERS = frozenset({"int", "long"})
+_VALUES = 100_000  # between two looks at whether the statement has ended
+_Step: TypeAlias = tuple[Reader, Callable[[Any], None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,45 +56,34 @@ def read(
     within: str,
     check: Check,
     *,
+    fields: Collection[str],
     numbers: Collection[str],
     blobs: Collection[str],
     unused: Collection[str] = (),
 ) -> Columns:
     """Return a file's rows; the fields of the record ``within`` stand among those of the row.
 
-    ``numbers`` are fields that are maps to numbers, ``blobs`` maps to bytes, and ``unused`` maps to numbers that
-    nobody asks for. ``check`` is called now and then, and may raise. Raises else as ``avro.rows``, and ValueError for
-    maps of other types.
+    ``fields`` are those whose values are kept, ``numbers`` fields that are maps to numbers, ``blobs`` maps to bytes,
+    and ``unused`` maps to numbers that are passed over. ``check`` is called now and then, and may raise. Raises else as
+    ``avro.rows``, and ValueError for maps of other types and for a block of more than MOST_TOGETHER bytes.
     """
     number_maps = {name: _NumberPairs() for name in (*numbers, *unused)}
     blob_maps = {name: _BlobPairs() for name in blobs}
     maps: dict[str, _NumberPairs | _BlobPairs] = {**number_maps, **blob_maps}
-    values: dict[str, list[Any]] = {}
-    steps = []
-    for name, kind in _fields(file, within):
-        if name in values:
-            raise ValueError("a record of the file has two fields of one id")
-        values[name] = []
-        steps.append((_of_map(kind, maps[name]) if name in maps else reader_of(kind), values[name].append))
+    values, steps = _steps(file, within, fields, maps)
     count, done, parts = 0, 0, []
     for rows, encoded in blocks(file):
+        if sum(map(len, encoded)) > MOST_TOGETHER:
+            raise ValueError("a block of the file is longer than can be read")
         part = _Part(b"".join(encoded), done)
         for one in maps.values():
             one.part = part
-        data, at = part.data, 0
-        for row in range(rows):
-            if not row % ROWS:
-                check()
-            for reader, keep in steps:
-                value, at = reader(data, at)
-                keep(value)
-        if at != len(data):
-            raise ValueError("a block of the file has other rows than it says")
-        for one in maps.values():
-            one.decode()
+        _walk(part.data, rows, steps, check)
+        for name, one in maps.items():
+            one.decode(wanted=name not in unused)
         parts.append(part.bytes)
         count += rows
-        done += len(data)
+        done += len(part.data)
     whole = np.concatenate(parts) if parts else np.empty(0, np.uint8)
     sizes = {name: values.pop(name, [0] * count) for name in maps}
     return Columns(
@@ -98,6 +92,39 @@ def read(
         {name: number_maps[name].found(sizes[name]) for name in numbers},
         {name: one.found(sizes[name], whole) for name, one in blob_maps.items()},
     )
+
+
+def _steps(
+    file: AvroFile, within: str, fields: Collection[str], maps: Mapping[str, _NumberPairs | _BlobPairs]
+) -> tuple[dict[str, list[Any]], list[_Step]]:
+    """Return what a row is read with, field by field, and the lists that the values then are in."""
+    values: dict[str, list[Any]] = {}
+    steps: list[_Step] = []
+    seen: set[str] = set()
+    for name, kind in _fields(file, within):
+        if name in seen:
+            raise ValueError("a record of the file has two fields of one id")
+        seen.add(name)
+        reader = _of_map(kind, maps[name]) if name in maps else reader_of(kind)
+        if name in maps or name in fields:
+            values[name] = []
+            steps.append((reader, values[name].append))
+        elif kind != "null":
+            steps.append((reader, _forget))
+    return values, steps
+
+
+def _walk(data: bytes, rows: int, steps: Sequence[_Step], check: Check) -> None:
+    every = max(1, _VALUES // max(1, len(steps)))
+    at = 0
+    for row in range(rows):
+        if not row % every:
+            check()
+        for reader, keep in steps:
+            value, at = reader(data, at)
+            keep(value)
+    if at != len(data):
+        raise ValueError("a block of the file has other rows than it says")
 
 
 def _fields(file: AvroFile, within: str) -> Iterator[tuple[str, Type]]:
@@ -120,7 +147,7 @@ class _Part:
         last = self.bytes < 0x80
         # A number ends at the first byte of less than 0x80. Where such bytes are, and how many there are up to a
         # place, leads over any count of numbers at once.
-        self.ends = np.flatnonzero(last)
+        self.ends = np.flatnonzero(last).astype(np.int32)
         self.end = self.ends.data
         self.count_to = np.cumsum(last.view(np.uint8), dtype=np.int32).data
 
@@ -149,8 +176,14 @@ class _NumberPairs:
             count, at = count_at(data, at)
         return total, at
 
-    def decode(self) -> None:
-        """Decode the pairs of the part."""
+    def decode(self, *, wanted: bool) -> None:
+        """Decode the pairs of the part if they are wanted."""
+        if wanted:
+            self._decode()
+        self._first.clear()
+        self._counts.clear()
+
+    def _decode(self) -> None:
         counts = np.array(self._counts, np.int64)
         first = np.array(self._first, np.int64) - 2 * (np.cumsum(counts) - counts)
         nth = np.repeat(first, counts) + 2 * np.arange(counts.sum())
@@ -158,8 +191,6 @@ class _NumberPairs:
         keys, at = _varints(self.part.bytes, self.part.ends[nth - 1] + 1)
         self._keys.append(keys)
         self._values.append(_varints(self.part.bytes, at)[0])
-        self._first.clear()
-        self._counts.clear()
 
     def found(self, sizes: Sequence[int]) -> Numbers:
         """Return the pairs of all parts, ``sizes`` of which are in each row."""
@@ -198,19 +229,27 @@ class _BlobPairs:
             count, at = count_at(data, at)
         return total, at
 
-    def decode(self) -> None:
-        """Decode the pairs of the part."""
+    def decode(self, *, wanted: bool) -> None:
+        """Decode the pairs of the part if they are wanted."""
+        if wanted:
+            self._decode()
+        self._at.clear()
+
+    def _decode(self) -> None:
         keys, at = _varints(self.part.bytes, np.array(self._at, np.int64))
         lengths, starts = _varints(self.part.bytes, at)
         self._keys.append(keys)
         self._starts.append(starts + self.part.before)
         self._lengths.append(lengths)
-        self._at.clear()
 
     def found(self, sizes: Sequence[int], data: Bytes) -> Blobs:
         """Return the pairs of all parts, whose bytes are ``data`` and ``sizes`` of which are in each row."""
         starts, lengths = _all(self._starts), _all(self._lengths)
         return Blobs.of(len(sizes), _rows(sizes), _all(self._keys), data, starts, lengths)
+
+
+def _forget(_: object) -> None:
+    """Keep nothing of a value that is only passed over."""
 
 
 def _all(parts: list[Ints]) -> Ints:
@@ -233,6 +272,8 @@ def _varints(data: Bytes, at: Ints) -> tuple[Ints, Ints]:
             raise ValueError("a number of the file has no end")
         byte = data[behind[more]]
         behind[more] += 1
+        if shift == 63 and (byte > 1).any():
+            raise ValueError("a number of the file has more than 64 bits")
         found[more] |= (byte & 0x7F).astype(np.uint64) << np.uint64(shift)
         more = more[byte > 0x7F]
         shift += 7

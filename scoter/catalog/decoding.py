@@ -37,6 +37,9 @@ _CONTENT, _PATH, _FORMAT, _ROWS, _BYTES = "f134", "f100", "f101", "f103", "f104"
 _NULLS, _NANS, _LOWER, _UPPER = "f110", "f137", "f125", "f128"
 _UNUSED = ("f108", "f109")  # sizes and counts of columns
 _EQUALITY, _FIRST_ROW, _REFERS_TO, _OFFSET = "f135", "f142", "f143", "f144"
+_OF_ENTRIES = (STATUS, SNAPSHOT, SEQUENCE, PARTITION)
+_OF_FILES = (_CONTENT, _PATH, _FORMAT, _ROWS, _BYTES, _EQUALITY, _FIRST_ROW, _REFERS_TO, _OFFSET)
+_KEPT = frozenset(_OF_ENTRIES + _OF_FILES)
 
 
 def decode(manifest: ManifestFile, io: FileIO, real: Callable[[str], str], check: Check) -> DataFiles:
@@ -45,7 +48,9 @@ def decode(manifest: ManifestFile, io: FileIO, real: Callable[[str], str], check
     Raises what ``check`` raises between rows, and one of DAMAGE for what is no manifest.
     """
     file = opened(fetched(manifest.manifest_path, io), ENTRY_TYPES)
-    columns = read(file, FILE, check, numbers=(_NULLS, _NANS), blobs=(_LOWER, _UPPER), unused=_UNUSED)
+    columns = read(
+        file, FILE, check, fields=_KEPT, numbers=(_NULLS, _NANS), blobs=(_LOWER, _UPPER), unused=_UNUSED
+    )
     decoding = _Decoding(manifest, columns, real)
     live = live_of(columns.get(STATUS))
     # Some writers put delete files into data manifests; taken for data, they would add rows.
@@ -112,7 +117,7 @@ class _Decoding:
 
     def delete(self, number: int) -> DeleteFile:
         """Return an entry as a delete file."""
-        file = {name: values[number] for name, values in self.columns.values.items()}
+        file = {name: values[number] for name, values in self.columns.values.items() if name in _KEPT}
         placed = self.manifest.content == ManifestContent.DELETES
         form = _format(file[_FORMAT])
         kind = _kind(file[_CONTENT], form)

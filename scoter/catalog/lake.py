@@ -95,7 +95,7 @@ class Lake:
 
     def catalogs(self) -> list[str]:
         """Return the names of all catalogs, the default one first."""
-        return self._catalogs.names
+        return list(self._catalogs.names)
 
     def schemas(self, catalog: str) -> list[str]:
         """Return the names of all schemas of a catalog, nested ones dotted; raises UndefinedCatalog."""
@@ -103,7 +103,7 @@ class Lake:
         with translated(f"catalog {quoted(catalog)}"):
             if isinstance(attached, TamedSql):
                 return sql_schemas(attached)
-            return sorted(".".join(levels) for levels in namespaces(attached))
+            return sorted(".".join(levels) for levels in self.waited(lambda: namespaces(attached)))
 
     def has_schema(self, catalog: str, schema: str) -> bool:
         """Say whether the schema exists; raises UndefinedCatalog."""
@@ -114,14 +114,15 @@ class Lake:
         attached = self._catalogs.attached(catalog)
         found = self.schema(catalog, schema)
         with translated(f"schema {quoted(schema)}"):
-            return sorted(identifier[-1] for identifier in attached.list_tables(tuple(found.split("."))))
+            tables = self.waited(lambda: attached.list_tables(tuple(found.split("."))))
+            return sorted(identifier[-1] for identifier in tables)
 
     def views(self, catalog: str, schema: str) -> list[str]:
         """Return the names of the views of a schema; raises UndefinedCatalog, UndefinedSchema."""
         attached = self._catalogs.attached(catalog)
         found = self.schema(catalog, schema)
         with translated(f"schema {quoted(schema)}"):
-            return view_names(attached, found)
+            return self.waited(lambda: view_names(attached, found))
 
     def schema(self, catalog: str, schema: str) -> str:
         """Return the schema's name as it is stored; raises UndefinedCatalog, UndefinedSchema."""

@@ -103,7 +103,8 @@ def table_name(node: exp.Table, context: Context, lake: Lake) -> TableName:
     if name.schema.casefold() in VIRTUAL_SCHEMAS:
         raise NotSupported(f"schema {name.schema} can not be written", span=span_of(node))
     if not lake.has_schema(name.catalog, name.schema):
-        if node.db and name.name.partition("_")[0].casefold() in _REFS:
+        is_ref = name.name.partition("_")[0].casefold() in _REFS
+        if is_ref and lake.find([TableName(catalog, context.schema, name.schema)]):
             raise NotSupported("branches and tags can be read, not written", span=span_of(node))
         raise UndefinedSchema(
             f'schema "{name.schema}" does not exist',

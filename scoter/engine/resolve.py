@@ -51,6 +51,7 @@ from scoter.errors import (
     UndefinedSnapshot,
     UndefinedVersion,
 )
+from scoter.suggestions import closest
 
 InstantOf = Callable[[exp.Expr, str], "int | None"]
 _TARGETING = (exp.Insert, CreateTable, CreateView, DropTable, DropView, RenameView, CommentOn, RegisterTable)
@@ -290,7 +291,7 @@ def _choose(node: exp.Table, ways: Sequence[Reading], found: dict[TableName, Fou
     # A table that is called like a branch is the table.
     there = [way for way in there if way.ref is None] or there
     # Catalog, schema and table written out leave no doubt.
-    if len(there) > 1 and len(called_parts(node) if is_changes(node) else node.parts) < 3:
+    if len(there) > 1 and _table_parts(node, there[0]) < 3:
         raise AmbiguousName(
             f"{node.sql(dialect='duckdb')} can be read as {there[0]} and as {there[1]}",
             hint="write catalog.schema.table",
@@ -299,6 +300,14 @@ def _choose(node: exp.Table, ways: Sequence[Reading], found: dict[TableName, Fou
     if there:
         return there[0]
     raise _undefined(ways[0].name, node, lake)
+
+
+def _table_parts(node: exp.Table, way: Reading) -> int:
+    """Return how many parts of a name are the table's."""
+    if is_changes(node):
+        return len(called_parts(node))
+    last = node.parts[-1].name.casefold()
+    return len(node.parts) - (way.ref is not None or last == way.suffix)
 
 
 def _undefined(name: TableName, node: exp.Table | None, lake: Lake) -> ScoterError:
@@ -335,17 +344,25 @@ def _source(
         raise NotSupported(f"{reading} has no versions", span=span_of(node))
     snapshot_id, branch = metadata.current_snapshot_id, True
     if travelled:
+        if reading.ref is not None:
+            _require_ref(reading.ref, name, metadata, node)
         snapshot_id, branch = snapshot_meant(node, travelled, metadata, at)
-        if reading.ref is not None and branch != (reading.ref.kind == "branch"):
-            other = Ref("branch" if branch else "tag", reading.ref.name)
-            raise UndefinedSnapshot(
-                f"{name} has no {reading.ref.kind} '{reading.ref.name}'",
-                hint=f"it is a {other.kind}: {Reading(name, ref=other)}",
-                span=span_of(node),
-            )
     schema = metadata.schema() if branch or snapshot_id is None else schema_of(metadata, snapshot_id)
     about = metadata_table(reading.suffix, metadata, schema) if reading.suffix else None
     return Source(name, location, metadata, snapshot_id, not branch, schema, about)
+
+
+def _require_ref(ref: Ref, name: TableName, metadata: TableMetadata, node: exp.Table) -> None:
+    found = metadata.refs.get(ref.name)
+    kind = None if found is None else str(found.snapshot_ref_type)
+    if kind == ref.kind:
+        return
+    other = None if kind is None else Reading(name, ref=Ref(kind, ref.name))
+    raise UndefinedSnapshot(
+        f"{name} has no {ref.kind} '{ref.name}'",
+        hint=f"it is a {kind}: {other}" if other else closest(ref.name, [*metadata.refs]),
+        span=span_of(node),
+    )
 
 
 def _changes(

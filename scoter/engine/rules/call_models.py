@@ -66,7 +66,9 @@ def function_of(call: Predict, version: ModelVersion) -> Function:
     signature = Signature.from_json(version.signature)
     if call.kind == "try":
         raise NotSupported(
-            "TRY_PREDICT is not offered yet", hint="use PREDICT or PREDICT_PROBA", span=span_of(call)
+            "TRY_PREDICT is not offered yet",
+            hint="use PREDICT, PREDICT_PROBA or PREDICT_ALL",
+            span=span_of(call),
         )
     label = call.class_label
     function = Function(version.sha256, signature, call.kind)
