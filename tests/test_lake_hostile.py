@@ -142,6 +142,15 @@ def test_links_and_dots_do_not_leave_the_lake(hostile: Hostile) -> None:
             hostile.answer(table)
 
 
+def test_a_link_to_a_file_of_the_lake_is_followed(hostile: Hostile) -> None:
+    table = hostile.table()
+    real = hostile.write(table)
+    link = real.with_name("link.parquet")
+    link.symlink_to(real)
+    add(table, entry(f"file://{link}", 5, real.stat().st_size))
+    assert hostile.answer(table) == [(5, 10)]
+
+
 def test_a_manifest_elsewhere_is_not_read(hostile: Hostile) -> None:
     for place in (*PLACES[:9], "LINK"):
         table, _ = hostile.filled()

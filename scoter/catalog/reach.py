@@ -6,12 +6,14 @@ This module must not know catalogs, tables or what is in a file.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from urllib.parse import urlparse
 
 from pyiceberg.io import FileIO, InputFile, OutputFile
 
 from scoter.errors import ConfigurationError, NotSupported, PermissionDenied
+
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def local_path(location: str) -> str:
@@ -42,7 +44,7 @@ def canonical(location: str) -> str:
 
 def is_local(location: str) -> bool:
     """Say whether a location is a file of this machine."""
-    return urlparse(local_path(location)).scheme == ""
+    return _SCHEME.match(local_path(location)) is None
 
 
 class Reach:

@@ -5,6 +5,7 @@ This module must not know predicates or SQL.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -84,13 +85,18 @@ class Layouts:
         """Return the layout of each file; ``open_with`` is called only when a footer has to be read.
 
         ``check`` is called while footers are read, and may raise. Raises CorruptData for a file that is missing
-        or not Parquet.
+        or not Parquet, and what the FileIO raises for a place that may not be read.
         """
         found = [None if known is None else known[0] for known in map(self._by_path.get, paths)]
         missing = [path for path, layout in zip(paths, found, strict=True) if layout is None]
         if not missing:
             return [layout for layout in found if layout is not None]
         io = open_with()
+        # To ask for each file whether its place may be read takes longer than to read its footer.
+        for directory in {
+            path.rpartition("/")[0] for path in map(local_path, missing) if path.startswith("/")
+        }:
+            io.new_input(directory or "/")
 
         def footers(part: Sequence[str]) -> list[tuple[Layout, int]]:
             read = []
@@ -126,10 +132,9 @@ class Layouts:
 def _read(location: str, io: FileIO, met: _Met) -> tuple[Layout, int]:
     path = local_path(location)
     try:
-        # Refuses places that may not be read; nothing is opened yet.
+        if path.startswith("/") and "\0" not in path:
+            return _local(path, met, io)
         source = io.new_input(location)
-        if "://" not in path:
-            return _local(path, met)
         with source.through_cache() if isinstance(source, ObjectInput) else source.open() as stream:
 
             def read(at: int, count: int) -> bytes:
@@ -142,9 +147,17 @@ def _read(location: str, io: FileIO, met: _Met) -> tuple[Layout, int]:
         raise CorruptData("a data file of the table is missing or is not a Parquet file") from error
 
 
-def _local(path: str, met: _Met) -> tuple[Layout, int]:
-    """Read the footer of a file of this machine; raises OSError."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _local(path: str, met: _Met, io: FileIO) -> tuple[Layout, int]:
+    """Read the footer of a file of this machine, whose directory may be read; raises OSError."""
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    try:
+        file = os.open(path, flags | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        # A link may lead out of its directory: this asks where to.
+        io.new_input(path)
+        file = os.open(path, flags)
 
     def read(at: int, count: int) -> bytes:
         return os.pread(file, count, at)
