@@ -193,6 +193,14 @@ def test_a_block_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         one_map(number(1) + number(1) + text(b"a" * 20) + number(0))
 
 
+def test_a_number_of_more_than_64_bits_is_refused() -> None:
+    assert avro.varint(b"\xff" * 9 + b"\x01", 0) == (-(2**63), 10)
+    with pytest.raises(ValueError, match="more than 64 bits"):
+        avro.varint(b"\xff" * 9 + b"\x02", 0)
+    with pytest.raises(ValueError, match="has no end"):
+        avro.varint(b"\xff" * 10 + b"\x01", 0)
+
+
 @pytest.mark.decoder
 @often(share=0.5)
 @given(row=ROW, data=st.data())

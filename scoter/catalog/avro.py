@@ -196,6 +196,8 @@ def varint(content: bytes, at: int) -> tuple[int, int]:
         at += 1
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if shift == 63 and byte > 1:
+                raise ValueError("a number of the file has more than 64 bits")
             return (number >> 1) ^ -(number & 1), at
         shift += 7
         if shift > 63:
