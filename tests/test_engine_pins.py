@@ -44,7 +44,7 @@ def test_pins_travel_to_another_engine(session: InProcess) -> None:
     session.update("CREATE TABLE t AS SELECT 1 AS a")
     sql = "SELECT a, now() AS at FROM t ORDER BY a"
     plan = session.engine.plan(sql, session.context)
-    pins = Pins.from_json(plan.pins.to_json())
+    pins = Pins.from_text(plan.pins.text)
     assert pins == plan.pins
     assert len(pins.tables) == 1
     assert pins.instant is not None

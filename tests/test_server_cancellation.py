@@ -397,3 +397,54 @@ def test_who_waits_in_line_and_leaves_gives_up_the_place(tmp_path):
         reader.cancel()
         assert wait_for(lambda: running(lake) == 0, 2)
         assert values(client.query("SELECT 1")) == [(1,)]
+
+
+def test_a_statement_that_was_brief_is_ended_like_any_other(lake, client):
+    """Its rows are made before its schema is sent, whatever there is to do the next time."""
+    client.update("CREATE TABLE grown AS SELECT 1 AS i")
+    sql = "SELECT count(*) AS n FROM grown a, grown b, range(3000000) c(k) WHERE (a.i * b.i + k) % 7 = 8"
+    for _ in range(3):
+        assert values(client.query(sql)) == [(0,)]
+    client.update("INSERT INTO grown SELECT range FROM range(300000)")
+    info = client.info(m.CommandStatementQuery(query=sql))
+    mine = m.FlightInfo()
+    mine.ParseFromString(info.serialize())
+    body = m.CancelFlightInfoRequest(info=mine).SerializeToString()
+    errors = []
+
+    def read():
+        with Client(lake.address) as reading:
+            errors.append(reading.refusal(lambda: reading.flight.do_get(info.endpoints[0].ticket).read_all()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert wait_for(lambda: client.act("CancelFlightInfo", body) == b"\x08\x01")
+    reader.join(20)
+    assert "[57014] CANCELLED" in str(errors[0])
+    assert client.query_id(info) in str(errors[0])
+    assert wait_for(lambda: running(lake) == 0)
+    given_up = flight.FlightCallOptions(timeout=0.5)
+    again = client.info(m.CommandStatementQuery(query=sql)).endpoints[0].ticket
+    # It took long the last time: its schema comes at once again.
+    assert client.flight.do_get(again, given_up).schema.names == ["n"]
+    assert wait_for(lambda: running(lake) == 0)
+    client.update("DROP TABLE grown")
+
+
+def test_what_goes_wrong_in_a_statement_that_was_brief(lake, client):
+    client.update("CREATE TABLE texts AS SELECT '1' AS s")
+    sql = "SELECT CAST(s AS INTEGER) AS i FROM texts"
+    for _ in range(2):
+        assert values(client.query(sql)) == [(1,)]
+    client.update("INSERT INTO texts SELECT 'two' FROM range(5)")
+    error = client.refusal(lambda: client.query(sql))
+    assert "[22P02]" in str(error)
+    assert "Query id" in str(error)
+    client.update("DROP TABLE texts")
+    client.update("CREATE TABLE texts AS SELECT range::VARCHAR AS s FROM range(100000)")
+    for _ in range(2):
+        assert sorted(client.query(sql).column("i").to_pylist()) == list(range(100000))
+    client.update("DROP TABLE texts")
+    client.update("CREATE TABLE texts (s VARCHAR)")
+    assert client.query(sql).num_rows == 0
+    client.update("DROP TABLE texts")

@@ -44,7 +44,7 @@ def test_a_plan_keeps_the_text_that_it_was_made_with(session: InProcess) -> None
     assert read(session, plan) == [(1,)]
     assert session.rows("SELECT x FROM v ORDER BY x") == [(2,), (4,)]
     session.update("DROP VIEW v")
-    pins = Pins.from_json(plan.pins.to_json())
+    pins = Pins.from_text(plan.pins.text)
     assert pins == plan.pins
     with opened(session.engine.settings.directory) as engine:
         there = InProcess(engine)

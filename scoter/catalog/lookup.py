@@ -19,6 +19,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from scoter.catalog.attached import TamedSql
 from scoter.catalog.metastore import one_select
 from scoter.catalog.names import TableName, folded
+from scoter.catalog.unchanged import unchanged
 from scoter.errors import AmbiguousName
 
 _TABLES = sa.table(
@@ -56,6 +57,11 @@ def select(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[T
 
     An exact spelling wins over one that differs in case. Raises AmbiguousName when two fit equally well.
     """
+    key = ("tables", *((attached.name, name) for attached, name in asked))
+    return unchanged(engine, key, lambda: _selected(engine, asked))
+
+
+def _selected(engine: sa.Engine, asked: list[tuple[TamedSql, TableName]]) -> dict[TableName, Found]:
     catalogs = sorted({attached.name for attached, _ in asked})
     names = sorted({name.name for _, name in asked})
     typed = all(attached.has_types for attached, _ in asked)

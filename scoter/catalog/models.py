@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.names import ModelName, check_name, check_schema_name, folded
+from scoter.catalog.unchanged import unchanged
 from scoter.errors import DuplicateModel, InvalidDefinition, UndefinedModel, UndefinedVersion
 from scoter.suggestions import closest
 
@@ -266,6 +267,9 @@ class Models:
 
     def revision(self) -> int:
         """Return a number that is another one after every change of any model."""
+        return unchanged(self._metastore.engine, "models", self._revision)
+
+    def _revision(self) -> int:
         with self._metastore.reading() as connection:
             return connection.scalar(sa.select(_REVISION.c.revision)) or 0
 

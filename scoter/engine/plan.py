@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -73,8 +74,9 @@ class Pins:
     instant: datetime | None = None
     views: tuple[ViewPin, ...] = ()
 
-    def to_json(self) -> str:
-        """Return compact JSON text."""
+    @cached_property
+    def text(self) -> str:
+        """Compact JSON text."""
         return json.dumps(
             {
                 "v": [
@@ -89,9 +91,23 @@ class Pins:
             separators=(",", ":"),
         )
 
+    @cached_property
+    def logged(self) -> dict[str, object]:
+        """The pins for the log, without the paths of the server."""
+        return {
+            "tables": [
+                {"table": str(pin.name), "metadata": pin.metadata_location.rsplit("/", 1)[-1]}
+                for pin in self.tables
+            ],
+            "models": [
+                {"model": str(pin.name), "version": pin.version, "sha256": pin.sha256} for pin in self.models
+            ],
+            "instant": self.instant.isoformat() if self.instant else None,
+        }
+
     @classmethod
-    def from_json(cls, text: str) -> Pins:
-        """Read what to_json wrote."""
+    def from_text(cls, text: str) -> Pins:
+        """Read a ``text``."""
         data = json.loads(text)
         return cls(
             tuple(TablePin(TableName(*row[:3]), row[3]) for row in data["t"]),

@@ -38,6 +38,7 @@ class Result:
         self.schema = schema
         self.context = context
         self.rows_affected = rows_affected
+        self.ended = False  # whether all batches were read
         self._batches = batches
         self._cancellation = cancellation
         self._on_close = on_close
@@ -51,7 +52,11 @@ class Result:
         return self
 
     def __next__(self) -> pa.RecordBatch:
-        return next(self._batches)
+        try:
+            return next(self._batches)
+        except StopIteration:
+            self.ended = True
+            raise
 
     def cancel(self) -> None:
         """End the statement; safe from any thread."""

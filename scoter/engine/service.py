@@ -187,7 +187,7 @@ class Engine:
             if (plan.parameters.names and plan.sql == "" and plan.command is None) or parameters is not None:
                 check = self._watch(context, cancellation)
                 authorised = self._plan(plan.statement, context, plan.pins, parameters, entry, check)
-            entry.facts |= {"sql": self._text(plan.statement), "pins": _pins_for_log(plan.pins)}
+            entry.facts |= {"sql": self._text(plan.statement), "pins": plan.pins.logged}
         except Exception as error:
             shown = entry.failed(error)
             entry.write()
@@ -292,17 +292,3 @@ class Engine:
             if {one.name: one.location for one in found} != kept.pointers:
                 return False
         return kept.revision is None or kept.revision == self.models.revision()
-
-
-def _pins_for_log(pins: Pins) -> dict[str, object]:
-    """Return pins without the paths of the server."""
-    return {
-        "tables": [
-            {"table": str(pin.name), "metadata": pin.metadata_location.rsplit("/", 1)[-1]}
-            for pin in pins.tables
-        ],
-        "models": [
-            {"model": str(pin.name), "version": pin.version, "sha256": pin.sha256} for pin in pins.models
-        ],
-        "instant": pins.instant.isoformat() if pins.instant else None,
-    }

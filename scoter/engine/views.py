@@ -41,7 +41,7 @@ MAX_DEPTH = 32  # views inside of each other
 MAX_NODES = 20_000  # parts of all views of one statement
 _MAX_TEXT = 1024 * 1024
 _KEPT_TEXT = 4096  # characters of a text whose tree is kept; a tree takes some 150 bytes for each
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 
 Choose = Callable[[exp.Table, Sequence[Reading], dict[TableName, Found]], Reading]
 

@@ -97,8 +97,10 @@ class Calls:
             if call not in self._open:
                 return
             call.cancel = cancel
+            asleep = not self._watched
             self._watched.add(call)
-        self._wake.set()
+        if asleep:
+            self._wake.set()
 
     def is_gone(self, call: Call) -> bool:
         """Say whether the call's client has left, or its work was cancelled."""

@@ -6,6 +6,7 @@ This module must not know where batches come from or how they are sent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -18,6 +19,7 @@ HEADER = "scoter-max-message-bytes"
 _UNLIMITED = ("grpc-java", "grpc-c++")
 _LARGEST = 2**31 - 1  # what a message's length can say
 _LEAST = 64 * 1024
+_FEW = 1000  # rows: an engine's batches are of 2048 at least, but the last one
 _ENVELOPE = 4096  # bytes of a message around the batch in it
 
 _HINT = (
@@ -46,6 +48,28 @@ def user_agent(headers: Mapping[str, Sequence[str | bytes]]) -> str:
     """Return what a client's library says of itself, the empty text when it says nothing."""
     said = headers.get("user-agent", ())
     return " ".join(text if isinstance(text, str) else text.decode("latin-1") for text in said)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The first batches of an answer, and whether they are all of it."""
+
+    batches: Sequence[pa.RecordBatch] = ()
+    ended: bool = False
+
+
+def small(batches: Iterator[pa.RecordBatch]) -> Begun:
+    """Read an answer to its end if it is one batch that fits any message, or has no rows; else the beginning of it.
+
+    An answer that is longer is not waited for: its first batch is full.
+    """
+    first = next(batches, None)
+    if first is None:
+        return Begun([], ended=True)
+    if first.num_rows > _FEW or first.nbytes > _LEAST // 2 or first.num_columns >= 1000:
+        return Begun([first], ended=False)
+    second = next(batches, None)
+    return Begun([first] if second is None else [first, second], ended=second is None)
 
 
 def fitting(batches: Iterable[pa.RecordBatch], most_bytes: int) -> Iterator[pa.RecordBatch]:

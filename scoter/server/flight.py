@@ -6,6 +6,7 @@ This module must not know how statements run, how names resolve, or how callers 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from scoter.server import listings
 from scoter.server.actions import OFFERED, Actions
 from scoter.server.authentication import Authentication, NoHandshake
 from scoter.server.calls import Calls
+from scoter.server.capacity import Begun, small
 from scoter.server.door import KEY, Door, Here, Reception, answering
 from scoter.server.failures import Failures, PlainRefusal
 from scoter.server.flightsql import commands, info
@@ -129,10 +131,17 @@ class FlightSqlServer(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
             schema = listings.schema_of(command)
             listed = listings.rows_of(command, self._lake, self._limits)
             return flight.GeneratorStream(schema, here.guarded(listed, here.call.query_id, listed.close))
-        rows = self._statements.fetch(command.statement_handle, here.principal, here.call)
+        fetched = self._statements.fetch(command.statement_handle, here.principal, here.call)
+        rows = fetched.rows
+        # A client may do something else, such as cancel, once it has the schema: only what was brief makes it wait.
+        begun = small(rows) if fetched.brief else Begun()
+        if begun.ended:
+            # Arrow sends it without Python, which takes turns with other calls for each batch.
+            return flight.RecordBatchStream(pa.RecordBatchReader.from_batches(rows.schema, begun.batches))
         # Not RecordBatchStream: it would send the traceback of what goes wrong while rows are made.
         # With batches of some MiB the generator costs nothing that can be measured.
-        return flight.GeneratorStream(rows.schema, here.guarded(rows, here.call.query_id, rows.close))
+        following = chain(begun.batches, rows)
+        return flight.GeneratorStream(rows.schema, here.guarded(following, here.call.query_id, rows.close))
 
     @answering
     def do_put(

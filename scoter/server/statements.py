@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import pyarrow as pa
 
 from scoter.catalog.principals import Principal
+from scoter.catalog.recent import Recent
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.plan import Kind, Pins, Plan
@@ -22,6 +23,9 @@ from scoter.server.calls import Call, Calls
 from scoter.server.flightsql import sealed_pb2 as sealed
 from scoter.server.flightsql.schemas import COUNT
 from scoter.server.seal import Seals
+
+_BRIEF = 0.5  # seconds
+_REMEMBERED = 1024 * 1024  # characters of statements
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,22 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """The rows of a ticket, and whether all of them are likely to be there at once."""
+
+    rows: pa.RecordBatchReader | Result
+    brief: bool
+
+
+@dataclass(frozen=True)
+class _Last:
+    """Of the last run of a statement: the characters of its text, and whether its rows were soon sent."""
+
+    size: int
+    brief: bool
+
+
+@dataclass(frozen=True)
 class Lifetimes:
     """For how many seconds tickets, with what is bound to a statement, and handles are valid."""
 
@@ -62,6 +82,7 @@ class Statements:
         self._seals = seals
         self._calls = calls
         self._lifetimes = lifetimes
+        self._last: Recent[str, _Last] = Recent(_REMEMBERED, weigh=lambda last: last.size)
 
     def prepare(self, sql: str, context: Context, call: Call) -> tuple[bytes, Plan]:
         """Return a handle for a statement and its plan; nothing is run."""
@@ -132,14 +153,14 @@ class Statements:
         finally:
             result.close()
 
-    def fetch(self, handle: bytes, principal: Principal, call: Call) -> pa.RecordBatchReader | Result:
+    def fetch(self, handle: bytes, principal: Principal, call: Call) -> Fetched:
         """Return the rows of a ticket: finished ones as they are, a query's as they come.
 
         Raises InvalidTicket. The result of a query is closed when its call ends.
         """
         ticket = self._seals.open_ticket(handle, principal.name)
         if ticket.WhichOneof("what") == "finished":
-            return pa.ipc.open_stream(self._seals.unload(ticket.finished.rows))
+            return Fetched(pa.ipc.open_stream(self._seals.unload(ticket.finished.rows)), brief=True)
         query = ticket.query
         context = _context(query.session, principal)
         call.query_id = ticket.query_id
@@ -150,7 +171,12 @@ class Statements:
         rows = self._rows(Statement(query.sql, context, bound))
         result = self._engine.run(plan, context, rows, query_id=query_id, cancellation=cancellation)
         self._calls.on_end(call, result.close)
-        return result
+        self._calls.on_end(call, partial(self._note, query.sql, result, time.monotonic()))
+        last = self._last.get(query.sql)
+        return Fetched(result, brief=last is not None and last.brief)
+
+    def _note(self, sql: str, result: Result, started: float) -> None:
+        self._last.put(sql, _Last(len(sql), result.ended and time.monotonic() - started <= _BRIEF))
 
     def renew(self, handle: bytes, principal: Principal) -> tuple[bytes, int]:
         """Return a ticket for the same rows that is valid for a whole lifetime from now, and its end.
@@ -182,7 +208,7 @@ class Statements:
         ticket = self._ticket(statement.context.principal, query_id)
         query = ticket.query
         query.sql = statement.sql
-        query.pins = plan.pins.to_json()
+        query.pins = plan.pins.text
         query.session.CopyFrom(_session(statement.context))
         if plan.parameters.names and bound is not None:
             query.parameters.CopyFrom(bound)
@@ -236,7 +262,7 @@ def _to_bytes(batches: list[pa.RecordBatch], schema: pa.Schema) -> bytes:
 
 @lru_cache(maxsize=512)
 def _pins(text: str) -> Pins:
-    return Pins.from_json(text)
+    return Pins.from_text(text)
 
 
 def _session(context: Context) -> sealed.Session:
