@@ -6,7 +6,8 @@ This module must not know which part raises an error, nor how it is sent to a cl
     ├── StatementError      the statement itself can not be accepted
     │   ├── InvalidSyntax, TooLarge, TooComplex, NotSupported
     │   ├── UndefinedTable, UndefinedSchema, UndefinedCatalog, UndefinedColumn,
-    │   │   UndefinedFunction, UndefinedModel, UndefinedVersion, UndefinedSetting, UndefinedSnapshot
+    │   │   UndefinedFunction, UndefinedModel, UndefinedVersion, UndefinedTag, UndefinedSetting,
+    │   │   UndefinedSnapshot
     │   ├── DuplicateTable, DuplicateSchema, DuplicateModel, DuplicateColumn, SchemaNotEmpty
     │   ├── AmbiguousName, AmbiguousColumn, TypeMismatch, WrongArguments, UnknownParameterType
     │   └── InvalidDefinition, GroupingError, WrongObject, StaleView
@@ -168,6 +169,13 @@ class UndefinedVersion(StatementError):
 
     sqlstate = "42704"
     condition = "UNDEFINED_MODEL_VERSION"
+
+
+class UndefinedTag(StatementError):
+    """The model has no such tag."""
+
+    sqlstate = "42704"
+    condition = "UNDEFINED_TAG"
 
 
 class UndefinedSetting(StatementError):

@@ -19,6 +19,7 @@ from test_catalog_metastore import run_together
 
 from scoter.catalog.lake import Lake
 from scoter.catalog.metastore import Metastore
+from scoter.catalog.model_records import Made
 from scoter.catalog.models import Models
 from scoter.catalog.names import ModelName, TableName
 from scoter.catalog.translation import translated
@@ -128,7 +129,7 @@ def test_a_schema_with_something_in_it_stays(lake, opened):
         lake.drop_schema("lake", "s")
     lake.drop_table(table("t", "s"))
     models = Models(opened.metastore)
-    models.create(ModelName("S", "m"), sha256="a", size=1, signature="", source="", principal="p")
+    models.create(ModelName("S", "m"), Made("a", 1, "", "", "p"))
     with pytest.raises(SchemaNotEmpty, match=r"holds .s\.m."):
         lake.drop_schema("lake", "s")
     models.drop(ModelName("s", "m"))

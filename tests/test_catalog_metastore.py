@@ -205,6 +205,7 @@ def test_processes_race_to_create_models(url, metastore):
     code = """
 import sys
 from scoter.catalog.metastore import Metastore
+from scoter.catalog.model_records import Made
 from scoter.catalog.models import Models
 from scoter.catalog.names import ModelName
 me = sys.argv[2]
@@ -212,9 +213,9 @@ metastore = Metastore.open(sys.argv[1])
 models = Models(metastore)
 # START
 for number in range(10):
-    facts = dict(sha256=me, size=1, signature="{}", source="", principal=me)
-    made = models.create(ModelName("main", "shared"), replace=True, **facts)
-    models.create(ModelName("main", f"own_{me}_{number}"), **facts)
+    facts = Made(sha256=me, size=1, signature="{}", source="", principal=me)
+    made = models.create(ModelName("main", "shared"), facts, replace=True)
+    models.create(ModelName("main", f"own_{me}_{number}"), facts)
     print(made.version)
 metastore.close()
 """

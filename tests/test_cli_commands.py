@@ -166,7 +166,7 @@ def test_a_model_is_added_and_then_a_version(tmp_path: Path, scoter: Command) ->
     assert "LATE@2 is registered" in second.err
     shown = scoter.well(
         "sql", lake, "--format", "csv", "-c",
-        "SELECT version, is_default, aliases FROM system.models ORDER BY version",
+        "SELECT version, is_default, aliases FROM system.model_versions ORDER BY version",
     )  # fmt: skip
     assert shown.splitlines()[1:] == ['1,false,"[""champion""]"', '2,true,"[]"']
     refused = scoter("model", "add", "bad", MODELS / "train_late_arrival.py", "--lake", lake)

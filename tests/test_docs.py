@@ -164,6 +164,7 @@ def test_roles_of_statements(lake: Lake) -> None:
         "CREATE MODEL": "CREATE MODEL x FROM ?",
         "ALTER MODEL": "ALTER MODEL x DROP ALIAS y",
         "DROP MODEL": "DROP MODEL x",
+        "COMMENT ON MODEL": "COMMENT ON MODEL x IS 'y'",
         "CALL system.register_table": "CALL system.register_table('x', '/x')",
     }
     seen = set()

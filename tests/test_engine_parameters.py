@@ -368,4 +368,4 @@ def test_a_model_file_is_bound(lake: InProcess, model_files: Path) -> None:
     lake.query("CREATE MODEL uploaded FROM ?", bound(data))
     assert lake.value("SELECT PREDICT('uploaded', 'Rome')") == 2.0
     assert "INVALID_MODEL" in refused(lake, "CREATE MODEL broken FROM ?", data[: len(data) // 2])
-    assert lake.value("SELECT count(*) FROM system.models WHERE model_name = 'broken'") == 0
+    assert lake.value("SELECT count(*) FROM system.model_versions WHERE model_name = 'broken'") == 0

@@ -21,6 +21,8 @@ READS = (
     "SHOW CREATE TABLE t",
     "DESCRIBE t",
     "DESCRIBE MODEL m",
+    "SHOW CREATE MODEL m",
+    "SELECT * FROM system.models, system.model_versions",
     "DESCRIBE SELECT * FROM t",
     "EXPLAIN SELECT * FROM t",
     "EXPLAIN ANALYZE SELECT PREDICT('m', a, 1) FROM t",
@@ -48,7 +50,11 @@ MODELS = (
     "ALTER MODEL {new} SET DEFAULT_VERSION = 2",
     "ALTER MODEL {new} DROP ALIAS best",
     "ALTER MODEL {new} DROP VERSION 1",
-    "DROP MODEL {new}",
+    "ALTER MODEL {new} SET TAG a = 'x'",
+    "ALTER MODEL {new} UNSET TAG a",
+    "COMMENT ON MODEL {new} IS 'x'",
+    "ALTER MODEL {new} RENAME TO {new}_b",
+    "DROP MODEL {new}_b",
     "CALL system.register_table(table => '{new}', metadata_file => '{metadata}')",
 )
 
@@ -89,6 +95,18 @@ def test_administrators_do_all(engine, model_files: Path) -> None:
     metadata = engine.lake.find([T])[T].location
     for sql in MODELS:
         session.query(filled(sql, Role.ADMIN, model_files, metadata))
+
+
+def test_an_owner_is_a_user(tmp_path, model_files: Path) -> None:
+    with opened(tmp_path, models={"allowed_prefixes": [str(model_files)]}) as engine:
+        session = InProcess(engine, Principal("boss", Role.ADMIN))
+        session.query(f"CREATE MODEL m FROM '{model_files}/pair.onnx'")
+        session.query("ALTER MODEL m OWNER TO boss")
+        engine.principals.add("ann", Role.READER, "a right long horse")
+        session.query("ALTER MODEL m OWNER TO ann")
+        assert session.rows("SELECT owner FROM system.models") == [("ann",)]
+        with pytest.raises(Refused, match=r'\[22023\].*there is no user "anne".*did you mean "ann"'):
+            session.query("ALTER MODEL m OWNER TO anne")
 
 
 @pytest.mark.parametrize("sql", [*WRITES, *MODELS])

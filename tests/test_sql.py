@@ -46,6 +46,7 @@ def values(model_files: Path) -> dict[str, str]:
     return {
         "models": str(model_files),
         "pair_sha": hashlib.sha256(pair).hexdigest(),
+        "hundred_sha": hashlib.sha256((model_files / "pair_hundred.onnx").read_bytes()).hexdigest(),
         "many": ", ".join(map(str, range(5000))),
         "sum": " + ".join(["1"] * 500),
         "deep": "(" * 3000 + "1" + ")" * 3000,

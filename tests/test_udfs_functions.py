@@ -193,7 +193,7 @@ def test_names_bind_whatever_the_order_and_the_spelling():
     with pytest.raises(InvalidDefinition, match="twice"):
         inspect(data, (wrong[0], wrong[0], wrong[1], wrong[3]), SETTINGS)
     unnamed = tuple(DeclaredInput(f"f {place}", "DOUBLE") for place in range(zoo.FEATURES))
-    signature = inspect(zoo.regressor("linear_regression").data, unnamed, SETTINGS)
+    signature = inspect(zoo.regressor("linear_regression").data, unnamed, SETTINGS).signature
     assert signature.named
     assert [(each.name, each.type, each.position) for each in signature.inputs][1] == ("f 1", "FLOAT", 1)
 
@@ -214,7 +214,7 @@ def test_numbers_that_a_tensor_can_not_hold_are_errors(tmp_path):
 
 def test_the_signature_survives_json():
     for data in (zoo.pipeline().data, zoo.classifier("forest", "two_ints").data, identity(1, ("n", 3))):
-        signature = inspect(data, (), SETTINGS)
+        signature = inspect(data, (), SETTINGS).signature
         assert Signature.from_json(signature.to_json()) == signature
     for text in ("", "{}", '{"format": 99}', "[]"):
         with pytest.raises(CorruptData):
@@ -223,8 +223,8 @@ def test_the_signature_survives_json():
 
 def test_names_of_functions_tell_calls_apart():
     data = zoo.classifier("logistic").data
-    first = inspect(data, (), SETTINGS)
-    second = inspect(data, tuple(DeclaredInput(f"c{i}", "INTEGER") for i in range(5)), SETTINGS)
+    first = inspect(data, (), SETTINGS).signature
+    second = inspect(data, tuple(DeclaredInput(f"c{i}", "INTEGER") for i in range(5)), SETTINGS).signature
     functions = [
         Function("a" * 64, first),
         Function("b" * 64, first),
@@ -436,12 +436,12 @@ def test_decision_scores_are_not_probabilities(tmp_path):
         inputs=[tensor("x", shape=("n", 3))],
         outputs=[tensor("label", TensorProto.INT64, ("n",)), tensor("scores", shape=("n", 3))],
     )
-    signature = inspect(scores.SerializeToString(), (), SETTINGS)
+    signature = inspect(scores.SerializeToString(), (), SETTINGS).signature
     assert [each.role for each in signature.outputs] == ["label", "other"]
     soft = onnx.ModelProto()
     soft.CopyFrom(scores)
     soft.graph.node[1].op_type = "Softmax"
-    signature = inspect(soft.SerializeToString(), (), SETTINGS)
+    signature = inspect(soft.SerializeToString(), (), SETTINGS).signature
     assert [each.role for each in signature.outputs] == ["label", "probabilities"]
     assert signature.labels == (0, 1, 2)
 

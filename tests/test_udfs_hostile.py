@@ -72,7 +72,7 @@ def chain(length, times=1):
 
 
 def test_a_short_chain_of_local_functions_is_accepted():
-    signature = inspect(chain(20).SerializeToString(), (), SETTINGS)
+    signature = inspect(chain(20).SerializeToString(), (), SETTINGS).signature
     assert signature.predict_type() == "FLOAT"
 
 
@@ -265,7 +265,7 @@ def test_the_number_of_operators_is_limited():
 def test_a_long_line_of_operators_loads_on_a_small_stack():
     nodes = [helper.make_node("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}"]) for i in range(5000)]
     nodes.append(helper.make_node("Identity", ["v5000"], ["y"]))
-    assert inspect(model(nodes).SerializeToString(), (), Models()).predict_type() == "FLOAT"
+    assert inspect(model(nodes).SerializeToString(), (), Models()).signature.predict_type() == "FLOAT"
 
 
 def test_models_that_are_no_function_of_one_row_are_refused():

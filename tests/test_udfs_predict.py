@@ -36,7 +36,7 @@ class Sql:
         self.connection.execute("CREATE TABLE t AS SELECT row_number() OVER () AS n, * FROM given")
 
     def function(self, data, kind="predict", class_label=None, declared=(), volatile=False):
-        signature = inspect(data, declared, SETTINGS)
+        signature = inspect(data, declared, SETTINGS).signature
         function = Function(self.artifacts.put(data), signature, kind, class_label)
         register(self.connection, function, self.sessions, self.run, volatile=volatile)
         return function

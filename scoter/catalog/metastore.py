@@ -33,7 +33,7 @@ from scoter.errors import (
 
 T = TypeVar("T")
 
-HEAD = "0001"  # newest revision in migrations/versions; a test compares it with the files
+HEAD = "0002"  # newest revision in migrations/versions; a test compares it with the files
 VERSION_TABLE = "scoter_alembic_version"
 LOCK_SECONDS = 10.0  # that SQLite itself waits for another writer
 ATTEMPTS = 5  # times that a locked database is tried at most, with pauses that double

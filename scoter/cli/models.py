@@ -58,7 +58,7 @@ def _newest(session: LocalSession, name: str) -> int:
     schema, _, bare = name.rpartition(".")
     row = pa.record_batch({"1": [schema or session.context.schema], "2": [bare]})
     sql = (
-        "SELECT max(version) FROM system.models"
+        "SELECT max(version) FROM system.model_versions"
         " WHERE lower(schema_name) = lower(?::VARCHAR) AND lower(model_name) = lower(?::VARCHAR)"
     )
     return int(next(session.run(sql, row).batches).column(0)[0].as_py())

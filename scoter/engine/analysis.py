@@ -23,6 +23,11 @@ _ADMIN = (
     st.SetModelAlias,
     st.DropModelAlias,
     st.DropModelVersion,
+    st.RenameModel,
+    st.SetModelOwner,
+    st.SetModelTags,
+    st.UnsetModelTags,
+    st.CommentOnModel,
     st.DropModel,
     # It names a file of the server, as CREATE MODEL does.
     st.RegisterTable,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scoter.catalog.lake import Lake
 from scoter.catalog.models import Models
+from scoter.catalog.principals import Principals
 from scoter.engine.binding import Binder
 from scoter.engine.scan import Scans
 from scoter.settings import Settings
@@ -23,6 +24,7 @@ class Parts:
     settings: Settings
     lake: Lake
     models: Models
+    principals: Principals
     artifacts: Artifacts
     sessions: Sessions
     scans: Scans

@@ -15,7 +15,8 @@ from sqlglot import exp
 
 from scoter.catalog.lake import Lake
 from scoter.catalog.lookup import Found
-from scoter.catalog.models import Models, ModelVersion
+from scoter.catalog.model_records import ModelVersion
+from scoter.catalog.models import Models
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.changes import COLUMNS as CHANGE_COLUMNS
 from scoter.engine.changes import Change, called_parts, changes_meant, is_changes

@@ -110,6 +110,7 @@ class Engine:
             settings,
             self.lake,
             self.models,
+            self.principals,
             artifacts,
             sessions,
             Scans(Manifests(self.lake.io, real=self.lake.real)),

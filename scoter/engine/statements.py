@@ -126,6 +126,36 @@ class DropModelVersion(Statement):
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "version": True}
 
 
+class RenameModel(Statement):
+    """``ALTER MODEL m RENAME TO n``; ``name`` is a ModelReference without a version."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "name": True}
+
+
+class SetModelOwner(Statement):
+    """``ALTER MODEL m OWNER TO u``; ``owner`` is an identifier."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "owner": True}
+
+
+class SetModelTags(Statement):
+    """``ALTER MODEL m SET TAG t = 'x', …``; ``tags`` are Options with string literals."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "tags": True}
+
+
+class UnsetModelTags(Statement):
+    """``ALTER MODEL m UNSET TAG t, …``; ``tags`` are identifiers."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "tags": True}
+
+
+class CommentOnModel(Statement):
+    """``COMMENT ON MODEL m IS 'text' | NULL``."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "comment": True}
+
+
 class DropModel(Statement):
     """``DROP MODEL [IF EXISTS] m``."""
 
@@ -352,6 +382,12 @@ class ShowCreateTable(Statement):
     """``SHOW CREATE TABLE t``; with ``view`` ``SHOW CREATE VIEW v``."""
 
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "view": False}
+
+
+class ShowCreateModel(Statement):
+    """``SHOW CREATE MODEL m``."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True}
 
 
 class ShowSettings(Statement):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
-from scoter.catalog.models import ModelVersion
+from scoter.catalog.model_records import ModelVersion
 from scoter.engine.rules.score_once import VOLATILE_CALL
 from scoter.engine.statements import MlPredict, ModelReference, Option, Predict, span_of
 from scoter.errors import NotSupported, ScoterError, WrongArguments

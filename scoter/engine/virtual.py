@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scoter.engine import information_schema
+from scoter.engine import information_schema, system_tables
 
 VIRTUAL_SCHEMAS = frozenset({"information_schema", "system"})
 
@@ -26,24 +26,7 @@ _TABLES = (
         VirtualTable("information_schema", name, columns)
         for name, columns in information_schema.TABLES.items()
     ),
-    VirtualTable(
-        "system",
-        "models",
-        (
-            ("schema_name", "VARCHAR"),
-            ("model_name", "VARCHAR"),
-            ("version", "INTEGER"),
-            ("is_default", "BOOLEAN"),
-            ("aliases", "VARCHAR[]"),
-            ("inputs", "VARCHAR"),
-            ("outputs", "VARCHAR"),
-            ("sha256", "VARCHAR"),
-            ("bytes", "BIGINT"),
-            ("source", "VARCHAR"),
-            ("created_at", "TIMESTAMPTZ"),
-            ("created_by", "VARCHAR"),
-        ),
-    ),
+    *(VirtualTable("system", name, columns) for name, columns in system_tables.TABLES.items()),
 )
 
 _BY_NAME = {(t.schema, t.name): t for t in _TABLES}

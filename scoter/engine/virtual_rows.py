@@ -21,10 +21,10 @@ from scoter.engine.arriving import Arriving
 from scoter.engine.binding import data_type
 from scoter.engine.metadata.rows import About
 from scoter.engine.resolve import Source
+from scoter.engine.system_tables import system_rows
 from scoter.engine.types import listed_type, spelled, wire_type
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_tables
 from scoter.errors import InternalError, ScoterError
-from scoter.udfs.signature import Signature
 
 Facts = dict[str, Any]
 _UTF8: Facts = {"character_set_name": "UTF8", "character_repertoire": "UCS", "form_of_use": "UTF8"}
@@ -56,8 +56,8 @@ def virtual_rows(source: Source, lake: Lake, models: Models, check: Check) -> pa
             rows = _rows(table, iter([_UTF8]))
         case ("information_schema", _):
             rows = iter(())  # there are no keys or checks
-        case ("system", "models"):
-            rows = _models(models)
+        case ("system", _):
+            rows = system_rows(table.name, models)
         case _:
             raise InternalError(f"{table.schema}.{table.name} has no rows")
     return arrow_table(table.columns, rows)
@@ -212,22 +212,3 @@ def _numbers(kind: str) -> Facts:
     if kind.startswith("TIME"):
         return {"datetime_precision": 9 if kind.endswith("_NS") else 6}
     return {"datetime_precision": 0} if kind == "DATE" else {}
-
-
-def _models(models: Models) -> Iterator[tuple[Any, ...]]:
-    for version in models.list():
-        signature = Signature.from_json(version.signature)
-        yield (
-            version.model.schema,
-            version.model.name,
-            version.version,
-            version.is_default,
-            list(version.aliases),
-            ", ".join(f"{i.name} {i.type}" for i in signature.inputs),
-            ", ".join(f"{o.name} {o.type}" for o in signature.outputs),
-            version.sha256,
-            version.size,
-            version.source,
-            version.created_at,
-            version.created_by,
-        )

@@ -88,13 +88,22 @@ class _Column:
     position: int | None
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What a model takes and gives, and what its file says of itself: its operators' version, what wrote it."""
+
+    signature: Signature
+    opset: int | None
+    producer: str | None
+
+
 def inspect(
     data: bytes,
     declared: tuple[DeclaredInput, ...],
     settings: Models,
     attach: Callable[[Callable[[], None]], None] | None = None,
-) -> Signature:
-    """Return the signature of a model file.
+) -> Inspection:
+    """Return what is known of a model file.
 
     The file is parsed, loaded and run in a process of its own with limits on memory and time; ``attach``
     is given what ends that process. Raises InvalidModel when it is refused there, InvalidDefinition when INPUT
@@ -110,7 +119,8 @@ def inspect(
         )
     )
     labels = tuple(facts["labels"])
-    return Signature(inputs, _outputs(facts, labels), labels, named or bool(declared))
+    signature = Signature(inputs, _outputs(facts, labels), labels, named or bool(declared))
+    return Inspection(signature, facts["opset"], facts["producer"] or None)
 
 
 def _ask_sandbox(

@@ -28,6 +28,7 @@ from scoter.udfs.tensors import Element, element_of
 _ROWS = 3
 _BATCHES = (64, 512, 2048)
 _BATCH_SECONDS = 0.25  # of the CPU; a batch that takes longer is the last: the next has eight times its rows
+_PRODUCER_MOST = 128  # characters
 _MAX_COLUMNS = 10_000
 # Loading and running recurses along the graph. What passes on a small stack passes on the larger
 # stacks of the service's threads.
@@ -63,6 +64,8 @@ class Facts:
     inputs: tuple[InputFacts, ...]
     outputs: tuple[OutputFacts, ...]
     labels: tuple[str | int, ...]
+    opset: int | None
+    producer: str
 
 
 def examine(data: bytes, limits: structure.Limits, declared: int) -> Facts:
@@ -71,12 +74,15 @@ def examine(data: bytes, limits: structure.Limits, declared: int) -> Facts:
     Raises InvalidModel for anything that can not serve as a function of a row.
     """
     model = structure.parse(data, limits)
+    opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=None)
+    producer = f"{model.producer_name} {model.producer_version}".strip()[:_PRODUCER_MOST]
     zipped = preparation.zipmap_labels(model)
     model = preparation.prepare(model)
     session = open_session(model.SerializeToString(), threads=1)
     inputs = _inputs(session, declared)
     results = _dry_run(session, model, inputs)
-    return _facts(model, session, inputs, zipped, results)
+    outputs, found = _outputs(model, session, zipped, results)
+    return Facts(inputs, outputs, found, opset, producer)
 
 
 def _inputs(session: onnxruntime.InferenceSession, declared: int) -> tuple[InputFacts, ...]:
@@ -200,13 +206,13 @@ def _same(left: Any, right: Any) -> bool:
     return bool(np.array_equal(left, right))
 
 
-def _facts(
+def _outputs(
     model: ModelProto,
     session: onnxruntime.InferenceSession,
-    inputs: tuple[InputFacts, ...],
     zipped: dict[str, labels.Labels],
     results: list[Any],
-) -> Facts:
+) -> tuple[tuple[OutputFacts, ...], labels.Labels]:
+    """Return the outputs and the labels of the one that is probabilities, if there is one."""
     outputs = []
     for value, result in zip(session.get_outputs(), results, strict=True):
         element = element_of(value.type)
@@ -227,8 +233,8 @@ def _facts(
         if len(found) == each.width and _fits(found, label):
             facts = [other for other, _ in outputs]
             facts[place] = OutputFacts(each.name, each.element, each.width, True)
-            return Facts(inputs, tuple(facts), found)
-    return Facts(inputs, tuple(each for each, _ in outputs), ())
+            return tuple(facts), found
+    return tuple(each for each, _ in outputs), ()
 
 
 def _is_label(output: OutputFacts) -> bool:

@@ -89,6 +89,13 @@ class Signature:
         """DuckDB type of a class label."""
         return "VARCHAR" if self.labels and isinstance(self.labels[0], str) else "BIGINT"
 
+    @property
+    def task(self) -> str:
+        """What the model does: ``classification``, ``regression`` (one number a row) or ``other``."""
+        if self.primary.role == "label" or self.probabilities is not None:
+            return "classification"
+        return "regression" if self.primary.type in ("FLOAT", "DOUBLE") else "other"
+
     def predict_type(self) -> str:
         """Return DuckDB's type of PREDICT."""
         return self.primary.type

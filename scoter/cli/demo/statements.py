@@ -34,7 +34,7 @@ ALIASES = (
 VERSIONS = """
 SELECT version, is_default, aliases, bytes, left(sha256, 8) AS sha256,
        split_part(source, '/', 3) AS file
-FROM system.models
+FROM system.model_versions
 ORDER BY version
 """
 

@@ -11,38 +11,27 @@ from pyiceberg.types import NestedField
 from sqlglot import exp
 
 from scoter.catalog.comments import comments_inside
-from scoter.catalog.models import ModelVersion
 from scoter.catalog.names import TableName
 from scoter.catalog.views import View, load_view
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
+from scoter.engine.commands.places import known_schema
 from scoter.engine.naming import table_name
-from scoter.engine.resolve import Source, model_reference, resolve_model
+from scoter.engine.resolve import Source
 from scoter.engine.statements import (
-    DescribeModel,
     DescribeTable,
     ShowCatalogs,
     ShowColumns,
     ShowCreateTable,
-    ShowModels,
     ShowSchemas,
     ShowTables,
-    ShowVersions,
     ShowViews,
     Statement,
     span_of,
 )
 from scoter.engine.types import listed_type, literal, quote, spelled
-from scoter.errors import UndefinedCatalog, UndefinedSchema, WrongObject
+from scoter.errors import UndefinedCatalog, WrongObject
 from scoter.suggestions import closest
-from scoter.udfs.signature import Signature
 
-SIGNATURE: Columns = (
-    ("kind", "VARCHAR"),
-    ("name", "VARCHAR"),
-    ("type", "VARCHAR"),
-    ("on_null", "VARCHAR"),
-    ("note", "VARCHAR"),
-)
 COLUMNS: Columns = (
     ("column_name", "VARCHAR"),
     ("column_type", "VARCHAR"),
@@ -51,18 +40,6 @@ COLUMNS: Columns = (
     ("default", "VARCHAR"),
     ("extra", "VARCHAR"),
 )
-
-
-def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
-    """Return a version as rows: the version, its inputs in order, its outputs; one note on lossy casts."""
-    signature = Signature.from_json(version.signature)
-    rows: list[tuple[Any, ...]] = [
-        ("model", str(version.model), f"version {version.version}", None, f"sha256 {version.sha256}")
-    ]
-    for wanted in signature.inputs:
-        note = "DOUBLE, DECIMAL and integers above 2^24 are rounded" if wanted.type == "FLOAT" else None
-        rows.append(("input", wanted.name, wanted.type, wanted.on_null, note))
-    return rows + [("output", o.name, o.type, None, o.role) for o in signature.outputs]
 
 
 def _schemas(call: Call) -> Outcome:
@@ -101,18 +78,8 @@ def _place(call: Call) -> tuple[str, str]:
     catalog = (place.catalog if place is not None else None) or call.context.catalog
     schema = place.name if place is not None else call.context.schema
     _known_catalog(call, catalog)
-    _known_schema(call, catalog, schema)
+    known_schema(call, catalog, schema, call.tree)
     return catalog, schema
-
-
-def _known_schema(call: Call, catalog: str, schema: str) -> None:
-    lake = call.parts.lake
-    if not lake.has_schema(catalog, schema):
-        raise UndefinedSchema(
-            f'schema "{schema}" does not exist',
-            hint=closest(schema, lake.schemas(catalog)) or "SHOW SCHEMAS lists the schemas",
-            span=span_of(call.tree),
-        )
 
 
 def _known_catalog(call: Call, catalog: str) -> None:
@@ -210,50 +177,6 @@ def _partition(schema: Any, field: Any) -> str:
     return f"{transform}({column})"
 
 
-def _models(call: Call) -> Outcome:
-    schema = call.tree.this.name if call.tree.this is not None else None
-    if schema is not None:
-        _known_schema(call, call.parts.lake.default_catalog, schema)
-    rows = []
-    versions = call.parts.models.list(schema)
-    for default in (v for v in versions if v.is_default):
-        mine = [v for v in versions if v.model == default.model]
-        aliases = [f"{alias}={v.version}" for v in mine for alias in v.aliases]
-        rows.append(
-            (
-                default.model.schema,
-                default.model.name,
-                default.version,
-                len(mine),
-                ", ".join(aliases) or None,
-                default.created_at,
-                default.created_by,
-            )
-        )
-    return Outcome(rows, call.context)
-
-
-def _versions(call: Call) -> Outcome:
-    name, _ = model_reference(reference_text(call.tree.this), call.context)
-    rows = [
-        (v.version, v.is_default, list(v.aliases), v.sha256, v.size, v.source, v.created_at, v.created_by)
-        for v in call.parts.models.versions(name)
-    ]
-    return Outcome(rows, call.context)
-
-
-def _describe_model(call: Call) -> Outcome:
-    version = resolve_model(reference_text(call.tree.this), call.context, call.parts.models, call.tree)
-    return Outcome(signature_rows(version), call.context)
-
-
-def reference_text(node: exp.Expr) -> str:
-    """Return a ModelReference as the text that a call would hold: [schema.]name[@version]."""
-    schema = f"{node.text('db')}." if node.text("db") else ""
-    version = f"@{node.text('version')}" if node.text("version") else ""
-    return f"{schema}{node.name}{version}"
-
-
 COMMANDS: dict[type[Statement], Command] = {
     ShowSchemas: Command((("catalog_name", "VARCHAR"), ("schema_name", "VARCHAR")), _schemas, changes=False),
     ShowCatalogs: Command((("catalog_name", "VARCHAR"),), _catalogs, changes=False),
@@ -272,32 +195,4 @@ COMMANDS: dict[type[Statement], Command] = {
     ShowCreateTable: Command(
         (("table_name", "VARCHAR"), ("create_statement", "VARCHAR")), _create_statement, changes=False
     ),
-    ShowModels: Command(
-        (
-            ("schema_name", "VARCHAR"),
-            ("model_name", "VARCHAR"),
-            ("default_version", "INTEGER"),
-            ("versions", "INTEGER"),
-            ("aliases", "VARCHAR"),
-            ("created_at", "TIMESTAMPTZ"),
-            ("created_by", "VARCHAR"),
-        ),
-        _models,
-        changes=False,
-    ),
-    ShowVersions: Command(
-        (
-            ("version", "INTEGER"),
-            ("is_default", "BOOLEAN"),
-            ("aliases", "VARCHAR[]"),
-            ("sha256", "VARCHAR"),
-            ("bytes", "BIGINT"),
-            ("source", "VARCHAR"),
-            ("created_at", "TIMESTAMPTZ"),
-            ("created_by", "VARCHAR"),
-        ),
-        _versions,
-        changes=False,
-    ),
-    DescribeModel: Command(SIGNATURE, _describe_model, changes=False),
 }

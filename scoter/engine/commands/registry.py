@@ -9,7 +9,16 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from scoter.engine.commands import commenting, defining, looking, registering, session, viewing
+from scoter.engine.commands import (
+    commenting,
+    defining,
+    looking,
+    modelling,
+    models_shown,
+    registering,
+    session,
+    viewing,
+)
 from scoter.engine.commands.looking import COLUMNS
 from scoter.engine.commands.outcome import Call, Command, Outcome
 from scoter.engine.statements import DescribeQuery, Statement
@@ -24,6 +33,8 @@ _COMMANDS: Mapping[type[Statement], Command] = {
     **session.COMMANDS,
     **looking.COMMANDS,
     **defining.COMMANDS,
+    **modelling.COMMANDS,
+    **models_shown.COMMANDS,
     **commenting.COMMANDS,
     **registering.COMMANDS,
     **viewing.COMMANDS,

@@ -20,11 +20,16 @@ from scoter.engine.statements import (
     MlPredict,
     ModelInput,
     ModelOutput,
+    ModelReference,
     Option,
     Predict,
+    RenameModel,
     SetModelAlias,
     SetModelDefault,
+    SetModelOwner,
+    SetModelTags,
     Statement,
+    UnsetModelTags,
 )
 
 NULL_POLICIES = ("NULL", "NAN", "ERROR")
@@ -47,25 +52,56 @@ class ModelGrammar(Terms):
     def alter_model(self) -> Statement:
         """Read what follows ``ALTER MODEL``."""
         name = self.model_reference(version=False)
-        if self.words("ADD", "VERSION"):
-            return self.expression(AddModelVersion(this=name, **self._origin()))
-        if self.words("SET", "DEFAULT_VERSION"):
-            self._match(TokenType.EQ)
-            return self.expression(SetModelDefault(this=name, version=self.version("a version")))
-        if self.words("SET", "ALIAS"):
-            alias = self.name("an alias")
-            self.equals()
-            return self.expression(SetModelAlias(this=name, alias=alias, version=self.version("a version")))
-        if self.words("VERSION"):
-            version = self.version("a version")
-            self.need("SET", "ALIAS")
-            self.equals()
-            return self.expression(SetModelAlias(this=name, alias=self.name("an alias"), version=version))
-        if self.words("DROP", "ALIAS"):
-            return self.expression(DropModelAlias(this=name, alias=self.name("an alias")))
-        if self.words("DROP", "VERSION"):
-            return self.expression(DropModelVersion(this=name, version=self.version("a version")))
-        return self.unexpected("ADD VERSION, SET DEFAULT_VERSION, SET ALIAS, DROP ALIAS or DROP VERSION")
+        for words, read in _ALTERATIONS:
+            if self.words(*words):
+                return self.expression(read(self, name))
+        return self.unexpected(", ".join(sorted({" ".join(words) for words, _ in _ALTERATIONS})))
+
+    def add_version(self, model: ModelReference) -> Statement:
+        """Read what follows ``ADD VERSION``."""
+        return AddModelVersion(this=model, **self._origin())
+
+    def set_default(self, model: ModelReference) -> Statement:
+        """Read what follows ``SET DEFAULT_VERSION``."""
+        self._match(TokenType.EQ)
+        return SetModelDefault(this=model, version=self.version("a version"))
+
+    def set_alias(self, model: ModelReference) -> Statement:
+        """Read what follows ``SET ALIAS``."""
+        alias = self.name("an alias")
+        self.equals()
+        return SetModelAlias(this=model, alias=alias, version=self.version("a version"))
+
+    def name_version(self, model: ModelReference) -> Statement:
+        """Read what follows ``VERSION``."""
+        version = self.version("a version")
+        self.need("SET", "ALIAS")
+        self.equals()
+        return SetModelAlias(this=model, alias=self.name("an alias"), version=version)
+
+    def drop_alias(self, model: ModelReference) -> Statement:
+        """Read what follows ``DROP ALIAS``."""
+        return DropModelAlias(this=model, alias=self.name("an alias"))
+
+    def drop_version(self, model: ModelReference) -> Statement:
+        """Read what follows ``DROP VERSION``."""
+        return DropModelVersion(this=model, version=self.version("a version"))
+
+    def rename_model(self, model: ModelReference) -> Statement:
+        """Read what follows ``RENAME TO``."""
+        return RenameModel(this=model, name=self.model_reference(version=False))
+
+    def set_owner(self, model: ModelReference) -> Statement:
+        """Read what follows ``OWNER TO``."""
+        return SetModelOwner(this=model, owner=self.name("a user's name"))
+
+    def set_tags(self, model: ModelReference) -> Statement:
+        """Read what follows ``SET TAG``."""
+        return SetModelTags(this=model, tags=self._several(self._tag))
+
+    def unset_tags(self, model: ModelReference) -> Statement:
+        """Read what follows ``UNSET TAG``."""
+        return UnsetModelTags(this=model, tags=self._several(lambda: self.name("a tag's name")))
 
     def drop_model(self) -> Statement:
         """Read what follows ``DROP MODEL``."""
@@ -160,11 +196,21 @@ class ModelGrammar(Terms):
 
     def _list(self, one: Callable[[], exp.Expr]) -> list[exp.Expr]:
         self.opening()
+        found = self._several(one)
+        self.closing()
+        return found
+
+    def _several(self, one: Callable[[], exp.Expr]) -> list[exp.Expr]:
         found = [one()]
         while self._match(TokenType.COMMA):
             found.append(one())
-        self.closing()
         return found
+
+    def _tag(self) -> Option:
+        start = self._here()
+        name = self.name("a tag's name")
+        self.equals()
+        return self.expression(Option(this=name, expression=self.text("a value in quotes")), token=start)
 
     def _input(self) -> ModelInput:
         start = self._here()
@@ -192,3 +238,18 @@ class ModelGrammar(Terms):
         if self._curr and self._curr.token_type not in (TokenType.COMMA, TokenType.R_PAREN):
             kind = self.data_type()
         return self.expression(ModelOutput(this=name, kind=kind), token=start)
+
+
+_ALTERATIONS: tuple[tuple[tuple[str, ...], Callable[[ModelGrammar, ModelReference], Statement]], ...] = (
+    (("ADD", "VERSION"), ModelGrammar.add_version),
+    (("SET", "DEFAULT_VERSION"), ModelGrammar.set_default),
+    (("SET", "ALIAS"), ModelGrammar.set_alias),
+    (("VERSION",), ModelGrammar.name_version),
+    (("DROP", "ALIAS"), ModelGrammar.drop_alias),
+    (("DROP", "VERSION"), ModelGrammar.drop_version),
+    (("RENAME", "TO"), ModelGrammar.rename_model),
+    (("OWNER", "TO"), ModelGrammar.set_owner),
+    (("SET", "OWNER", "TO"), ModelGrammar.set_owner),
+    (("SET", "TAG"), ModelGrammar.set_tags),
+    (("UNSET", "TAG"), ModelGrammar.unset_tags),
+)

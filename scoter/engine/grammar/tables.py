@@ -11,6 +11,7 @@ from sqlglot.tokenizer_core import TokenType
 from scoter.engine.grammar.terms import Terms
 from scoter.engine.statements import (
     CommentOn,
+    CommentOnModel,
     CreateSchema,
     CreateTable,
     CreateView,
@@ -56,6 +57,9 @@ class TableGrammar(Terms):
         if self.words("VIEW"):
             view = self.table_name()
             return self.expression(CommentOn(this=view, comment=self._comment(), view=True))
+        if self.words("MODEL"):
+            model = self.model_reference(version=False)
+            return self.expression(CommentOnModel(this=model, comment=self._comment()))
         if self.words("COLUMN"):
             path = [self.name("a table's name")]
             while self._match(TokenType.DOT):
@@ -64,9 +68,10 @@ class TableGrammar(Terms):
                 self.unexpected('"." and a column\'s name')
             return self.expression(CommentOn(path=path, comment=self._comment()))
         if self.at_end():
-            self.unexpected("TABLE, VIEW or COLUMN")
+            self.unexpected("TABLE, VIEW, MODEL or COLUMN")
         return self.refuse(
-            f"COMMENT ON {self._curr.text.upper()}", hint="tables, views and columns can have comments"
+            f"COMMENT ON {self._curr.text.upper()}",
+            hint="tables, views, models and columns can have comments",
         )
 
     def _comment(self) -> exp.Expr:

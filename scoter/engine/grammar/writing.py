@@ -197,6 +197,13 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
     ),
     ours.DropModelAlias: _alter(lambda self, e: f"DROP ALIAS {self.sql(e, 'alias')}"),
     ours.DropModelVersion: _alter(lambda self, e: f"DROP VERSION {_version(self, e.args['version'])}"),
+    ours.RenameModel: _alter(lambda self, e: f"RENAME TO {self.sql(e, 'name')}"),
+    ours.SetModelOwner: _alter(lambda self, e: f"OWNER TO {self.sql(e, 'owner')}"),
+    ours.SetModelTags: _alter(lambda self, e: f"SET TAG {_list(self, e, 'tags')}"),
+    ours.UnsetModelTags: _alter(lambda self, e: f"UNSET TAG {_list(self, e, 'tags')}"),
+    ours.CommentOnModel: lambda self, e: (
+        f"COMMENT ON MODEL {self.sql(e, 'this')} IS {self.sql(e, 'comment')}"
+    ),
     ours.DropModel: _drop("MODEL"),
     ours.Predict: _predict,
     ours.MlPredict: _ml_predict,
@@ -224,6 +231,7 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
     ours.ShowCreateTable: lambda self, e: (
         f"SHOW CREATE {'VIEW' if e.args.get('view') else 'TABLE'} {self.sql(e, 'this')}"
     ),
+    ours.ShowCreateModel: _after("SHOW CREATE MODEL"),
     ours.ShowSettings: _words("SHOW ALL"),
     ours.ShowIsolation: _words("SHOW TRANSACTION ISOLATION LEVEL"),
     ours.ShowSetting: _after("SHOW"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from scoter.catalog.models import ModelVersion
+from scoter.catalog.model_records import ModelVersion
 from scoter.engine.binding import Binder, data_type, marked, marker_types, substitute, typed_null
 from scoter.engine.dialect import Scoter
 from scoter.engine.functions import NOW

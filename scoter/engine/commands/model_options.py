@@ -1,0 +1,111 @@
+"""What WITH (…) says of a model's version: comment, metrics, properties, the file that is meant.
+
+This module must not know models' records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from scoter.engine.statements import Option, span_of
+from scoter.errors import InvalidDefinition, InvalidModel, NotSupported, Span
+from scoter.suggestions import closest
+
+_NAMES = ("comment", "metrics", "properties", "sha256")
+_TEXT_MOST = 32_768  # characters
+_PAIRS_MOST = 200
+
+
+@dataclass(frozen=True)
+class Told:
+    """The options of one statement; empty where it has none."""
+
+    comment: str | None = None
+    metrics: tuple[tuple[str, float], ...] = ()
+    properties: tuple[tuple[str, str], ...] = ()
+    sha256: str | None = None
+    place: Span | None = None
+
+    def check_file(self, data: bytes) -> None:
+        """Raise InvalidModel for the bytes of another file than ``sha256`` means."""
+        if self.sha256 is not None:
+            found = hashlib.sha256(data).hexdigest()
+            if found != self.sha256.lower():
+                raise InvalidModel(f"the model file has the sha256 {found}", span=self.place)
+
+
+def told_of(options: Sequence[Option]) -> Told:
+    """Return what options say.
+
+    Raises InvalidDefinition for an option that does not exist, stands twice, or has another kind of value.
+    """
+    found: dict[str, exp.Expr] = {}
+    for option in options:
+        name = option.name.lower()
+        if name not in _NAMES:
+            known = ", ".join(_NAMES)
+            raise InvalidDefinition(
+                f'WITH has no option "{option.name}"',
+                hint=closest(name, list(_NAMES)) or f"there are: {known}",
+                span=span_of(option),
+            )
+        if name in found:
+            raise InvalidDefinition(f'the option "{name}" stands twice', span=span_of(option))
+        found[name] = option.expression
+    sha256 = found.get("sha256")
+    return Told(
+        comment=_text("comment", found["comment"]) if "comment" in found else None,
+        metrics=tuple(_numbers(found["metrics"])) if "metrics" in found else (),
+        properties=tuple(_texts(found["properties"])) if "properties" in found else (),
+        sha256=None if sha256 is None else _text("sha256", sha256),
+        place=span_of(sha256),
+    )
+
+
+def _text(name: str, value: exp.Expr) -> str:
+    if not (isinstance(value, exp.Literal) and value.is_string):
+        raise InvalidDefinition(f"{name} is a text in quotes", span=span_of(value))
+    text = str(value.name)
+    if len(text) > _TEXT_MOST:
+        raise InvalidDefinition(f"{name} has at most {_TEXT_MOST:,} characters", span=span_of(value))
+    return text
+
+
+def _numbers(value: exp.Expr) -> Iterator[tuple[str, float]]:
+    for name, one in _pairs("metrics", "{auc: 0.91}", value):
+        negative = isinstance(one, exp.Neg)
+        plain = one.this if negative else one
+        if not (isinstance(plain, exp.Literal) and not plain.is_string):
+            raise InvalidDefinition(f'the metric "{name}" is not a number', span=span_of(one))
+        number = float(plain.name)
+        if not math.isfinite(number):
+            raise InvalidDefinition(f'the metric "{name}" is too large', span=span_of(one))
+        yield name, -number if negative else number
+
+
+def _texts(value: exp.Expr) -> Iterator[tuple[str, str]]:
+    for name, one in _pairs("properties", "{team: 'search'}", value):
+        yield name, _text(f'the property "{name}"', one)
+
+
+def _pairs(option: str, example: str, value: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:
+    """Yield the names and values of a struct; raises InvalidDefinition for anything else."""
+    refusal = InvalidDefinition(f"{option} are names and values: {example}", span=span_of(value))
+    if not isinstance(value, exp.Struct):
+        raise refusal
+    if len(value.expressions) > _PAIRS_MOST:
+        raise NotSupported(f"{option} are at most {_PAIRS_MOST}", span=span_of(value))
+    names = set()
+    for pair in value.expressions:
+        if not isinstance(pair, exp.PropertyEQ):
+            raise refusal
+        name = str(pair.this.name)
+        if name in names:
+            raise InvalidDefinition(f'"{name}" stands twice in {option}', span=span_of(pair))
+        names.add(name)
+        yield name, pair.expression

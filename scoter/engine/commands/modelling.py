@@ -1,0 +1,248 @@
+"""CREATE, ALTER and DROP of models, and what is said of them.
+
+This module must not know how a model is inspected, nor how its record is kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import fsspec
+from sqlglot import exp
+
+from scoter.catalog.model_records import Made, ModelVersion, VersionFacts
+from scoter.catalog.names import ModelName
+from scoter.engine.commands.model_options import told_of
+from scoter.engine.commands.models_shown import PARAMETER, SIGNATURE, reference_text, signature_rows
+from scoter.engine.commands.outcome import Call, Command, Outcome, done
+from scoter.engine.commands.places import known_schema
+from scoter.engine.resolve import model_reference, resolve_model
+from scoter.engine.statements import (
+    AddModelVersion,
+    CommentOnModel,
+    CreateModel,
+    DropModel,
+    DropModelAlias,
+    DropModelVersion,
+    RenameModel,
+    SetModelAlias,
+    SetModelDefault,
+    SetModelOwner,
+    SetModelTags,
+    Statement,
+    UnsetModelTags,
+    span_of,
+)
+from scoter.errors import (
+    Cancelled,
+    InvalidModel,
+    InvalidValue,
+    NotSupported,
+    PermissionDenied,
+    ScoterError,
+    UndefinedVersion,
+)
+from scoter.suggestions import closest
+from scoter.udfs.inspection import DeclaredInput, inspect
+
+
+def _create_model(call: Call) -> Outcome:
+    name = _name(call)
+    known_schema(call, call.parts.lake.default_catalog, name.schema, call.tree.this)
+    exists = bool(call.tree.args.get("exists"))
+    if exists and any(v.model == name for v in call.parts.models.list(name.schema)):
+        return Outcome(signature_rows(call.parts.models.resolve(name, None)), call.context)
+    version = call.parts.models.create(
+        name, _accepted(call), replace=bool(call.tree.args.get("replace")), if_not_exists=exists
+    )
+    return Outcome(signature_rows(version), call.context)
+
+
+def _add_version(call: Call) -> Outcome:
+    name = _name(call)
+    call.parts.models.resolve(name, None)
+    version = call.parts.models.add_version(name, _accepted(call))
+    return Outcome(signature_rows(version), call.context)
+
+
+def _accepted(call: Call) -> Made:
+    """Read, inspect and store the model file of a statement; return what its record holds."""
+    tree = call.tree
+    if tree.args.get("outputs"):
+        raise NotSupported("OUTPUT is not offered yet", span=span_of(tree.args["outputs"][0]))
+    told = told_of(tree.args.get("options") or [])
+    source = tree.args["source"]
+    if isinstance(source, exp.Literal):
+        data, origin = read_model(source.name, call), source.name
+    else:
+        data, origin = call.values[str(source.this)], PARAMETER
+        if not isinstance(data, bytes):
+            raise InvalidModel("the bound value is not a model file's bytes", span=span_of(source))
+    declared = tuple(
+        DeclaredInput(part.name, part.args["kind"].sql(dialect="duckdb"), _on_null(part.args.get("on_null")))
+        for part in tree.args.get("inputs") or []
+    )
+    try:
+        told.check_file(data)
+        found = inspect(data, declared, call.parts.settings.models, call.cancellation.attach)
+        _refuse_cancelled(call)
+    except ScoterError as error:
+        _refuse_cancelled(call)
+        error.span = error.span or span_of(source)
+        raise
+    return Made(
+        sha256=call.parts.artifacts.put(data),
+        size=len(data),
+        signature=found.signature.to_json(),
+        source=origin,
+        principal=call.context.principal.name,
+        facts=VersionFacts(found.opset, found.producer, told.comment, told.metrics, told.properties),
+    )
+
+
+def _refuse_cancelled(call: Call) -> None:
+    if call.cancellation.requested:
+        raise Cancelled("the statement was cancelled")
+
+
+def _on_null(node: exp.Expr | None) -> str:
+    return "NULL" if node is None else str(node.name or node.sql(dialect="duckdb"))
+
+
+def read_model(uri: str, call: Call) -> bytes:
+    """Return a model file's bytes; its URI, with links followed, must lie under an allowed prefix.
+
+    Raises PermissionDenied for any other place, InvalidModel for a file that is missing or too large.
+    """
+    limits = call.parts.settings.models
+    span = span_of(call.tree.args["source"])
+    scheme = urlparse(uri).scheme
+    if scheme in {"", "file"}:
+        path = _local(uri)
+        allowed = any(
+            path.is_relative_to(_local(prefix))
+            for prefix in limits.allowed_prefixes
+            if urlparse(prefix).scheme in {"", "file"}
+        )
+        target = str(path)
+    else:
+        allowed = ".." not in uri.split("/") and any(
+            uri.startswith(prefix.rstrip("/") + "/") for prefix in limits.allowed_prefixes
+        )
+        target = uri
+    if not allowed:
+        raise PermissionDenied(
+            "the model file lies under none of models.allowed_prefixes",
+            hint="send the file as a parameter with FROM ?, or have the prefix allowed",
+            span=span,
+        )
+    try:
+        with fsspec.open(target, "rb") as file:
+            data: bytes = file.read(limits.max_bytes + 1)
+    except (OSError, ImportError, ValueError) as error:
+        raise InvalidModel("the model file can not be read", span=span) from error
+    if len(data) > limits.max_bytes:
+        raise InvalidModel(f"the model file has more than {limits.max_bytes:,} bytes", span=span)
+    return data
+
+
+def _local(uri: str) -> Path:
+    parsed = urlparse(uri)
+    return Path(unquote(parsed.path) if parsed.scheme == "file" else uri).resolve()
+
+
+def _name(call: Call) -> ModelName:
+    name, reference = model_reference(reference_text(call.tree.this), call.context)
+    if reference:
+        raise NotSupported("a version can not be named here", span=span_of(call.tree.this))
+    return name
+
+
+def _version(call: Call) -> ModelVersion:
+    reference = call.tree.args["version"].name
+    return resolve_model(f"{_name(call)}@{reference}", call.context, call.parts.models, call.tree)
+
+
+def _set_default(call: Call) -> Outcome:
+    call.parts.models.set_default(_name(call), _version(call).version)
+    return done(call)
+
+
+def _set_alias(call: Call) -> Outcome:
+    call.parts.models.set_alias(_name(call), call.tree.args["alias"].name, _version(call).version)
+    return done(call)
+
+
+def _drop_alias(call: Call) -> Outcome:
+    call.parts.models.drop_alias(_name(call), call.tree.args["alias"].name)
+    return done(call)
+
+
+def _drop_version(call: Call) -> Outcome:
+    reference = call.tree.args["version"].name
+    if not reference.isdigit():
+        raise UndefinedVersion("DROP VERSION takes a number", span=span_of(call.tree))
+    call.parts.models.drop_version(_name(call), int(reference))
+    return done(call)
+
+
+def _rename(call: Call) -> Outcome:
+    target, _ = model_reference(reference_text(call.tree.args["name"]), call.context)
+    known_schema(call, call.parts.lake.default_catalog, target.schema, call.tree.args["name"])
+    call.parts.models.rename(_name(call), target)
+    return done(call)
+
+
+def _set_owner(call: Call) -> Outcome:
+    owner = call.tree.args["owner"]
+    principals = call.parts.principals
+    if principals.get(owner.name) is None and (
+        principals.exist() or owner.name != call.context.principal.name
+    ):
+        raise InvalidValue(
+            f'there is no user "{owner.name}"',
+            hint=closest(owner.name, [known.name for known in principals.list()]),
+            span=span_of(owner),
+        )
+    call.parts.models.set_owner(_name(call), owner.name)
+    return done(call)
+
+
+def _set_tags(call: Call) -> Outcome:
+    tags = {tag.name: str(tag.expression.name) for tag in call.tree.args["tags"]}
+    call.parts.models.set_tags(_name(call), tags)
+    return done(call)
+
+
+def _unset_tags(call: Call) -> Outcome:
+    call.parts.models.unset_tags(_name(call), [tag.name for tag in call.tree.args["tags"]])
+    return done(call)
+
+
+def _comment(call: Call) -> Outcome:
+    comment = call.tree.args["comment"]
+    text = None if isinstance(comment, exp.Null) else str(comment.name)
+    call.parts.models.set_comment(_name(call), text)
+    return done(call)
+
+
+def _drop_model(call: Call) -> Outcome:
+    call.parts.models.drop(_name(call), if_exists=bool(call.tree.args.get("exists")))
+    return done(call)
+
+
+COMMANDS: dict[type[Statement], Command] = {
+    CreateModel: Command(SIGNATURE, _create_model),
+    AddModelVersion: Command(SIGNATURE, _add_version),
+    SetModelDefault: Command((), _set_default),
+    SetModelAlias: Command((), _set_alias),
+    DropModelAlias: Command((), _drop_alias),
+    DropModelVersion: Command((), _drop_version),
+    RenameModel: Command((), _rename),
+    SetModelOwner: Command((), _set_owner),
+    SetModelTags: Command((), _set_tags),
+    UnsetModelTags: Command((), _unset_tags),
+    CommentOnModel: Command((), _comment),
+    DropModel: Command((), _drop_model),
+}
