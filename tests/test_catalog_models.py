@@ -204,31 +204,36 @@ def test_refused_names(models, name):
 
 def test_what_is_said_of_a_model(models):
     models.create(CHURN, facts())
-    assert models.model(CHURN).owner == "ann"
+    assert models.model(CHURN)[0].owner == "ann"
     models.set_comment(CHURN, "who leaves")
     models.set_owner(CHURN, "bob")
     models.set_tags(CHURN, {"team": "sales", "Cost": "7"})
     models.set_tags(CHURN, {"TEAM": "search"})
-    said = models.model(CHURN)
+    said, _ = models.model(CHURN)
     assert (said.comment, said.owner, said.tags) == (
         "who leaves",
         "bob",
         (("Cost", "7"), ("TEAM", "search")),
     )
-    assert models.models() == [said]
+    assert models.models() == [(said, models.versions(CHURN))]
     assert models.models("other") == []
     models.unset_tags(CHURN, ["team"])
     with pytest.raises(UndefinedTag):
         models.unset_tags(CHURN, ["cost", "team"])
     # None of several is taken away where one is not there.
-    assert models.model(CHURN).tags == (("Cost", "7"),)
+    assert models.model(CHURN)[0].tags == (("Cost", "7"),)
     with pytest.raises(InvalidDefinition, match="at most 50"):
         models.set_tags(CHURN, {f"t{n}": "" for n in range(50)})
     with pytest.raises(InvalidDefinition, match="at most 32,768"):
         models.set_comment(CHURN, "x" * 32_769)
+    for text in ("a\0b", "a\ud800"):
+        with pytest.raises(InvalidDefinition, match="is not kept"):
+            models.set_comment(CHURN, text)
+        with pytest.raises(InvalidDefinition, match="is not kept"):
+            models.set_tags(CHURN, {"a": text})
     models.drop(CHURN)
     again = models.create(CHURN, facts("b"))
-    assert (again.version, models.model(CHURN).comment, models.model(CHURN).tags) == (2, None, ())
+    assert (again.version, models.model(CHURN)[0].comment, models.model(CHURN)[0].tags) == (2, None, ())
 
 
 def test_facts_of_a_version_are_kept(models):
@@ -263,7 +268,7 @@ def test_a_name_keeps_its_numbers_for_the_model_that_had_it(models):
     with pytest.raises(InvalidDefinition, match="not used again"):
         models.rename(other, CHURN)
     models.rename(other, ModelName("main", "OTHER"))
-    assert [model.name.name for model in models.models()] == ["OTHER"]
+    assert [model.name.name for model, _ in models.models()] == ["OTHER"]
     models.rename(other, third)
     models.rename(third, other)
     assert models.resolve(other, "1").sha256 == "a" * 64
@@ -290,7 +295,7 @@ def test_models_of_the_first_metastore_go_on(tmp_path):
     engine.dispose()
     metastore = Metastore.open(url)
     models = Models(metastore)
-    assert models.model(CHURN).owner == "ann"
+    assert models.model(CHURN)[0].owner == "ann"
     assert models.resolve(CHURN).facts == VersionFacts()
     models.rename(CHURN, ModelName("main", "other"))
     assert models.create(CHURN, facts()).version == 2

@@ -1,11 +1,12 @@
 """What was read of a database is kept until something is committed to it, by whomever."""
 
 import sqlite3
+from contextlib import closing
 from itertools import count
 
 import pytest
 
-from scoter.catalog.metastore import Metastore
+from scoter.catalog.metastore import Metastore, engine_for
 from scoter.catalog.unchanged import unchanged
 
 
@@ -53,6 +54,21 @@ def test_what_changes_while_it_is_read_is_read_again(metastore):
         return next(turns)
 
     assert [unchanged(metastore.engine, "n", reading) for _ in range(3)] == [1, 2, 3]
+
+
+def test_where_the_database_is_locked_the_value_is_read(tmp_path):
+    """Where the number can not be had, the value is read each time."""
+    place = tmp_path / "plain.db"
+    with closing(sqlite3.connect(place, isolation_level=None)) as holding:
+        holding.execute("CREATE TABLE t (n INTEGER)")
+        engine = engine_for(f"sqlite:///{place}")
+        turns = count(1)
+        assert [unchanged(engine, "n", lambda: next(turns)) for _ in range(2)] == [1, 1]
+        holding.execute("BEGIN EXCLUSIVE")
+        assert [unchanged(engine, "n", lambda: next(turns)) for _ in range(3)] == [2, 3, 4]
+        holding.execute("COMMIT")
+        assert [unchanged(engine, "n", lambda: next(turns)) for _ in range(2)] == [1, 1]
+        engine.dispose()
 
 
 def test_an_error_is_not_kept(metastore):

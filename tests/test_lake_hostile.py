@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 import uuid
@@ -140,6 +141,24 @@ def test_links_and_dots_do_not_leave_the_lake(hostile: Hostile) -> None:
         add(table, entry(f"file://{data}/{name}", 1, 500))
         with pytest.raises(Refused, match=r"\[(42501|XX001)\]"):
             hostile.answer(table)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "in", "pipe"])
+def test_what_is_no_file_is_not_read(hostile: Hostile, name: str) -> None:
+    """DuckDB would read a directory as all files in it."""
+    table = hostile.table()
+    data = Path(table.location().removeprefix("file://")) / "data"
+    (data / "in").mkdir(parents=True)
+    for number in range(2):
+        write_parquet(data / "in" / f"{number}.parquet", pa.table({"a": [1], "b": ["x"], "f": [0.5]}), None)
+    os.mkfifo(data / "pipe")
+    add(table, entry(f"file://{data}/{name}", 1, 4096))
+    with pytest.raises(Refused, match=r"\[(42501|XX001)\]"):
+        hostile.answer(table)
+    table = hostile.table()
+    add(table, entry(f"file://{hostile.home}/lake/..", 1, 4096))
+    with pytest.raises(Refused, match=r"\[(42501|XX001)\]"):
+        hostile.answer(table)
 
 
 def test_a_link_to_a_file_of_the_lake_is_followed(hostile: Hostile) -> None:

@@ -140,13 +140,14 @@ def one_select(engine: Engine, sql: str, values: Any) -> list[tuple[Any, ...]]:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             return [tuple(row) for row in connection.exec_driver_sql(sql, values)]
     # This runs before every query: through SQLAlchemy's connection it takes five times as long.
-    borrowed = engine.raw_connection()
     try:
-        return cast("list[tuple[Any, ...]]", borrowed.cursor().execute(sql, values).fetchall())
+        borrowed = engine.raw_connection()
+        try:
+            return cast("list[tuple[Any, ...]]", borrowed.cursor().execute(sql, values).fetchall())
+        finally:
+            borrowed.close()
     except sqlite3.Error as error:
         raise OperationalError(sql, None, error) from error
-    finally:
-        borrowed.close()
 
 
 def _lock(connection: Connection) -> None:

@@ -287,15 +287,20 @@ class Models:
         with self._metastore.reading() as connection:
             return versions_of(connection, _rows(connection, schema))
 
-    def models(self, schema: str | None = None) -> Sequence[Model]:
-        """Return every model (of a schema) by name."""
+    def models(self, schema: str | None = None) -> Sequence[tuple[Model, Sequence[ModelVersion]]]:
+        """Return every model (of a schema) by name, each with its versions by number."""
         with self._metastore.reading() as connection:
-            return models_of(connection, _rows(connection, schema))
+            rows = _rows(connection, schema)
+            return [
+                (model, [version for version in versions_of(connection, rows) if version.model == model.name])
+                for model in models_of(connection, rows)
+            ]
 
-    def model(self, model: ModelName) -> Model:
-        """Return one model; raises UndefinedModel."""
+    def model(self, model: ModelName) -> tuple[Model, Sequence[ModelVersion]]:
+        """Return one model with its versions by number; raises UndefinedModel."""
         with self._metastore.reading() as connection:
-            return models_of(connection, [existing(connection, model)])[0]
+            row = existing(connection, model)
+            return models_of(connection, [row])[0], versions_of(connection, [row])
 
     def versions(self, model: ModelName) -> Sequence[ModelVersion]:
         """Return the versions of a model by number; raises UndefinedModel."""
@@ -343,5 +348,7 @@ def _delete_tag(connection: sa.Connection, row: Any, tag: str) -> bool:
 
 
 def _check_text(text: str, what: str) -> None:
+    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise InvalidDefinition(f"{what} has a character that is not kept")
     if len(text) > _TEXT_MOST:
         raise InvalidDefinition(f"{what} has at most {_TEXT_MOST:,} characters")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import SQLAlchemyError
 
 from scoter.catalog.recent import Recent
 
@@ -31,8 +32,11 @@ class _Commits:
         self._lock = threading.Lock()
         # The number tells of the commits of all connections but its own, which therefore does nothing else.
         borrowed = engine.raw_connection()
-        self._connection: Any = borrowed.driver_connection
+        connection: Any = borrowed.driver_connection
         borrowed.detach()
+        # Where another connection holds a lock, that is no answer, and the question is not worth waiting for.
+        connection.execute("PRAGMA busy_timeout=0")
+        self._connection = connection
 
     def number(self) -> int | None:
         """Return another number after every commit; None where the database does not say."""
@@ -59,7 +63,10 @@ def unchanged(engine: Engine, key: Hashable, read: Callable[[], _V]) -> _V:
     """
     if engine.dialect.name != "sqlite":
         return read()
-    commits = _OPEN.get(engine) or _opened(engine)
+    try:
+        commits = _OPEN.get(engine) or _opened(engine)
+    except (sqlite3.Error, SQLAlchemyError):
+        return read()
     # Asked before reading: a commit between the two makes the value look older than it is, never newer.
     number = commits.number()
     known = commits.kept.get(key)

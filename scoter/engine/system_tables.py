@@ -85,7 +85,7 @@ def system_rows(name: str, models: Models) -> Iterator[tuple[Any, ...]]:
 
 
 def _models(models: Models) -> Iterator[tuple[Any, ...]]:
-    for model in models.models():
+    for model, _ in models.models():
         yield (
             model.name.schema,
             model.name.name,

@@ -80,9 +80,12 @@ def _numbers(value: exp.Expr) -> Iterator[tuple[str, float]]:
     for name, one in _pairs("metrics", "{auc: 0.91}", value):
         negative = isinstance(one, exp.Neg)
         plain = one.this if negative else one
-        if not (isinstance(plain, exp.Literal) and not plain.is_string):
-            raise InvalidDefinition(f'the metric "{name}" is not a number', span=span_of(one))
-        number = float(plain.name)
+        try:
+            if not isinstance(plain, exp.Literal) or plain.is_string:
+                raise ValueError(name)  # noqa: TRY301  # as what float raises for a number such as 1e
+            number = float(plain.name)
+        except ValueError as error:
+            raise InvalidDefinition(f'the metric "{name}" is not a number', span=span_of(one)) from error
         if not math.isfinite(number):
             raise InvalidDefinition(f'the metric "{name}" is too large', span=span_of(one))
         yield name, -number if negative else number
@@ -103,6 +106,8 @@ def _pairs(option: str, example: str, value: exp.Expr) -> Iterator[tuple[str, ex
     names = set()
     for pair in value.expressions:
         if not isinstance(pair, exp.PropertyEQ):
+            raise refusal
+        if not isinstance(pair.this, exp.Identifier | exp.Literal) or not pair.this.name:
             raise refusal
         name = str(pair.this.name)
         if name in names:

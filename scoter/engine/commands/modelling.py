@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 import fsspec
 from sqlglot import exp
 
-from scoter.catalog.model_records import Made, ModelVersion, VersionFacts
+from scoter.catalog.model_records import Made, ModelVersion, VersionFacts, number_of
 from scoter.catalog.names import ModelName
 from scoter.engine.commands.model_options import told_of
 from scoter.engine.commands.models_shown import PARAMETER, SIGNATURE, reference_text, signature_rows
@@ -107,7 +107,15 @@ def _refuse_cancelled(call: Call) -> None:
 
 
 def _on_null(node: exp.Expr | None) -> str:
-    return "NULL" if node is None else str(node.name or node.sql(dialect="duckdb"))
+    match node:
+        case None:
+            return "NULL"
+        case exp.Neg():
+            return f"-{node.this.name}"
+        case exp.Literal():
+            return str(node.name)
+        case _:
+            return str(node.sql(dialect="duckdb"))
 
 
 def read_model(uri: str, call: Call) -> bytes:
@@ -180,10 +188,10 @@ def _drop_alias(call: Call) -> Outcome:
 
 
 def _drop_version(call: Call) -> Outcome:
-    reference = call.tree.args["version"].name
-    if not reference.isdigit():
+    number = number_of(call.tree.args["version"].name)
+    if number is None:
         raise UndefinedVersion("DROP VERSION takes a number", span=span_of(call.tree))
-    call.parts.models.drop_version(_name(call), int(reference))
+    call.parts.models.drop_version(_name(call), number)
     return done(call)
 
 

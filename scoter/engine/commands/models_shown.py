@@ -5,7 +5,8 @@ This module must not know how anything is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -25,6 +26,7 @@ from scoter.engine.statements import (
 from scoter.engine.types import literal
 from scoter.udfs.signature import Input, Signature
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 PARAMETER = "parameter"  # the source of a version whose file was sent with the statement
 SIGNATURE: Columns = (
     ("kind", "VARCHAR"),
@@ -52,9 +54,7 @@ def _models(call: Call) -> Outcome:
     if schema is not None:
         known_schema(call, call.parts.lake.default_catalog, schema, call.tree)
     rows = []
-    versions = call.parts.models.list(schema)
-    for model in call.parts.models.models(schema):
-        mine = [v for v in versions if v.model == model.name]
+    for model, mine in call.parts.models.models(schema):
         aliases = [f"{alias}={v.version}" for v in mine for alias in v.aliases]
         rows.append(
             (
@@ -88,12 +88,12 @@ def _describe_model(call: Call) -> Outcome:
 
 def _create_statement(call: Call) -> Outcome:
     name, _ = model_reference(reference_text(call.tree.this), call.context)
-    model = call.parts.models.model(name)
-    lines = _statements(model, list(call.parts.models.versions(name)))
+    model, versions = call.parts.models.model(name)
+    lines = _statements(model, versions)
     return Outcome([(str(model.name), ";\n".join(lines))], call.context)
 
 
-def _statements(model: Model, versions: list[ModelVersion]) -> Iterator[str]:
+def _statements(model: Model, versions: Sequence[ModelVersion]) -> Iterator[str]:
     """Yield what makes a model anew; its versions are then numbered from 1."""
     for number, version in enumerate(versions):
         verb = f"ALTER MODEL {model.name} ADD VERSION" if number else f"CREATE MODEL {model.name}"
@@ -132,7 +132,7 @@ def _input(one: Input) -> str:
     text = f"{quoted(one.name)} {one.type}"
     if one.on_null == "NULL":
         return text
-    plain = one.on_null in {"NAN", "ERROR"} or one.type != "VARCHAR"
+    plain = one.on_null in {"NAN", "ERROR"} or (one.type != "VARCHAR" and _NUMBER.fullmatch(one.on_null))
     return f"{text} ON NULL {one.on_null if plain else literal(one.on_null)}"
 
 

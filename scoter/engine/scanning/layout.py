@@ -9,6 +9,7 @@ import errno
 import itertools
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -93,10 +94,8 @@ class Layouts:
             return [layout for layout in found if layout is not None]
         io = open_with()
         # To ask for each file whether its place may be read takes longer than to read its footer.
-        for directory in {
-            path.rpartition("/")[0] for path in map(local_path, missing) if path.startswith("/")
-        }:
-            io.new_input(directory or "/")
+        for directory in {_directory(path) for path in map(local_path, missing) if path.startswith("/")}:
+            io.new_input(directory)
 
         def footers(part: Sequence[str]) -> list[tuple[Layout, int]]:
             read = []
@@ -147,9 +146,16 @@ def _read(location: str, io: FileIO, met: _Met) -> tuple[Layout, int]:
         raise CorruptData("a data file of the table is missing or is not a Parquet file") from error
 
 
+def _directory(path: str) -> str:
+    """Return where a file of this machine lies; of what is no name of a file, the place itself."""
+    directory, _, name = path.rpartition("/")
+    return path if name in {"", ".", ".."} else directory or "/"
+
+
 def _local(path: str, met: _Met, io: FileIO) -> tuple[Layout, int]:
     """Read the footer of a file of this machine, whose directory may be read; raises OSError."""
-    flags = os.O_RDONLY | os.O_CLOEXEC
+    # A pipe would be waited for.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         file = os.open(path, flags | os.O_NOFOLLOW)
     except OSError as error:
@@ -163,7 +169,10 @@ def _local(path: str, met: _Met, io: FileIO) -> tuple[Layout, int]:
         return os.pread(file, count, at)
 
     try:
-        size = os.fstat(file).st_size
+        facts = os.fstat(file)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "no file", path)
+        size = facts.st_size
         found = met.again(size, read)
         if found is not None:
             return found
