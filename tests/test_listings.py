@@ -28,7 +28,7 @@ PLACES = {
     "s3://elsewhere/t.metadata.json": OUTSIDE,
     "unknown://elsewhere/t.metadata.json": OUTSIDE,
     "": OUTSIDE,
-    "http://[elsewhere/t.metadata.json": CORRUPT,
+    "http://[elsewhere/t.metadata.json": OUTSIDE,
     "{}/missing.metadata.json": CORRUPT,
     "{}/cut.gz.metadata.json": CORRUPT,
     "{}/text.gz.metadata.json": CORRUPT,
