@@ -161,17 +161,27 @@ def _score_batches(
     """Score batches as large as the service's, while the time allows, and compare with the few rows.
 
     A model whose memory grows with its rows fails here, under the limit, instead of in the service;
-    and the runtime takes other paths for many rows than for few.
+    and the runtime takes other paths for many rows than for few. Where the time ends first, the memory of
+    the largest batch is reckoned from what the last one took.
     """
     for rows in _BATCHES:
         places = np.arange(rows) % _ROWS
-        started = time.process_time()
+        started, used = time.process_time(), _most_memory()
         results = _run(session, {name: value[places] for name, value in feeds.items()})
         for value, few, many in zip(session.get_outputs(), expected, results, strict=True):
             if isinstance(few, np.ndarray) and not _same(few[places], many):
                 raise InvalidModel(f"the model's output {value.name[:128]} depends on the number of rows")
         if time.process_time() - started > _BATCH_SECONDS:
+            grown = (_most_memory() - used) * _BATCHES[-1] // rows
+            if used + grown > resource.getrlimit(resource.RLIMIT_AS)[0]:
+                raise MemoryError
             return
+
+
+def _most_memory() -> int:
+    """Return the most bytes of memory that this process had in use at once."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _element(each: InputFacts) -> Element:
