@@ -400,6 +400,13 @@ class ModelFailed(ModelError):
     condition = "MODEL_FAILED"
 
 
+class GoldenRowsBroken(ModelError):
+    """A model gives other results than the rows that it was registered with say."""
+
+    sqlstate = "38000"
+    condition = "GOLDEN_ROWS_BROKEN"
+
+
 class ResourceError(ScoterError):
     """A limit was reached; the same statement may succeed later."""
 

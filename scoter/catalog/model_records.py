@@ -71,7 +71,8 @@ REVISION = sa.table(
 class VersionFacts:
     """What is known and said of a version beside its signature; None where nothing is.
 
-    ``opset`` and ``producer`` are what its file says, ``metrics`` and ``properties`` what the user does.
+    ``opset`` and ``producer`` are what its file says, ``metrics`` and ``properties`` what the user does;
+    ``verify`` are golden rows as JSON text.
     """
 
     opset: int | None = None
@@ -79,6 +80,7 @@ class VersionFacts:
     comment: str | None = None
     metrics: tuple[tuple[str, float], ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
+    verify: str | None = None
 
     def to_json(self) -> str:
         """Return the facts as one line of JSON."""

@@ -14,6 +14,7 @@ from scoter.engine.binding import Binder
 from scoter.engine.scan import Scans
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
+from scoter.udfs.golden import GoldenRows
 from scoter.udfs.sessions import Sessions
 
 
@@ -27,5 +28,6 @@ class Parts:
     principals: Principals
     artifacts: Artifacts
     sessions: Sessions
+    golden: GoldenRows
     scans: Scans
     binder: Binder

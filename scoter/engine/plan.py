@@ -149,12 +149,16 @@ class ScanFacts:
 
 @dataclass(frozen=True)
 class ModelCall:
-    """A model function that the plan's SQL calls; ``span`` is the first place in the statement that means it."""
+    """A model function that the plan's SQL calls; ``span`` is the first place in the statement that means it.
+
+    ``golden`` are the rows by which the model is proven before it is served, as JSON text.
+    """
 
     pin: ModelPin
     function: Function
     volatile: bool
     span: Span | None = None
+    golden: str | None = None
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,22 @@ class Runner:
         cancellation.attach(running.cancel)
         return running
 
+    def _prove(self, plan: Plan, cancellation: Cancellation) -> None:
+        """Let no model be served that does not give the results of its golden rows."""
+        for call in plan.calls:
+            if call.golden is not None:
+                try:
+                    self._parts.golden.check(
+                        str(call.pin),
+                        call.function.sha256,
+                        call.function.signature,
+                        call.golden,
+                        cancellation.attach,
+                    )
+                except ScoterError as error:
+                    error.span = error.span or call.span
+                    raise
+
     def _timeout(self, context: Context) -> float:
         return context.statement_timeout or self._parts.settings.query.statement_timeout
 
@@ -114,6 +130,7 @@ class Runner:
     def _query(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Result:
         if not plan.sql:
             raise WrongParameterCount(f"the statement has {len(plan.parameters)} parameters, none is bound")
+        self._prove(plan, cancellation)
         tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
 
@@ -136,6 +153,7 @@ class Runner:
             raise InternalError("a write has no target")
         if not plan.sql:
             raise WrongParameterCount(f"the statement has {len(plan.parameters)} parameters, none is bound")
+        self._prove(plan, cancellation)
         lake = self._parts.lake
         create = None
         if target.definition is not None:
@@ -234,6 +252,8 @@ class Runner:
     ) -> list[tuple[str, str]]:
         if analyze and plan.kind is not Kind.QUERY:
             raise NotSupported("EXPLAIN ANALYZE runs queries only", hint="EXPLAIN shows the plan of a write")
+        if analyze:
+            self._prove(plan, cancellation)
         tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
         try:

@@ -37,6 +37,7 @@ from scoter.engine.scan import Scans
 from scoter.errors import TooComplex
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
+from scoter.udfs.golden import GoldenRows
 from scoter.udfs.sessions import Sessions
 
 _KEPT = 1024
@@ -113,6 +114,7 @@ class Engine:
             self.principals,
             artifacts,
             sessions,
+            GoldenRows(sessions),
             Scans(Manifests(self.lake.io, real=self.lake.real)),
             self._binder,
         )

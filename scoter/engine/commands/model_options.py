@@ -1,4 +1,4 @@
-"""What WITH (…) says of a model's version: comment, metrics, properties, the file that is meant.
+"""What WITH (…) says of a model's version: comment, metrics, properties, golden rows, the file that is meant.
 
 This module must not know models' records.
 """
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from scoter.engine.commands.constants import pairs
+from scoter.engine.commands.golden_rows import golden_of
 from scoter.engine.statements import Option, span_of
-from scoter.errors import InvalidDefinition, InvalidModel, NotSupported, Span
+from scoter.errors import InvalidDefinition, InvalidModel, Span
 from scoter.suggestions import closest
+from scoter.udfs.golden import Golden
 
-_NAMES = ("comment", "metrics", "properties", "sha256")
+_NAMES = ("comment", "metrics", "properties", "sha256", "tolerance", "verify")
 _TEXT_MOST = 32_768  # characters
-_PAIRS_MOST = 200
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Told:
     properties: tuple[tuple[str, str], ...] = ()
     sha256: str | None = None
     place: Span | None = None
+    verify: Golden | None = None
+    verify_place: Span | None = None
 
     def check_file(self, data: bytes) -> None:
         """Raise InvalidModel for the bytes of another file than ``sha256`` means."""
@@ -64,6 +68,8 @@ def told_of(options: Sequence[Option]) -> Told:
         properties=tuple(_texts(found["properties"])) if "properties" in found else (),
         sha256=None if sha256 is None else _text("sha256", sha256),
         place=span_of(sha256),
+        verify=golden_of(found.get("verify"), found.get("tolerance")),
+        verify_place=span_of(found.get("verify")),
     )
 
 
@@ -77,7 +83,7 @@ def _text(name: str, value: exp.Expr) -> str:
 
 
 def _numbers(value: exp.Expr) -> Iterator[tuple[str, float]]:
-    for name, one in _pairs("metrics", "{auc: 0.91}", value):
+    for name, one in pairs("metrics", "{auc: 0.91}", value):
         negative = isinstance(one, exp.Neg)
         plain = one.this if negative else one
         try:
@@ -92,25 +98,5 @@ def _numbers(value: exp.Expr) -> Iterator[tuple[str, float]]:
 
 
 def _texts(value: exp.Expr) -> Iterator[tuple[str, str]]:
-    for name, one in _pairs("properties", "{team: 'search'}", value):
+    for name, one in pairs("properties", "{team: 'search'}", value):
         yield name, _text(f'the property "{name}"', one)
-
-
-def _pairs(option: str, example: str, value: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:
-    """Yield the names and values of a struct; raises InvalidDefinition for anything else."""
-    refusal = InvalidDefinition(f"{option} are names and values: {example}", span=span_of(value))
-    if not isinstance(value, exp.Struct):
-        raise refusal
-    if len(value.expressions) > _PAIRS_MOST:
-        raise NotSupported(f"{option} are at most {_PAIRS_MOST}", span=span_of(value))
-    names = set()
-    for pair in value.expressions:
-        if not isinstance(pair, exp.PropertyEQ):
-            raise refusal
-        if not isinstance(pair.this, exp.Identifier | exp.Literal) or not pair.this.name:
-            raise refusal
-        name = str(pair.this.name)
-        if name in names:
-            raise InvalidDefinition(f'"{name}" stands twice in {option}', span=span_of(pair))
-        names.add(name)
-        yield name, pair.expression

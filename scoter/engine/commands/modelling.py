@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from scoter.catalog.model_records import Made, ModelVersion, VersionFacts, number_of
 from scoter.catalog.names import ModelName
-from scoter.engine.commands.model_options import told_of
+from scoter.engine.commands.model_options import Told, told_of
 from scoter.engine.commands.models_shown import PARAMETER, SIGNATURE, reference_text, signature_rows
 from scoter.engine.commands.outcome import Call, Command, Outcome, done
 from scoter.engine.commands.places import known_schema
@@ -44,7 +44,9 @@ from scoter.errors import (
     UndefinedVersion,
 )
 from scoter.suggestions import closest
+from scoter.udfs.golden import fitted
 from scoter.udfs.inspection import DeclaredInput, inspect
+from scoter.udfs.signature import Signature
 
 
 def _create_model(call: Call) -> Outcome:
@@ -87,18 +89,33 @@ def _accepted(call: Call) -> Made:
         told.check_file(data)
         found = inspect(data, declared, call.parts.settings.models, call.cancellation.attach)
         _refuse_cancelled(call)
+        sha256 = call.parts.artifacts.put(data)
+        verify = _verified(call, told, sha256, found.signature)
     except ScoterError as error:
         _refuse_cancelled(call)
         error.span = error.span or span_of(source)
         raise
     return Made(
-        sha256=call.parts.artifacts.put(data),
+        sha256=sha256,
         size=len(data),
         signature=found.signature.to_json(),
         source=origin,
         principal=call.context.principal.name,
-        facts=VersionFacts(found.opset, found.producer, told.comment, told.metrics, told.properties),
+        facts=VersionFacts(found.opset, found.producer, told.comment, told.metrics, told.properties, verify),
     )
+
+
+def _verified(call: Call, told: Told, sha256: str, signature: Signature) -> str | None:
+    """Return golden rows as they are kept; raises GoldenRowsBroken where they do not hold now."""
+    if told.verify is None:
+        return None
+    try:
+        golden = fitted(told.verify, signature).to_json()
+        call.parts.golden.check("the model", sha256, signature, golden, call.cancellation.attach)
+    except ScoterError as error:
+        error.span = error.span or told.verify_place
+        raise
+    return golden
 
 
 def _refuse_cancelled(call: Call) -> None:

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from scoter.catalog.model_records import Model, ModelVersion
 from scoter.catalog.names import quoted
+from scoter.engine.commands.golden_rows import golden_texts
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
 from scoter.engine.commands.places import known_schema
 from scoter.engine.resolve import model_reference, resolve_model
@@ -24,6 +25,7 @@ from scoter.engine.statements import (
     Statement,
 )
 from scoter.engine.types import literal
+from scoter.udfs.golden import Golden
 from scoter.udfs.signature import Input, Signature
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
@@ -125,6 +127,10 @@ def _origin(version: ModelVersion) -> str:
     if facts.properties:
         pairs = ", ".join(f"{quoted(k)}: {literal(v)}" for k, v in facts.properties)
         options.append(f"properties = {{{pairs}}}")
+    if facts.verify is not None:
+        golden = Golden.from_json(facts.verify)
+        options.append(f"verify = [{', '.join(golden_texts(golden))}]")
+        options.append(f"tolerance = {golden.tolerance!r}")
     return f"{text} WITH ({', '.join(options)})"
 
 

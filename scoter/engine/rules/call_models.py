@@ -278,7 +278,7 @@ def call_models(
         once = volatile or bool(call.meta.get(VOLATILE_CALL))
         name = function.name + ("_v" if once else "")
         pin = ModelPin(version.model, version.version, version.sha256, resolved.written[number])
-        used.setdefault((name, once), ModelCall(pin, function, once))
+        used.setdefault((name, once), ModelCall(pin, function, once, golden=version.facts.verify))
         new = exp.Anonymous(this=name, expressions=[struct])
         if call is tree:
             return new, tuple(used.values())

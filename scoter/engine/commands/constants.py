@@ -1,0 +1,84 @@
+"""Constants in a statement's options, as values and back as text.
+
+This module must not know what any option means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from sqlglot import exp
+
+from scoter.catalog.names import quoted
+from scoter.engine.statements import span_of
+from scoter.engine.types import literal
+from scoter.errors import InvalidDefinition, NotSupported
+
+_PAIRS_MOST = 200
+
+
+def constant(value: exp.Expr) -> Any:
+    """Return a literal's value; a struct or a map becomes a dict. Raises InvalidDefinition for anything else."""
+    match value:
+        case exp.Null():
+            return None
+        case exp.Boolean():
+            return bool(value.this)
+        case exp.Literal() if value.is_string:
+            return str(value.name)
+        case exp.Literal():
+            text = value.name.replace("_", "")
+            with contextlib.suppress(ValueError):
+                number = int(text) if text.isdecimal() else float(text)
+                if math.isfinite(number):
+                    return number
+        case exp.Neg():
+            number = constant(value.this)
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                return -number
+        case exp.Array():
+            return [constant(part) for part in value.expressions]
+        case exp.Struct() | exp.ToMap():
+            struct = value.this if isinstance(value, exp.ToMap) else value
+            return {name: constant(part) for name, part in pairs("its parts", "{a: 1}", struct)}
+    raise InvalidDefinition("only constants can stand here", span=span_of(value))
+
+
+def constant_text(value: Any) -> str:
+    """Return a value as SQL."""
+    match value:
+        case None:
+            return "NULL"
+        case bool() | int() | float():
+            return str(value).lower()
+        case str():
+            return literal(value)
+        case list():
+            return f"[{', '.join(map(constant_text, value))}]"
+        case _:
+            return (
+                f"{{{', '.join(f'{quoted(name)}: {constant_text(part)}' for name, part in value.items())}}}"
+            )
+
+
+def pairs(option: str, example: str, value: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:
+    """Yield the names and values of a struct; raises InvalidDefinition for anything else."""
+    refusal = InvalidDefinition(f"{option} are names and values: {example}", span=span_of(value))
+    if not isinstance(value, exp.Struct):
+        raise refusal
+    if len(value.expressions) > _PAIRS_MOST:
+        raise NotSupported(f"{option} are at most {_PAIRS_MOST}", span=span_of(value))
+    names = set()
+    for pair in value.expressions:
+        if not isinstance(pair, exp.PropertyEQ):
+            raise refusal
+        if not isinstance(pair.this, exp.Identifier | exp.Literal) or not pair.this.name:
+            raise refusal
+        name = str(pair.this.name)
+        if name in names:
+            raise InvalidDefinition(f'"{name}" stands twice in {option}', span=span_of(pair))
+        names.add(name)
+        yield name, pair.expression

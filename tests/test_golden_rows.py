@@ -1,0 +1,73 @@
+"""Golden rows hold when a version is made, and before a server serves it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sessions import InProcess, opened
+from slt import Refused
+
+PAIR = "INPUT (x FLOAT, y FLOAT) WITH (verify = [{x: 1, y: 2, expected: 21}])"
+
+
+def spoil(directory: Path, model: str) -> None:
+    """Change the expected result in the record, as if another runtime gave another one."""
+    with sqlite3.connect(directory / "metastore.db") as database:
+        query = "SELECT v.rowid, facts FROM scoter_model_versions v JOIN scoter_models m ON m.id = model_id WHERE name = ?"
+        ((row, facts),) = database.execute(query, [model]).fetchall()
+        told = json.loads(facts)
+        told["verify"] = told["verify"].replace("[21]", "[22.5]")
+        database.execute(
+            "UPDATE scoter_model_versions SET facts = ? WHERE rowid = ?", [json.dumps(told), row]
+        )
+    database.close()
+
+
+def test_a_model_whose_rows_do_not_hold_is_not_served(session: InProcess, model_files: Path) -> None:
+    session.update(f"CREATE MODEL good FROM '{model_files}/pair.onnx' {PAIR}")
+    session.update(f"CREATE MODEL bad FROM '{model_files}/pair.onnx' {PAIR}")
+    session.update("CREATE TABLE t AS SELECT 1 AS x, 2 AS y")
+    directory = session.engine.settings.directory
+    spoil(directory, "bad")
+    with opened(directory) as engine:
+        there = InProcess(engine)
+        for statement in (
+            "SELECT 1, PREDICT('bad', x, y) FROM t",
+            "SELECT 1, PREDICT('bad', x, y) FROM t",
+            "CREATE TABLE u AS SELECT PREDICT('bad', x, y) AS s FROM t",
+            "EXPLAIN ANALYZE SELECT PREDICT('bad', x, y) FROM t",
+        ):
+            with pytest.raises(Refused) as caught:
+                there.rows(statement)
+            text = str(caught.value)
+            assert "[38000] GOLDEN_ROWS_BROKEN: main.bad@1 gives other results" in text
+            assert "row 1: y is 21.0, not 22.5" in text
+            assert "ONNX Runtime" in text
+        assert there.rows("SELECT PREDICT('good', x, y) FROM t") == [(21.0,)]
+        assert "main.bad version 1" in str(there.rows("EXPLAIN SELECT PREDICT('bad', x, y) FROM t"))
+        with pytest.raises(Refused, match="42P01"):
+            there.rows("SELECT * FROM u")
+
+
+def test_outputs_and_probabilities_have_golden_values(session: InProcess, model_files: Path) -> None:
+    rows = session.rows
+    session.update(f"CREATE MODEL c FROM '{model_files}/grade.onnx'")
+    ((label, probabilities),) = rows("SELECT PREDICT('c', 0.25), PREDICT_PROBA('c', 0.25)")
+    pairs = ", ".join(f"'{name}': {value}" for name, value in dict(probabilities).items())
+    outputs = dict(
+        rows("SELECT role, output_name FROM system.model_outputs WHERE model_name = 'c' AND role <> 'other'")
+    )
+    inputs = rows("SELECT input_name FROM system.model_inputs WHERE model_name = 'c'")
+    verify = (
+        f"[{{{inputs[0][0]}: 0.25, expected: "
+        f"{{{outputs['label']}: {label!r}, {outputs['probabilities']}: {{{pairs}}}}}}}]"
+    )
+    session.update(f"ALTER MODEL c ADD VERSION FROM '{model_files}/grade.onnx' WITH (verify = {verify})")
+    with pytest.raises(Refused, match="GOLDEN_ROWS_BROKEN"):
+        session.update(
+            f"ALTER MODEL c ADD VERSION FROM '{model_files}/grade.onnx' "
+            f"WITH (verify = {verify.replace(str(next(iter(dict(probabilities).values()))), '0.125')})"
+        )
