@@ -9,6 +9,7 @@ vote_map    x [N,2]           the same with probabilities in maps (ZipMap)
 grade       score [N,1]       label 0, 1 or 2; probabilities [N,3]
 pick        place int64 [N]   the number at that place of (10, 20, 30); fails for other places
 slow        x [N,1]           x after a few seconds of multiplying
+hungry      size int64 [N]    0, after as many floats were held as the largest size says
 """
 
 from __future__ import annotations
@@ -138,6 +139,19 @@ def pick() -> bytes:
     )
 
 
+def hungry() -> bytes:
+    nodes = [
+        helper.make_node("ReduceMax", ["size", "rows"], ["most"], keepdims=1),
+        helper.make_node("ConstantOfShape", ["most"], ["held"]),
+        helper.make_node("ReduceSum", ["held"], ["nothing"], keepdims=1),
+        helper.make_node("Cast", ["size"], ["sizes"], to=FLOAT),
+        helper.make_node("Mul", ["sizes", "nothing"], ["y"]),
+    ]
+    return _model(
+        nodes, [_value("size", INT64, "n")], [_value("y", FLOAT, "n")], rows=np.array([0], np.int64)
+    )
+
+
 def slow() -> bytes:
     """A batch of 2,048 rows takes about 400 thousand million multiplications."""
     nodes = [helper.make_node("MatMul", ["x", "widen"], ["h0"])]
@@ -164,6 +178,7 @@ MODELS = {
     "grade": grade,
     "pick": pick,
     "slow": slow,
+    "hungry": hungry,
 }
 
 

@@ -124,7 +124,7 @@ class Rules:
         try:
             running.prepare(calls, {})
             table = running.connection.sql(sql).to_arrow_table()
-            scored = running.instance.run.rows
+            scored = running.instance.run.total.rows
         finally:
             running.finish()
         return sorted_rows(table), table.schema.names, scored

@@ -113,7 +113,7 @@ def test_a_null_touches_its_own_row_only(tmp_path):
     ]
     found = sql.values(function, some)
     assert found == [None if n % 7 == 0 or n % 5 == 0 else each for n, each in enumerate(plain, start=1)]
-    assert sql.run.skipped == sum(each is None for each in found)
+    assert sql.run.total.skipped == sum(each is None for each in found)
     assert sql.values(function, ["NULL"] * 5) == [None] * len(rows)
     whole = f"SELECT {function.name}(NULL) FROM t LIMIT 3"
     assert sql.connection.execute(whole).fetchall() == [(None,)] * 3
@@ -140,7 +140,7 @@ def test_nan_is_a_value(tmp_path):
     found = sql.values(function, rows.columns, "u")
     expected = exported.estimator.predict(rows.assign(c1=np.nan).to_numpy())
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-    assert sql.run.skipped == 0
+    assert sql.run.total.skipped == 0
 
 
 def test_null_policies(tmp_path):
@@ -329,7 +329,7 @@ def test_planning_never_runs_a_volatile_function(tmp_path):
     sql.connection.execute(f"EXPLAIN SELECT {call}")
     sql.connection.execute(f"PREPARE p AS SELECT {call}")
     sql.connection.sql(f"SELECT {call}").limit(0)
-    assert sql.run.rows == 0
+    assert sql.run.total.rows == 0
     assert sql.connection.execute(f"SELECT {call}").fetchone() == (1.0,)
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from scoter.settings import Models
 from scoter.udfs.artifacts import Artifacts
-from scoter.udfs.functions import Function, Run, register
+from scoter.udfs.functions import Function, register
 from scoter.udfs.inspection import DeclaredInput, inspect
+from scoter.udfs.runs import Run
 from scoter.udfs.sessions import Sessions
 
 SETTINGS = Models()
@@ -70,8 +71,8 @@ def test_regressors_agree_with_scikit_learn(tmp_path, name):
     found = sql.values(function, model.rows.columns)
     expected = model.estimator.predict(model.rows.to_numpy())
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
-    assert sql.run.rows == len(model.rows)
-    assert sql.run.skipped == 0
+    assert sql.run.total.rows == len(model.rows)
+    assert sql.run.total.skipped == 0
 
 
 @pytest.mark.parametrize("zipmap", [False, True])
@@ -138,4 +139,4 @@ def test_declared_names_and_null_policies(tmp_path):
     filled = rows.fillna({"city": "Rome", "income": 50, "age": 0}).astype({"age": np.int64})
     expected = model.estimator.predict(filled).tolist()
     assert found == [None if row == 1 else each for row, each in enumerate(expected)]
-    assert (sql.run.rows, sql.run.skipped) == (6, 1)
+    assert (sql.run.total.rows, sql.run.total.skipped) == (6, 1)

@@ -32,6 +32,7 @@ from scoter.errors import (
     ScoterError,
     Span,
 )
+from scoter.udfs.runs import Run
 
 VECTOR = 2048
 _ROWS_MOST = 60 * VECTOR
@@ -156,7 +157,7 @@ class Running:
         if shown is None:
             shown = error if isinstance(error, ScoterError) else translate(error, self._tree)
         elif shown.span is None and isinstance(shown, ModelError | DataError):
-            shown.span = self._places.get(self.instance.run.failed)
+            shown.span = self._places.get(self.instance.run.culprit)
         if isinstance(shown, OutOfMemory | InternalError):
             self._broken = True
         return shown
@@ -206,9 +207,7 @@ def stream(
                 yield batch
         running.check()
         entry.facts |= {"rows": rows, "bytes": size}
-        run = running.instance.run
-        if run.rows:
-            entry.facts |= {"rows_scored": run.rows, "rows_skipped": run.skipped}
+        entry.facts |= scored(running.instance.run)
     except GeneratorExit:
         running.cancel()
         entry.failed(Cancelled("the client stopped reading"))
@@ -222,6 +221,15 @@ def stream(
                 reader.close()
         del reader, relation
         finish()
+
+
+def scored(run: Run) -> dict[str, int]:
+    """Return what the log says of a statement's model calls."""
+    total = run.total
+    if not total.rows:
+        return {}
+    found = {"rows_scored": total.rows, "rows_skipped": total.skipped}
+    return found | ({"rows_failed": total.failed} if total.failed else {})
 
 
 def _rows_of(schema: pa.Schema, most_bytes: int) -> int:

@@ -16,6 +16,7 @@ from scoter.engine.execute import Running
 from scoter.engine.plan import Plan
 from scoter.engine.scoring import BATCH_ROWS
 from scoter.errors import InternalError
+from scoter.udfs.functions import Function
 
 _FRAME = frozenset({"RESULT_COLLECTOR", "EXPLAIN_ANALYZE", "QUERY"})
 _SHOWN = (
@@ -38,9 +39,9 @@ def explain(
     found = running.connection.execute(f"EXPLAIN ({options}) {plan.sql}").fetchone()
     if found is None:
         raise InternalError("DuckDB gave no plan")
-    if analyze and running.instance.run.rows:
-        run = running.instance.run
-        rows.append(("scored", f"{run.rows:,} rows given, {run.skipped:,} skipped for a NULL input"))
+    if analyze and running.instance.run.counts:
+        total = running.instance.run.total
+        rows.append(("scored", f"{total.rows:,} rows given, {total.skipped:,} skipped for a NULL input"))
     shown = json.loads(found[1])
     tree = shown["operator"] if isinstance(shown, dict) else shown
     rows.append((str(found[0]), "\n".join(_lines(tree, 0, _names(plan)))))
@@ -99,13 +100,17 @@ def _tables(plan: Plan) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
+def _kind(function: Function) -> str:
+    return "try" if function.tries and function.kind == "predict" else function.kind
+
+
 def _models(plan: Plan) -> str:
     apart = (
         {function for stage in plan.staged.stages for _, function in stage.scores} if plan.staged else set()
     )
     lines = [
         f"Predict[{call.pin.name} version {call.pin.version}]  sha256 {call.function.sha256}  "
-        f"written {call.pin.written!r}  {call.function.kind} -> {call.function.return_type}  "
+        f"written {call.pin.written!r}  {_kind(call.function)} -> {call.function.return_type}  "
         "ONNX Runtime on CPU, batches of up to "
         + (f"{BATCH_ROWS:,} rows between two queries" if call.function in apart else "2,048 rows")
         for call in plan.calls

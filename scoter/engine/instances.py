@@ -23,7 +23,8 @@ from scoter.engine.scanning.paths import PREFIX
 from scoter.engine.types import literal
 from scoter.errors import Cancelled, ShuttingDown, TooManyStatements
 from scoter.settings import Query
-from scoter.udfs.functions import Function, Run, register, scorer
+from scoter.udfs.functions import Function, register, scorer
+from scoter.udfs.runs import Run
 from scoter.udfs.sessions import Sessions
 
 _REGISTERED_MOST = 256

@@ -16,7 +16,7 @@ from scoter.catalog.objects.reading import Ahead
 from scoter.catalog.objects.stores import Objects
 from scoter.engine.scanning.paths import PREFIX, object_named
 from scoter.errors import ScoterError
-from scoter.udfs.functions import Run
+from scoter.udfs.runs import Run
 
 _UNCHANGED = datetime(2020, 1, 1, tzinfo=UTC)  # objects never change, and DuckDB asks
 

@@ -369,21 +369,29 @@ def _means_unnamed(node: exp.Expr) -> bool:
     return True
 
 
+# A call that tries takes a value that its input can not: the parameter must hold it.
+_WIDER = {
+    "FLOAT": "DOUBLE",
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"), "BIGINT"),
+}
+
+
 def _from_calls(query: exp.Expr, resolved: Resolved) -> dict[str, str]:
     """Return the types of parameters that stand as a model's argument, by position or in a struct by name."""
     found: dict[str, str] = {}
     for call in query.find_all(Predict):
         inputs = function_of(call, resolved.model(call)).signature.inputs
-        by_name = {wanted.name.casefold(): wanted.type for wanted in inputs}
+        kinds = [_WIDER.get(wanted.type, wanted.type) if call.tries else wanted.type for wanted in inputs]
+        by_name = {wanted.name.casefold(): kind for wanted, kind in zip(inputs, kinds, strict=True)}
         for struct in call.arguments:
             for part in struct.expressions if isinstance(struct, exp.Struct) else []:
                 if isinstance(part, exp.PropertyEQ) and isinstance(part.expression, exp.Placeholder):
-                    kind = by_name.get(part.this.name.casefold())
-                    if kind is not None:
-                        found.setdefault(str(part.expression.this), kind)
+                    named = by_name.get(part.this.name.casefold())
+                    if named is not None:
+                        found.setdefault(str(part.expression.this), named)
         if len(inputs) != len(call.arguments):
             continue
-        for wanted, argument in zip(inputs, call.arguments, strict=True):
+        for kind, argument in zip(kinds, call.arguments, strict=True):
             if isinstance(argument, exp.Placeholder):
-                found.setdefault(str(argument.this), wanted.type)
+                found.setdefault(str(argument.this), kind)
     return found

@@ -20,7 +20,7 @@ from scoter.engine.commands.outcome import Call
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
 from scoter.engine.dialect import Scoter
-from scoter.engine.execute import Running, stream
+from scoter.engine.execute import Running, scored, stream
 from scoter.engine.explain import explain
 from scoter.engine.instances import Instances
 from scoter.engine.journal import Entry
@@ -186,9 +186,7 @@ class Runner:
         except Exception as error:
             raise running.failure(error) from error
         finally:
-            run = running.instance.run
-            if run.rows:
-                entry.facts |= {"rows_scored": run.rows, "rows_skipped": run.skipped}
+            entry.facts |= scored(running.instance.run)
             running.finish()
 
     def _counted(

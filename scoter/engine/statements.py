@@ -162,11 +162,14 @@ class DropModel(Statement):
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "exists": False}
 
 
+ON_ERROR = ("return", "fail")
+
+
 class Predict(exp.Expression, exp.Condition):
     """A scalar model call; ``kind`` is ``predict``, ``proba``, ``all`` or ``try``.
 
     ``model`` is the expression that names the model, ``arguments`` the features, ``class_label`` what
-    stands behind ``class =>``.
+    stands behind ``class =>``, ``on_error`` the literal behind ``on_error =>``.
     """
 
     arg_types: ClassVar[dict[str, bool]] = {
@@ -174,6 +177,7 @@ class Predict(exp.Expression, exp.Condition):
         "arguments": False,
         "kind": True,
         "class_label": False,
+        "on_error": False,
     }
 
     @property
@@ -195,6 +199,16 @@ class Predict(exp.Expression, exp.Condition):
     def class_label(self) -> exp.Expr | None:
         """The label whose probability is asked for, or None."""
         return self.args.get("class_label")
+
+    @property
+    def on_error(self) -> exp.Expr | None:
+        """``'return'`` or ``'fail'`` as a literal, or None."""
+        return self.args.get("on_error")
+
+    @property
+    def tries(self) -> bool:
+        """Say whether a row that fails has a result, and the statement goes on."""
+        return self.kind == "try" or (self.on_error is not None and self.on_error.name == ON_ERROR[0])
 
 
 class MlPredict(exp.Expression):

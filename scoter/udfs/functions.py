@@ -6,25 +6,30 @@ This module must not know catalogs, names of models or SQL text; it is told arti
 from __future__ import annotations
 
 import json
-import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256 as digest
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
-from scoter.errors import Cancelled, ModelFailed, ScoterError
+from scoter.errors import Cancelled, ModelFailed, NotSupported, OutOfMemory, ScoterError
 from scoter.udfs import batches
-from scoter.udfs.runtime import onnxruntime
+from scoter.udfs.isolation import Isolated, RowsFailed, apart
+from scoter.udfs.runs import Counts, Run
 from scoter.udfs.sessions import Loaded, Sessions, reason
 from scoter.udfs.signature import Output, Signature
 from scoter.udfs.tensors import arrow_type
 
-_FATAL_ONLY = 4
+UNFIT = "unfit"
+ERROR = "error"
+# A model that has failed on so many rows, and given not one result, is broken: the statement says so.
+_HOPELESS = 10_000
 
 
 @dataclass(frozen=True)
@@ -32,25 +37,28 @@ class Function:
     """One model call: which file, read how, and which of its results.
 
     ``kind`` is predict, proba (a MAP of all classes), proba_class (one class, ``class_label``) or all (a STRUCT
-    of all outputs).
+    of all outputs). A function that ``tries`` gives NULL for a row that fails, of kind all a STRUCT whose field
+    ``error`` says why; its argument has a last field ``unfit``: the number of the first input whose value did not
+    fit its type, else NULL.
     """
 
     sha256: str
     signature: Signature
     kind: str = "predict"
     class_label: str | None = None
+    tries: bool = False
 
     @cached_property
     def name(self) -> str:
         """The SQL name: the same for the same file, signature and result, and only then."""
-        parts = [self.sha256, self.signature.to_json(), self.kind, self.class_label]
+        parts = [self.sha256, self.signature.to_json(), self.kind, self.class_label, self.tries]
         return f"predict_{digest(json.dumps(parts).encode()).hexdigest()[:32]}"
 
     @property
     def argument_type(self) -> str:
         """DuckDB's type of the one argument: fields i0, i1, … in the signature's order."""
         fields = ", ".join(f"i{place} {each.type}" for place, each in enumerate(self.signature.inputs))
-        return f"STRUCT({fields})"
+        return f"STRUCT({fields}, {UNFIT} INTEGER)" if self.tries else f"STRUCT({fields})"
 
     @property
     def return_type(self) -> str:
@@ -61,7 +69,7 @@ class Function:
             case "proba":
                 return self.signature.proba_type()
             case "all":
-                return self.signature.struct_type()
+                return self._struct_type()
         self.signature.proba_type()
         return "DOUBLE"
 
@@ -70,7 +78,18 @@ class Function:
         """Arrow's type of the result."""
         if self.kind != "all":
             return arrow_type(self.return_type)
-        return pa.struct([(output.name, arrow_type(output.type)) for output in self.signature.outputs])
+        fields = [(output.name, arrow_type(output.type)) for output in self.signature.outputs]
+        return pa.struct([*fields, (ERROR, pa.string())] if self.tries else fields)
+
+    def _struct_type(self) -> str:
+        known = self.signature.struct_type()
+        if not self.tries:
+            return known
+        if any(output.name.casefold() == ERROR for output in self.signature.outputs):
+            raise NotSupported(
+                "the model has an output called error, too", hint="TRY_PREDICT gives its first output"
+            )
+        return f'{known.removesuffix(")")}, "{ERROR}" VARCHAR)'
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -80,48 +99,6 @@ class Function:
             return signature.outputs
         found = signature.primary if self.kind == "predict" else signature.probabilities
         return () if found is None else (found,)
-
-
-class Run:
-    """What all model calls of one statement share: counters, the first error, and the way to end them.
-
-    One DuckDB instance runs one statement at a time; ``begin`` starts the next.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget the last statement."""
-        options = onnxruntime.RunOptions()
-        options.log_severity_level = _FATAL_ONLY
-        with self._lock:
-            self.options = options
-            self.rows = 0
-            self.skipped = 0
-            self.error: Exception | None = None
-            self.failed = ""
-            self.cancelled = False
-
-    def cancel(self) -> None:
-        """End model calls that are running, from any thread, and refuse further ones."""
-        with self._lock:
-            self.cancelled = True
-            self.options.terminate = True
-
-    def count(self, rows: int, skipped: int) -> None:
-        """Add rows that were given and rows among them whose result is NULL for a NULL input."""
-        with self._lock:
-            self.rows += rows
-            self.skipped += skipped
-
-    def fail(self, error: Exception, function: str = "") -> None:
-        """Keep the first error, and the name of the function that raised it: of both DuckDB passes on a text."""
-        with self._lock:
-            if self.error is None:
-                self.error = error
-                self.failed = function
 
 
 def register(
@@ -150,41 +127,11 @@ def register(
 
 
 def scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.RecordBatch], pa.Array]:
-    """Return what scores a batch with the columns i0, i1, …: one result for each row, NULL as the policy says.
+    """Return what scores a batch with the columns of the function's argument: one result for each row.
 
     It raises ScoterErrors only and keeps the first in ``run.error``. Safe for many threads.
     """
-    signature = function.signature
-    target = function.arrow_type
-    wanted = [output.name for output in function.outputs]
-    finish = _finisher(function)
-    # The session may be let go and loaded again between calls; its layout goes with it.
-    known: list[tuple[Loaded, batches.Layout]] = []
-
-    def layout_of(loaded: Loaded) -> batches.Layout:
-        if not known or known[0][0] is not loaded:
-            known[:] = [(loaded, batches.Layout(signature, loaded.session))]
-        return known[0][1]
-
-    def score(batch: pa.RecordBatch) -> pa.Array:
-        total = batch.num_rows
-        if not total:
-            return pa.nulls(0, target)
-        loaded = sessions.get(function.sha256)
-        layout = layout_of(loaded)
-        kept = None
-        feeds = layout.plain(batch)
-        if feeds is None:
-            rest = layout.without_nulls(batch)
-            batch, kept = rest.batch, rest.kept
-            if not batch.num_rows:
-                run.count(total, total)
-                return pa.nulls(total, target)
-            feeds = layout.feeds(batch)
-        result = _infer(loaded, wanted, feeds, run)
-        run.count(total, total - batch.num_rows)
-        scored = finish(result, batch.num_rows)
-        return scored if kept is None else batches.spread(scored, kept)
+    score = _Scorer(function, sessions, run)
 
     def call(batch: pa.RecordBatch) -> pa.Array:
         try:
@@ -193,12 +140,103 @@ def scorer(function: Function, sessions: Sessions, run: Run) -> Callable[[pa.Rec
             run.fail(error, function.name)
             raise
         except Exception as error:
-            failure = ModelFailed(f"the model failed: {reason(error)}")
+            failure = _failure(error)
             failure.__cause__ = error
             run.fail(failure, function.name)
             raise failure from error
 
     return call
+
+
+class _Scorer:
+    """Scores batches of one function for one run."""
+
+    def __init__(self, function: Function, sessions: Sessions, run: Run) -> None:
+        self._function = function
+        self._sessions = sessions
+        self._run = run
+        self._type = _results_type(function)
+        self._wanted = [output.name for output in function.outputs]
+        self._finish = _finisher(function)
+        # The session may be let go and loaded again between calls; its layout goes with it.
+        self._known: tuple[Loaded, batches.Layout] | None = None
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.Array:
+        if not batch.num_rows:
+            return pa.nulls(0, self._function.arrow_type)
+        loaded, layout = self._loaded()
+        counts = Counts(rows=batch.num_rows)
+        started = time.perf_counter()
+
+        def score(rows: pa.RecordBatch) -> pa.Array:
+            return self._scored(rows, loaded, layout, counts)
+
+        result = self._tried(batch, score, counts) if self._function.tries else score(batch)
+        counts.conversion_seconds = time.perf_counter() - started - counts.model_seconds
+        self._run.count(self._function.name, counts)
+        return result
+
+    def _loaded(self) -> tuple[Loaded, batches.Layout]:
+        loaded = self._sessions.get(self._function.sha256)
+        known = self._known
+        if known is None or known[0] is not loaded:
+            known = self._known = (loaded, batches.Layout(self._function.signature, loaded.session))
+        return known
+
+    def _scored(
+        self, batch: pa.RecordBatch, loaded: Loaded, layout: batches.Layout, counts: Counts
+    ) -> pa.Array:
+        """Return a result for each row, NULL as the policy says; raises for all rows if one fails."""
+        total = batch.num_rows
+        kept = None
+        feeds = layout.plain(batch)
+        if feeds is None:
+            rest = layout.without_nulls(batch)
+            batch, kept = rest.batch, rest.kept
+            if not batch.num_rows:
+                counts.skipped += total
+                return pa.nulls(total, self._type)
+            feeds = layout.feeds(batch)
+        started = time.perf_counter()
+        try:
+            result = _infer(loaded, self._wanted, feeds, self._run)
+        finally:
+            counts.batches += 1
+            counts.model_seconds += time.perf_counter() - started
+        scored = self._finish(result, batch.num_rows)
+        counts.skipped += total - batch.num_rows
+        return scored if kept is None else batches.spread(scored, kept)
+
+    def _tried(
+        self, batch: pa.RecordBatch, score: Callable[[pa.RecordBatch], pa.Array], counts: Counts
+    ) -> pa.Array:
+        """Return a result for each row, NULL for those that fail, and of kind all why they did."""
+        found = apart(batch, self._function.signature.inputs, self._type, score)
+        counts.failed += found.failed
+        if found.by_model:
+            self._check_hope(found, counts)
+        if self._function.kind != "all":
+            return found.results
+        fields = list(self._function.arrow_type)
+        skipped = pc.and_(found.results.is_null(), found.reasons.is_null())
+        return pa.StructArray.from_arrays(
+            [*found.results.flatten(), found.reasons], fields=fields, mask=skipped
+        )
+
+    def _check_hope(self, found: Isolated, counts: Counts) -> None:
+        before = self._run.count(self._function.name, Counts())
+        failed = before.failed + counts.failed
+        given = before.rows + counts.rows - before.skipped - counts.skipped
+        if failed == given and failed >= _HOPELESS:
+            raise ModelFailed(
+                f"the model failed on each of {failed:,} rows: {found.by_model}",
+                hint="a model that gives no result at all ends the statement",
+            )
+
+
+def _results_type(function: Function) -> pa.DataType:
+    """Return Arrow's type of the result, without the error that is put beside it."""
+    return replace(function, tries=False).arrow_type
 
 
 def _over_struct(score: Callable[[pa.RecordBatch], pa.Array]) -> Callable[[pa.ChunkedArray], pa.Array]:
@@ -217,8 +255,21 @@ def _infer(loaded: Loaded, wanted: list[str], feeds: batches.Feeds, run: Run) ->
     except Exception as error:
         if run.cancelled:
             raise Cancelled("the statement was cancelled") from error
-        raise ModelFailed(f"the model failed: {reason(error)}") from error
+        raise _failure(error) from error
     return results
+
+
+def _failure(error: Exception) -> ScoterError:
+    """Return what a user sees of what ONNX Runtime, Arrow or NumPy raised; RowsFailed if other rows may do."""
+    if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
+        return OutOfMemory(
+            "the model ran out of memory", hint="give the server more memory, or export a smaller model"
+        )
+    return RowsFailed(f"the model failed: {reason(error)}")
+
+
+# How ONNX Runtime says that an allocation failed: it raises no error of its own for it.
+_NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "AllocateRawInternal")
 
 
 def _finisher(function: Function) -> Callable[[list[Any], int], pa.Array]:
@@ -236,7 +287,7 @@ def _finisher(function: Function) -> Callable[[list[Any], int], pa.Array]:
     if function.kind != "all":
         (only,) = function.outputs
         return lambda results, rows: column(only, results[0], rows)
-    fields = list(function.arrow_type)
+    fields = list(_results_type(function))
     return lambda results, rows: pa.StructArray.from_arrays(
         [column(each, result, rows) for each, result in zip(function.outputs, results, strict=True)],
         fields=fields,

@@ -12,6 +12,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from scoter.engine.grammar.terms import Terms
 from scoter.engine.statements import (
+    ON_ERROR,
     AddModelVersion,
     CreateModel,
     DropModel,
@@ -123,18 +124,28 @@ class ModelGrammar(Terms):
             return self.table_call()
         parts = self._parse_function_args()
         arguments: list[exp.Expr] = []
-        label = None
+        label = on_error = None
         for part in parts:
             if not isinstance(part, exp.Kwarg):
                 arguments.append(part)
             elif kind == "proba" and part.name.lower() == "class" and label is None:
                 label = part.expression
+            elif kind == "all" and part.name.lower() == "on_error" and on_error is None:
+                on_error = part.expression
+                if not on_error.is_string or on_error.name not in ON_ERROR:
+                    self.fail("on_error is 'return' or 'fail'")
             else:
                 self.fail(f'a model call has no argument named "{part.name}"')
         if not arguments:
             self.fail("a model call needs the model's name as its first argument")
         return self.expression(
-            Predict(model=arguments[0], arguments=arguments[1:], kind=kind, class_label=label)
+            Predict(
+                model=arguments[0],
+                arguments=arguments[1:],
+                kind=kind,
+                class_label=label,
+                on_error=on_error,
+            )
         )
 
     def table_call(self) -> exp.Expr:

@@ -74,6 +74,8 @@ def _predict(self: DuckDBGenerator, e: ours.Predict) -> str:
     parts = [self.sql(e, "model"), *(self.sql(a) for a in e.arguments)]
     if e.class_label is not None:
         parts.append(f"class => {self.sql(e, 'class_label')}")
+    if e.on_error is not None:
+        parts.append(f"on_error => {self.sql(e, 'on_error')}")
     return f"{_CALLS[e.kind]}({', '.join(parts)})"
 
 

@@ -6,7 +6,7 @@ This module must not know how a model runs, nor how types are found.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -20,16 +20,18 @@ from scoter.engine.relations import is_row_and_column, relations_of
 from scoter.engine.replacing import put
 from scoter.engine.resolve import MODEL, Resolved
 from scoter.engine.rules.pin_session import is_constant
-from scoter.engine.rules.score_once import VOLATILE_CALL
+from scoter.engine.rules.score_once import VOLATILE_CALL, is_volatile
 from scoter.engine.rules.unfold import GROWING
 from scoter.engine.statements import WRITTEN, Predict, span_of
 from scoter.engine.table_calls import BESIDE
 from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments
 from scoter.suggestions import closest
-from scoter.udfs.functions import Function
+from scoter.udfs.functions import UNFIT, Function
 from scoter.udfs.signature import Input, Signature
 
 ROWS = "scoter_rows"
+_GIVEN = "scoter_given"
+_VERBS = {"predict": "predict", "proba": "predict_proba", "all": "predict_all", "try": "try_predict"}
 
 _NUMBERS = frozenset(
     {
@@ -64,14 +66,9 @@ class _Value:
 def function_of(call: Predict, version: ModelVersion) -> Function:
     """Return the function that a call runs; raises NotSupported, WrongArguments."""
     signature = Signature.from_json(version.signature)
-    if call.kind == "try":
-        raise NotSupported(
-            "TRY_PREDICT is not offered yet",
-            hint="use PREDICT, PREDICT_PROBA or PREDICT_ALL",
-            span=span_of(call),
-        )
     label = call.class_label
-    function = Function(version.sha256, signature, call.kind)
+    kind = "predict" if call.kind == "try" else call.kind
+    function = Function(version.sha256, signature, kind, tries=call.tries)
     try:
         _ = function.return_type
     except NotSupported as error:
@@ -195,9 +192,13 @@ def _readable(part: exp.Expr) -> exp.Expr:
     """Return a copy in which calls are plain functions, for their text only."""
     holder = exp.Paren(this=part.copy())
     for call in reversed(list(holder.find_all(Predict))):
-        verb = "predict" if call.kind == "predict" else f"predict_{call.kind}"
-        label = call.class_label
-        more = [exp.PropertyEQ(this=exp.to_identifier("class"), expression=label.copy())] if label else []
+        verb = _VERBS[call.kind]
+        named = {"class": call.class_label, "on_error": call.on_error}
+        more = [
+            exp.PropertyEQ(this=exp.to_identifier(name), expression=value.copy())
+            for name, value in named.items()
+            if value is not None
+        ]
         given = [argument.copy() for argument in call.arguments]
         model = call.model.meta.get(WRITTEN, call.model)
         call.replace(exp.Anonymous(this=verb, expressions=[model.copy(), *given, *more]))
@@ -306,13 +307,59 @@ def _struct(
 ) -> exp.Expr:
     span = span_of(call)
     values = _bound(call, version, signature, types, span, resolved)
-    fields = []
-    for position, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True)):
+    for wanted, value in zip(signature.inputs, values, strict=True):
         _check_type(wanted, value, version, span)
-        same = data_type(value.type) == data_type(wanted.type)
-        part = value.expression if same else exp.Cast(this=value.expression, to=data_type(wanted.type).copy())
-        fields.append(exp.PropertyEQ(this=exp.to_identifier(f"i{position}"), expression=part))
+    if not call.tries:
+        parts = {
+            f"i{place}": value.expression if _is_of(value, wanted) else _cast(value.expression, wanted)
+            for place, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True))
+        }
+        return _struct_pack(parts)
+    if not is_volatile(call):
+        return _tried(signature, values)
+    # Each value stands twice there, and must be the same both times.
+    given = [
+        replace(value, expression=exp.column(f"v{place}", table=_GIVEN)) for place, value in enumerate(values)
+    ]
+    rows = exp.Array(
+        expressions=[_struct_pack({f"v{i}": value.expression for i, value in enumerate(values)})]
+    )
+    each = exp.Lambda(this=_tried(signature, given), expressions=[exp.to_identifier(_GIVEN)])
+    tried = exp.Anonymous(this="list_transform", expressions=[rows, each])
+    return exp.Bracket(this=tried, expressions=[exp.Literal.number(1)])
+
+
+def _tried(signature: Signature, values: Sequence[_Value]) -> exp.Expr:
+    """Return the argument of a function that tries: NULL for a value that does not fit, and whose that is."""
+    parts: dict[str, exp.Expr] = {}
+    unfit: list[exp.If] = []
+    for place, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True)):
+        parts[f"i{place}"] = value.expression
+        if not _is_of(value, wanted):
+            parts[f"i{place}"] = fitting = exp.TryCast(
+                this=value.expression, to=data_type(wanted.type).copy()
+            )
+            held = exp.Paren(this=value.expression.copy())
+            lost = exp.And(
+                this=exp.Not(this=exp.Is(this=held, expression=exp.Null())),
+                expression=exp.Is(this=fitting.copy(), expression=exp.Null()),
+            )
+            unfit.append(exp.If(this=lost, true=exp.Literal.number(place)))
+    which = exp.Case(ifs=unfit) if unfit else exp.Null()
+    return _struct_pack({**parts, UNFIT: exp.Cast(this=which, to=data_type("INTEGER").copy())})
+
+
+def _struct_pack(parts: Mapping[str, exp.Expr]) -> exp.Expr:
+    fields = [exp.PropertyEQ(this=exp.to_identifier(name), expression=part) for name, part in parts.items()]
     return exp.Anonymous(this="struct_pack", expressions=fields)
+
+
+def _is_of(value: _Value, wanted: Input) -> bool:
+    return data_type(value.type) == data_type(wanted.type)
+
+
+def _cast(value: exp.Expr, wanted: Input) -> exp.Expr:
+    return exp.Cast(this=value, to=data_type(wanted.type).copy())
 
 
 def _bound(
