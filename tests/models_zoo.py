@@ -61,8 +61,15 @@ def strict_integers() -> Iterator[None]:
         onnx.helper.make_attribute = original
 
 
-def export(estimator: Any, types: list[tuple[str, Any]], *, zipmap: bool = False) -> bytes:
-    options = None if zipmap or not hasattr(estimator, "classes_") else {id(estimator): {"zipmap": False}}
+def export(
+    estimator: Any,
+    types: list[tuple[str, Any]],
+    *,
+    zipmap: bool = False,
+    options: dict[int, Any] | None = None,
+) -> bytes:
+    if not zipmap and hasattr(estimator, "classes_"):
+        options = {id(estimator): {"zipmap": False}, **(options or {})}
     with strict_integers(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = to_onnx(estimator, initial_types=types, options=options, target_opset=OPSETS)

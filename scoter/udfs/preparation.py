@@ -6,6 +6,7 @@ that the sandbox and the service run the same graph.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import MutableSequence
 
 import numpy as np
@@ -23,8 +24,8 @@ def prepare(model: ModelProto) -> ModelProto:
     """Change ``model`` in place and return it.
 
     ZipMap at a graph output becomes the tensor it was made from, a batch dimension that is fixed to
-    one row is set free, and labels of binary tree ensembles are taken from the scores where ONNX
-    Runtime takes them from the wrong place. Raises InvalidModel where a right label can not be had.
+    one row is set free, labels of binary tree ensembles are taken from the scores where ONNX
+    Runtime takes them from the wrong place, and texts change their case by Unicode's rules. Raises InvalidModel where a right label can not be had.
     """
     outputs = {output.name for output in model.graph.output}
     graph = model.graph
@@ -76,7 +77,7 @@ def _attribute(node: NodeProto, name: str) -> AttributeProto | None:
 
 
 def _repair_nodes(nodes: MutableSequence[NodeProto]) -> None:
-    """Take binary tree ensembles' labels from their scores, in a node list and its subgraphs."""
+    """Mend tree ensembles and normalisers of texts in a node list and its subgraphs."""
     at = 0
     while at < len(nodes):
         node = nodes[at]
@@ -84,10 +85,29 @@ def _repair_nodes(nodes: MutableSequence[NodeProto]) -> None:
             for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
                 _repair_nodes(graph.node)
         at += 1
+        if node.op_type == "StringNormalizer":
+            _choose_locale(node)
         if node.op_type == "TreeEnsembleClassifier" and _labels_go_wrong(node):
             for added in _labels_from_scores(node, at):
                 nodes.insert(at, added)
                 at += 1
+
+
+# glibc has Unicode's own rules without any language installed; other systems have them by this name.
+_UNICODE = "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8"
+_PLAIN_LOCALES = frozenset({"", "en_us", "en_us.utf-8", "en_us.utf8"})
+
+
+def _choose_locale(node: NodeProto) -> None:
+    """Let a text's case change alike on every machine.
+
+    Without a locale, and with the English one, the operator needs a language that few servers have installed.
+    """
+    locale = _attribute(node, "locale")
+    if locale is None:
+        node.attribute.append(helper.make_attribute("locale", _UNICODE))
+    elif locale.s.decode("utf-8", "replace").casefold() in _PLAIN_LOCALES:
+        locale.s = _UNICODE.encode()
 
 
 def _labels_go_wrong(node: NodeProto) -> bool:

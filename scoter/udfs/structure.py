@@ -15,6 +15,10 @@ from scoter.errors import InvalidModel
 
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
+# ONNX Runtime's own operators that are allowed: the standard has none that cuts a text into words, and
+# skl2onnx writes this one for every CountVectorizer and TfidfVectorizer.
+_RUNTIMES_OWN = frozenset({("com.microsoft", "Tokenizer")})
+
 # The same row would get another prediction each time: nothing could be cached, folded or replayed.
 _RANDOM = frozenset(
     {
@@ -45,7 +49,7 @@ def parse(data: bytes, limits: Limits) -> onnx.ModelProto:
     """Read a model file and check its structure.
 
     Raises InvalidModel when it is not ONNX, exceeds a cap, keeps data outside the file, uses
-    operators of another domain, or draws random numbers; MemoryError when parsing needs more memory
+    an operator that is not allowed, or draws random numbers; MemoryError when parsing needs more memory
     than there is.
     """
     if len(data) > limits.max_bytes:
@@ -163,7 +167,7 @@ class _Checker:
             if size is not None:
                 count += size[0]
                 depth = max(depth, size[1])
-            elif node.domain not in _DOMAINS:
+            elif node.domain not in _DOMAINS and (node.domain, node.op_type) not in _RUNTIMES_OWN:
                 raise InvalidModel(
                     f"the model uses the operator {node.op_type[:64]} of the domain {node.domain[:64]}",
                     hint="only the standard ONNX and ONNX-ML operators are supported",

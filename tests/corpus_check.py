@@ -1,0 +1,68 @@
+"""A fitted model gives through Scoter's SQL what its library gives.
+
+This module must not know how models are trained or converted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from corpus import Trained, expected
+from sessions import InProcess, bound
+
+from scoter.engine.ingest import Mode, Present, ingest
+
+_REPLACE = Mode(create=True, present=Present.REPLACE)
+
+
+def scored(session: InProcess, name: str, trained: Trained) -> tuple[np.ndarray, np.ndarray | None]:
+    """Register the model, score its rows, and return predictions and probabilities in the rows' order."""
+    session.update(f"CREATE MODEL {name} FROM ? {trained.inputs}", bound(trained.data))
+    table = trained.table.append_column("n", pa.array(np.arange(trained.table.num_rows)))
+    ingest(session.engine, f"{name}_rows", table.to_reader(), session.context, mode=_REPLACE)
+    arguments = ", ".join(trained.table.column_names)
+    has_chances = session.value(
+        "SELECT count(*) FROM system.model_outputs WHERE model_name = ? AND role = 'probabilities'", name
+    )
+    chances = f", PREDICT_PROBA('{name}', {arguments})" if has_chances else ""
+    found = session.query(f"SELECT PREDICT('{name}', {arguments}){chances} FROM {name}_rows ORDER BY n")
+    predicted = np.array(found.column(0).to_pylist())
+    if not chances:
+        return predicted, None
+    maps = found.column(1).combine_chunks()
+    return predicted, maps.items.to_numpy().reshape(len(predicted), -1)
+
+
+def check(session: InProcess, name: str, trained: Trained) -> None:
+    """Fail where Scoter and the library differ by more than the model's tolerance."""
+    predicted, chances = scored(session, name, trained)
+    right, right_chances, clear = expected(trained)
+    assert len(predicted) == trained.table.num_rows
+    if right.dtype.kind == "f":
+        close(predicted, right, trained)
+        return
+    assert clear.mean() >= 1 - trained.unclear, f"{(~clear).sum()} labels are not clear"
+    wrong = np.flatnonzero((predicted != right.astype(predicted.dtype)) & clear)
+    assert not len(wrong), shown(trained, wrong, predicted, right)
+    if right_chances is not None:
+        assert chances is not None, "the model has no probabilities"
+        close(chances, right_chances, trained)
+
+
+def close(found: np.ndarray, right: np.ndarray, trained: Trained) -> None:
+    """Fail where numbers differ by more than the model's tolerance."""
+    assert found.shape == right.shape
+    wrong = ~np.isclose(found, right, rtol=trained.rtol, atol=trained.atol, equal_nan=True)
+    places = np.flatnonzero(wrong.reshape(len(wrong), -1).any(axis=1))
+    assert not len(places), shown(trained, places, found, right)
+
+
+def shown(trained: Trained, wrong: np.ndarray, found: Any, right: Any) -> str:
+    """Return the first rows that differ, as text."""
+    lines = [f"{len(wrong)} of {len(right)} rows differ"]
+    for place in wrong[:8]:
+        row = trained.table.slice(int(place), 1).to_pylist()[0]
+        lines.append(f"row {place} {row}: {found[place]!r}, the library says {right[place]!r}")
+    return "\n".join(lines)

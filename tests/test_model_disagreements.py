@@ -1,0 +1,117 @@
+"""Where converters write files that say other things than the model they were made from.
+
+docs/models.md has a row for each of these; a test here fails once a converter is mended, and the row goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from catboost import CatBoostRegressor
+from corpus import (
+    INTS,
+    PAIR,
+    Numbers,
+    Trained,
+    from_catboost,
+    from_lightgbm,
+    from_xgboost,
+    over_numbers,
+)
+from corpus_check import check
+from lightgbm import LGBMClassifier, LGBMRegressor
+from sessions import InProcess, opened
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsOneClassifier
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.tree import DecisionTreeClassifier
+from test_corpus_boosters import CAT, FAST
+from test_corpus_pipelines import over_texts
+from xgboost import XGBClassifier, XGBRegressor
+
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "models.md"
+MISSING = Numbers(missing=True)
+BESIDE = Numbers(missing=True, steps=2)
+LIGHT = FAST | {"verbose": -1}
+
+
+def positive(estimator, inputs, target):
+    return estimator.fit(inputs, np.abs(target) + 0.1)
+
+
+def between(estimator, inputs, target):
+    return estimator.fit(inputs, 1 / (1 + np.exp(-target)))
+
+
+def lightgbm(estimator, labels=None, kind=BESIDE) -> Trained:
+    return over_numbers(estimator, labels, kind=kind, convert=from_lightgbm)
+
+
+def xgboost(estimator, labels=None, **more) -> Trained:
+    return over_numbers(estimator, labels, kind=MISSING, convert=from_xgboost, **more)
+
+
+# The texts are the first cells of the table's rows.
+CASES: dict[str, Callable[[], Trained]] = {
+    "`DecisionTree…`, `RandomForest…`, `ExtraTrees…` and NaN": lambda: over_numbers(
+        DecisionTreeClassifier(max_depth=6, random_state=0), PAIR, kind=MISSING, unclear=0.05
+    ),
+    "`HistGradientBoosting…`, a value on a split": lambda: over_numbers(
+        HistGradientBoostingRegressor(max_iter=30), kind=MISSING
+    ),
+    "`HistGradientBoostingRegressor(loss='poisson' | 'gamma')`": lambda: over_numbers(
+        HistGradientBoostingRegressor(loss="poisson", max_iter=10), kind=BESIDE, fit=positive
+    ),
+    "`OneVsOneClassifier`": lambda: over_numbers(OneVsOneClassifier(LogisticRegression()), INTS, unclear=1),
+    "`KNeighbors…(weights='distance')`": lambda: over_numbers(
+        KNeighborsRegressor(weights="distance"), kind=Numbers(huge=1e3)
+    ),
+    "`KNeighbors…`, a row far from all others": lambda: over_numbers(KNeighborsRegressor()),
+    "`CountVectorizer`, `TfidfVectorizer` and words that are not ASCII": lambda: over_texts(
+        TfidfVectorizer(), LogisticRegression()
+    ),
+    "LightGBM, a value on a split": lambda: lightgbm(LGBMRegressor(**LIGHT), kind=MISSING),
+    "LightGBM `zero_as_missing=True`": lambda: lightgbm(LGBMRegressor(zero_as_missing=True, **LIGHT)),
+    "LightGBM `boosting_type='rf'`": lambda: lightgbm(
+        LGBMRegressor(boosting_type="rf", bagging_freq=1, bagging_fraction=0.8, **LIGHT)
+    ),
+    "LightGBM `linear_tree=True`": lambda: lightgbm(LGBMRegressor(linear_tree=True, **LIGHT)),
+    "LightGBM `objective='multiclassova'`": lambda: lightgbm(
+        LGBMClassifier(objective="multiclassova", **LIGHT), INTS
+    ),
+    "XGBoost `objective='reg:logistic'`": lambda: xgboost(
+        XGBRegressor(objective="reg:logistic", **FAST), fit=between
+    ),
+    "XGBoost `objective='multi:softmax'`": lambda: xgboost(
+        XGBClassifier(objective="multi:softmax", **FAST), np.array([0, 1, 2])
+    ),
+    "XGBoost with several numbers as its target": lambda: xgboost(XGBRegressor(**FAST), outputs=2),
+    "CatBoost `loss_function='Poisson'`": lambda: over_numbers(
+        CatBoostRegressor(loss_function="Poisson", **CAT), kind=MISSING, convert=from_catboost, fit=positive
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    with opened(tmp_path_factory.mktemp("corpus")) as engine:
+        yield InProcess(engine)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_file_still_says_something_else(session: InProcess, case: str) -> None:
+    name = f"m{list(CASES).index(case)}"
+    with pytest.raises(AssertionError, match=r"rows differ|no probabilities"):
+        check(session, name, CASES[case]())
+
+
+def test_the_document_has_a_row_for_each() -> None:
+    section = DOCUMENT.read_text().split("## Where converters disagree", 1)[1].split("\n## ", 1)[0]
+    lines = [line.replace("\\|", "/") for line in section.splitlines() if line.startswith("| ")]
+    rows = [line.split(" | ")[0].removeprefix("| ").replace("/", "|") for line in lines]
+    assert set(rows) - {"Model"} == set(CASES)
