@@ -90,6 +90,7 @@ class Models(_Section):
     load_seconds: float = Field(20.0, gt=0, description="seconds that the first load may take")
     load_memory: int = Field(2048 * MIB, gt=0, description="bytes that the first load may take")
     cache_bytes: int = Field(1024 * MIB, gt=0, description="bytes of model files kept loaded")
+    inline: bool = Field(True, description="compute linear models in SQL where many rows are scored")
 
 
 class Tables(_Section):

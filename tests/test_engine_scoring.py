@@ -24,7 +24,7 @@ AVERAGE = "SELECT avg(PREDICT('pair', a, b)) FROM t"
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory, model_files: Path):
     directory = tmp_path_factory.mktemp("lake")
-    with opened(directory, models={"allowed_prefixes": [str(model_files)]}) as engine:
+    with opened(directory, models={"allowed_prefixes": [str(model_files)], "inline": False}) as engine:
         session = InProcess(engine)
         session.update(f"CREATE MODEL pair FROM '{model_files}/pair.onnx'")
         session.update(f"CREATE MODEL second FROM '{model_files}/pair.onnx'")

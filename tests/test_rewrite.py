@@ -80,7 +80,7 @@ def cases(rule: str) -> Iterator[Case]:
                 parts[part].append(line)
         texts = {name: "\n".join(lines).strip().removesuffix(";") for name, lines in parts.items()}
         if texts[""]:
-            yield Case(" ".join(title), texts[""], texts["becomes"], texts.get("same as"), scored)
+            yield Case(" ".join(title), texts[""], texts.get("becomes", ""), texts.get("same as"), scored)
 
 
 def of(*rules: str) -> pytest.MarkDecorator:
@@ -112,9 +112,11 @@ class Rules:
     def score_once(self, bound: Bound) -> exp.Expr:
         return score_once(bound.tree.copy(), lambda node: querying._names_of(bound.resolved.source(node)))
 
-    def run(self, bound: Bound, tree: exp.Expr) -> tuple[list[list[str]], list[str], int]:
+    def run(
+        self, bound: Bound, tree: exp.Expr, *, inline: bool = False
+    ) -> tuple[list[list[str]], list[str], int]:
         """Return the sorted rows of a tree, its columns, and how many rows were given to models."""
-        tree, calls = call_models(tree.copy(), bound.resolved, bound.arguments)
+        tree, calls = call_models(tree.copy(), bound.resolved, bound.arguments, inline=inline)
 
         def relation(_: exp.Table, source: Source) -> str:
             return self.parts.scans.build(source.metadata, None, None, None, name="t").sql
@@ -246,6 +248,22 @@ def test_call_models(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) 
         shown = shown.replace(call.function.name, f"{call.function.kind}_{call.pin.name.name}")
     assert shown == Scoter().generate(_named(case.becomes), identify=True)
     rows, _, _ = rules.run(bound, bound.tree)
+    assert case.same_as is not None, "say what the models compute"
+    assert rows == sorted_rows(bare.sql(case.same_as).to_arrow_table())
+
+
+@of("inline_linear")
+def test_inline_linear(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
+    bound = rules.bound(case.sql)
+    if case.becomes:
+        tree, calls = call_models(bound.tree.copy(), bound.resolved, bound.arguments, inline=True)
+        shown = text(tree)
+        for call in calls:
+            shown = shown.replace(call.function.name, f"{call.function.kind}_{call.pin.name.name}")
+        assert shown == Scoter().generate(_named(case.becomes), identify=True)
+    rows, names, _ = rules.run(bound, bound.tree)
+    found, found_names, scored = rules.run(bound, bound.tree, inline=True)
+    assert (found, found_names, scored) == (rows, names, case.scored)
     assert case.same_as is not None, "say what the models compute"
     assert rows == sorted_rows(bare.sql(case.same_as).to_arrow_table())
 

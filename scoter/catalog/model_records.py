@@ -72,7 +72,7 @@ class VersionFacts:
     """What is known and said of a version beside its signature; None where nothing is.
 
     ``opset`` and ``producer`` are what its file says, ``metrics`` and ``properties`` what the user does;
-    ``verify`` are golden rows as JSON text.
+    ``verify`` are golden rows and ``linear`` the weights of a model that is a weighted sum, as JSON text.
     """
 
     opset: int | None = None
@@ -81,6 +81,7 @@ class VersionFacts:
     metrics: tuple[tuple[str, float], ...] = ()
     properties: tuple[tuple[str, str], ...] = ()
     verify: str | None = None
+    linear: str | None = None
 
     def to_json(self) -> str:
         """Return the facts as one line of JSON."""

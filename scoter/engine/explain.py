@@ -108,10 +108,12 @@ def _models(plan: Plan) -> str:
     apart = (
         {function for stage in plan.staged.stages for _, function in stage.scores} if plan.staged else set()
     )
+    inlined = plan.staged.inlined if plan.staged else frozenset()
     lines = [
         f"Predict[{call.pin.name} version {call.pin.version}]  sha256 {call.function.sha256}  "
         f"written {call.pin.written!r}  {_kind(call.function)} -> {call.function.return_type}  "
-        "ONNX Runtime on CPU, batches of up to "
+        + ("a sum in SQL, other rows than plain numbers by " if call.function.name in inlined else "")
+        + "ONNX Runtime on CPU, batches of up to "
         + (f"{BATCH_ROWS:,} rows between two queries" if call.function in apart else "2,048 rows")
         for call in plan.calls
     ]

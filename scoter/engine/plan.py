@@ -151,7 +151,8 @@ class ScanFacts:
 class ModelCall:
     """A model function that the plan's SQL calls; ``span`` is the first place in the statement that means it.
 
-    ``golden`` are the rows by which the model is proven before it is served, as JSON text.
+    ``golden`` are the rows by which the model is proven before it is served, as JSON text; ``inlined`` says that
+    the SQL computes what it can without the model.
     """
 
     pin: ModelPin
@@ -159,6 +160,7 @@ class ModelCall:
     volatile: bool
     span: Span | None = None
     golden: str | None = None
+    inlined: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Staged:
-    """Another way to run a plan: its stages, and the SQL that reads from them."""
+    """Another way to run a plan: its stages, and the SQL that reads from them.
+
+    ``inlined`` are the names of the functions whose calls are computed in the SQL itself, for most rows.
+    """
 
     sql: str
     stages: tuple[Stage, ...]
+    inlined: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

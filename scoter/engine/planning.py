@@ -170,11 +170,19 @@ def _staged(
     if prepared.from_rows:
         return None
     query = querying.rewrite(
-        bound, context, parts.scans, values, only_planned=only_planned, apart=True, check=check
+        bound,
+        context,
+        parts.scans,
+        values,
+        only_planned=only_planned,
+        apart=True,
+        inline=parts.settings.models.inline,
+        check=check,
     )
-    if not query.stages:
+    inlined = frozenset(call.function.name for call in query.calls if call.inlined)
+    if not query.stages and not inlined:
         return None
-    staged = Staged(_output(query, prepared), query.stages)
+    staged = Staged(_output(query, prepared), query.stages, inlined)
     for sql in (staged.sql, *(stage.sql for stage in staged.stages)):
         parts.binder.check(sql)
     return staged

@@ -36,6 +36,7 @@ from scoter.engine.rules.call_models import (
     expand_stars,
     first_places,
     function_of,
+    linear_calls,
     name_results,
     without_calls,
 )
@@ -140,13 +141,15 @@ def rewrite(
     *,
     only_planned: bool = False,
     apart: bool = False,
+    inline: bool = False,
     check: Check = unchecked,
 ) -> Query:
     """Return the DuckDB SQL of a bound query: the rules, in order.
 
     ``values`` is one row of parameter values in the order of the parameter schema. SQL that is
     ``only_planned``, as by EXPLAIN, runs no model. With ``apart`` predictions are scored between two
-    queries where that is possible; the query then has stages and its SQL reads from them. ``check`` is called while
+    queries where that is possible; the query then has stages and its SQL reads from them. With ``inline`` linear
+    models are computed in the SQL. ``check`` is called while
     files are read, and may raise.
     """
     if values is not None:
@@ -163,8 +166,13 @@ def rewrite(
     if bound.resolved.models:
         tree = score_once(tree, lambda node: _names_of(bound.resolved.source(node)))
         if apart:
-            tree = score_apart(tree, lambda node: _stored_names_of(bound.resolved.source(node)))
-        tree, called = call_models(tree, bound.resolved, bound.arguments, volatile=only_planned)
+            linear = linear_calls(tree, bound.resolved) if inline else {}
+            tree = score_apart(
+                tree, lambda node: _stored_names_of(bound.resolved.source(node)), linear.keys()
+            )
+        tree, called = call_models(
+            tree, bound.resolved, bound.arguments, volatile=only_planned, inline=inline
+        )
         # These rules move calls and make one of several: places are those of the statement as written.
         places = first_places(bound.tree, bound.resolved)
         calls = tuple(replace(call, span=places.get(call.function.name)) for call in called)

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from scoter.errors import CorruptData, GoldenRowsBroken, InvalidDefinition
 from scoter.suggestions import closest
-from scoter.udfs.functions import Function, Run, scorer
+from scoter.udfs.functions import Function, scorer
+from scoter.udfs.runs import Run
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import Sessions
 from scoter.udfs.signature import Input, Signature

@@ -21,6 +21,7 @@ import scoter
 from scoter.errors import InternalError, InvalidDefinition, InvalidModel
 from scoter.settings import Models
 from scoter.suggestions import closest
+from scoter.udfs.linear import Linear
 from scoter.udfs.signature import Input, Output, Signature
 from scoter.udfs.tensors import STRING, Element, element_named
 
@@ -90,11 +91,15 @@ class _Column:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a model takes and gives, and what its file says of itself: its operators' version, what wrote it."""
+    """What a model takes and gives, and what its file says of itself: its operators' version, what wrote it.
+
+    ``linear`` has its weights in the order of the signature's inputs.
+    """
 
     signature: Signature
     opset: int | None
     producer: str | None
+    linear: Linear | None = None
 
 
 def inspect(
@@ -120,7 +125,16 @@ def inspect(
     )
     labels = tuple(facts["labels"])
     signature = Signature(inputs, _outputs(facts, labels), labels, named or bool(declared))
-    return Inspection(signature, facts["opset"], facts["producer"] or None)
+    linear = _linear(facts["linear"], columns, signature)
+    return Inspection(signature, facts["opset"], facts["producer"] or None, linear)
+
+
+def _linear(found: dict[str, Any] | None, columns: list[_Column], signature: Signature) -> Linear | None:
+    if found is None or found["output"] != signature.primary.name or len(columns) != len(signature.inputs):
+        return None
+    by_place = dict(zip(((c.tensor, c.position) for c in columns), found["weights"], strict=True))
+    weights = tuple(by_place[one.tensor, one.position] for one in signature.inputs)
+    return Linear(**(found | {"weights": weights, "labels": tuple(found["labels"])}))
 
 
 def _ask_sandbox(

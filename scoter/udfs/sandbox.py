@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx.onnx_ml_pb2 import ModelProto
 
 from scoter.errors import InvalidModel
-from scoter.udfs import labels, preparation, samples, structure
+from scoter.udfs import labels, linear, preparation, samples, structure
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import open_session, reason
 from scoter.udfs.tensors import Element, element_of
@@ -66,6 +66,7 @@ class Facts:
     labels: tuple[str | int, ...]
     opset: int | None
     producer: str
+    linear: linear.Linear | None
 
 
 def examine(data: bytes, limits: structure.Limits, declared: int) -> Facts:
@@ -82,7 +83,7 @@ def examine(data: bytes, limits: structure.Limits, declared: int) -> Facts:
     inputs = _inputs(session, declared)
     results = _dry_run(session, model, inputs)
     outputs, found = _outputs(model, session, zipped, results)
-    return Facts(inputs, outputs, found, opset, producer)
+    return Facts(inputs, outputs, found, opset, producer, _linear(session, model, inputs, outputs, found))
 
 
 def _inputs(session: onnxruntime.InferenceSession, declared: int) -> tuple[InputFacts, ...]:
@@ -245,6 +246,37 @@ def _outputs(
             facts[place] = OutputFacts(each.name, each.element, each.width, True)
             return tuple(facts), found
     return tuple(each for each, _ in outputs), ()
+
+
+# Whole numbers with which a sum is proven; inputs of other types are not summed.
+_SUMMED = {"float": None, "double": None, "int64": 100, "int32": 100, "bool": 1}
+
+
+def _linear(
+    session: onnxruntime.InferenceSession,
+    model: ModelProto,
+    inputs: tuple[InputFacts, ...],
+    outputs: tuple[OutputFacts, ...],
+    found: labels.Labels,
+) -> linear.Linear | None:
+    if any(each.element not in _SUMMED or each.rank > 2 for each in inputs):
+        return None
+    ends = np.cumsum([each.width for each in inputs])[:-1]
+
+    def run(rows: linear.Matrix) -> dict[str, NDArray[Any]]:
+        feeds = {}
+        for each, columns in zip(inputs, np.split(rows, ends, axis=1), strict=True):
+            values = columns.astype(_element(each).dtype)
+            feeds[each.name] = values.ravel() if each.rank == 1 else values
+        return {
+            value.name: result
+            for value, result in zip(session.get_outputs(), _run(session, feeds), strict=True)
+            if isinstance(result, np.ndarray)
+        }
+
+    given = [linear.Given(each.name, each.width, _SUMMED[each.element]) for each in inputs]
+    names = [each.name for each in outputs if each.width <= 1]
+    return linear.linear_of(model, given, names, found, run)
 
 
 def _is_label(output: OutputFacts) -> bool:

@@ -101,7 +101,15 @@ def _accepted(call: Call) -> Made:
         signature=found.signature.to_json(),
         source=origin,
         principal=call.context.principal.name,
-        facts=VersionFacts(found.opset, found.producer, told.comment, told.metrics, told.properties, verify),
+        facts=VersionFacts(
+            found.opset,
+            found.producer,
+            told.comment,
+            told.metrics,
+            told.properties,
+            verify,
+            None if found.linear is None else found.linear.to_json(),
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from scoter.engine.plan import ModelCall, ModelPin
 from scoter.engine.relations import is_row_and_column, relations_of
 from scoter.engine.replacing import put
 from scoter.engine.resolve import MODEL, Resolved
+from scoter.engine.rules.inline_linear import can_inline, inlined
 from scoter.engine.rules.pin_session import is_constant
 from scoter.engine.rules.score_once import VOLATILE_CALL, is_volatile
 from scoter.engine.rules.unfold import GROWING
@@ -27,6 +28,7 @@ from scoter.engine.table_calls import BESIDE
 from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments
 from scoter.suggestions import closest
 from scoter.udfs.functions import UNFIT, Function
+from scoter.udfs.linear import Linear
 from scoter.udfs.signature import Input, Signature
 
 ROWS = "scoter_rows"
@@ -261,16 +263,35 @@ def _star(argument: exp.Expr) -> exp.Star | None:
     return inner if isinstance(inner, exp.Star) else None
 
 
+def linear_calls(tree: exp.Expr, resolved: Resolved) -> dict[int, Linear]:
+    """Return the calls of linear models that can be written as SQL, by identity."""
+    found = {}
+    for call in tree.find_all(Predict):
+        version = resolved.model(call)
+        if version.facts.linear is not None:
+            linear = Linear.from_json(version.facts.linear)
+            if can_inline(call, function_of(call, version), linear):
+                found[id(call)] = linear
+    return found
+
+
 def call_models(
-    tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[str, ...]], *, volatile: bool = False
+    tree: exp.Expr,
+    resolved: Resolved,
+    types: Mapping[int, tuple[str, ...]],
+    *,
+    volatile: bool = False,
+    inline: bool = False,
 ) -> tuple[exp.Expr, tuple[ModelCall, ...]]:
     """Replace every call by its DuckDB function over one STRUCT of cast arguments.
 
-    With ``volatile`` every call is volatile, so that DuckDB runs no model while it only plans.
+    With ``volatile`` every call is volatile, so that DuckDB runs no model while it only plans; with ``inline``
+    linear models are computed in SQL.
     Raises WrongArguments for a wrong number or unknown names, TypeMismatch for a type that does not
     fit, each with the place of the call.
     """
     used: dict[tuple[str, bool], ModelCall] = {}
+    linear = linear_calls(tree, resolved) if inline else {}
     for call in reversed(list(tree.find_all(Predict, bfs=False))):
         version = resolved.model(call)
         function = function_of(call, version)
@@ -279,8 +300,14 @@ def call_models(
         once = volatile or bool(call.meta.get(VOLATILE_CALL))
         name = function.name + ("_v" if once else "")
         pin = ModelPin(version.model, version.version, version.sha256, resolved.written[number])
-        used.setdefault((name, once), ModelCall(pin, function, once, golden=version.facts.verify))
-        new = exp.Anonymous(this=name, expressions=[struct])
+        used.setdefault(
+            (name, once),
+            ModelCall(pin, function, once, golden=version.facts.verify, inlined=id(call) in linear),
+        )
+        new: exp.Expr = exp.Anonymous(this=name, expressions=[struct])
+        if id(call) in linear:
+            values = [field.expression for field in struct.expressions]
+            new = inlined(function, linear[id(call)], values, new)
         if call is tree:
             return new, tuple(used.values())
         put(call, new)

@@ -8,7 +8,7 @@ certainly means the same. This module must not know how a stream is scored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from sqlglot import exp
 
@@ -36,15 +36,20 @@ _PLAIN = AGGREGATES | {"abs", "ceil", "exp", "floor", "ln", "round", "sqrt"}
 _EAGER = (exp.Alias, exp.Paren, exp.Cast, exp.Neg, exp.Not, exp.Ordered, exp.Order, exp.Group, exp.Having)
 
 
-def score_apart(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
+def score_apart(tree: exp.Expr, columns_of: ColumnsOf, inlined: Container[int] = ()) -> exp.Expr:
     """Return ``tree`` with the calls of a SELECT over one table in a marked subquery in its FROM.
 
-    ``columns_of`` gives a stored table's column names, None for any other.
+    ``columns_of`` gives a stored table's column names, None for any other. Where all calls of a SELECT are among
+    ``inlined``, by identity, they stay: no model is called there.
     """
     for number, select in enumerate(list(tree.find_all(exp.Select))):
         calls = calls_of(select, select)
         relations = named_relations(select)
-        if not calls or len(relations) != 1 or not isinstance(relations[0], exp.Table):
+        if (
+            all(id(call) in inlined for call in calls)
+            or len(relations) != 1
+            or not isinstance(relations[0], exp.Table)
+        ):
             continue
         columns = columns_of(relations[0])
         if columns is not None and _is_sure(select, calls, relations[0], columns):

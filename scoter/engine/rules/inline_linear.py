@@ -1,0 +1,94 @@
+"""Write a call of a linear model as the sum that it is.
+
+DuckDB computes the sum for the rows that it is certain for; every other row, with NULL, NaN, infinity or a score on
+the edge between two labels, is given to the model. This module must not know how arguments are bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from scoter.engine.binding import data_type
+from scoter.engine.rules.score_once import is_volatile
+from scoter.engine.statements import Predict
+from scoter.udfs.functions import Function
+from scoter.udfs.linear import Linear
+
+_INPUTS_MOST = 256
+_NODES_MOST = 5000  # of the arguments, which are written twice
+_LARGEST = 1e30  # a FLOAT holds it
+_STEEPEST = 500.0  # exp of it is a DOUBLE
+# A runtime that adds in 32 bits may see the other side of 0; for inputs of the size of 1.
+_EDGE = 1e-5
+
+
+def can_inline(call: Predict, function: Function, linear: Linear | None) -> bool:
+    """Say whether a call can be written as a sum: its arguments may be evaluated twice, its result is a number."""
+    if linear is None or function.tries or len(linear.weights) > _INPUTS_MOST or is_volatile(call):
+        return False
+    inner = [node for argument in call.arguments for node in argument.walk()]
+    if len(inner) > _NODES_MOST or any(isinstance(node, Predict | exp.Query) for node in inner):
+        return False
+    if function.kind == "proba_class":
+        return linear.is_logistic
+    return function.kind == "predict" and (not linear.is_score or len(linear.labels) == 2)
+
+
+def inlined(function: Function, linear: Linear, values: Sequence[exp.Expr], model: exp.Expr) -> exp.Expr:
+    """Return a call as SQL; ``values`` are the inputs in their order and types, ``model`` calls the model itself."""
+    score = _total([_times(value, weight) for value, weight in zip(values, linear.weights, strict=True)])
+    score = exp.Paren(this=exp.Add(this=score, expression=_number(linear.bias)))
+    if function.kind == "proba_class":
+        second = function.signature.label_index(function.class_label or "") == 1
+        return _where_plain(score, _STEEPEST, _logistic(score, positive=second), model)
+    kind = function.return_type
+    if not linear.is_score:
+        return _where_plain(score, _LARGEST, _cast(score, kind), model)
+    edge = _EDGE * (abs(linear.bias) + sum(map(abs, linear.weights)))
+    first, second_label = (_cast(exp.Literal.string(str(label)), kind) for label in linear.labels)
+    # NaN is above every number.
+    above = exp.And(
+        this=exp.GT(this=score.copy(), expression=_number(edge)),
+        expression=exp.LT(this=score.copy(), expression=_number(_LARGEST)),
+    )
+    below = exp.LT(this=score, expression=_number(-edge))
+    return exp.Case(
+        ifs=[exp.If(this=below, true=first), exp.If(this=above, true=second_label)], default=model
+    )
+
+
+def _where_plain(score: exp.Expr, most: float, value: exp.Expr, model: exp.Expr) -> exp.Expr:
+    size = exp.Abs(this=score.copy())
+    return exp.Case(ifs=[exp.If(this=exp.LT(this=size, expression=_number(most)), true=value)], default=model)
+
+
+def _logistic(score: exp.Expr, *, positive: bool) -> exp.Expr:
+    power = exp.Exp(this=exp.Neg(this=score.copy()) if positive else score.copy())
+    chance = exp.Div(
+        this=_number(1.0), expression=exp.Paren(this=exp.Add(this=_number(1.0), expression=power))
+    )
+    # As precise as the model gives it.
+    return _cast(_cast(chance, "FLOAT"), "DOUBLE")
+
+
+def _times(value: exp.Expr, weight: float) -> exp.Expr:
+    return exp.Mul(this=_cast(value.copy(), "DOUBLE"), expression=_number(weight))
+
+
+def _total(parts: Sequence[exp.Expr]) -> exp.Expr:
+    """Return the sum of parts as a balanced tree: chains of hundreds are too deep."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return exp.Paren(this=exp.Add(this=_total(parts[:middle]), expression=_total(parts[middle:])))
+
+
+def _number(value: float) -> exp.Expr:
+    # A text keeps all digits; a literal would be a DECIMAL.
+    return _cast(exp.Literal.string(repr(value)), "DOUBLE")
+
+
+def _cast(value: exp.Expr, kind: str) -> exp.Expr:
+    return exp.Cast(this=value, to=data_type(kind).copy())
