@@ -223,6 +223,8 @@ def test_parts_of_a_call():
     assert (table.this.name, table.this.version) == ("m", "3")
     assert isinstance(table.expression, exp.Table)
     assert table.args["options"][0].name == "threshold"
+    rated = parse("SELECT * FROM ML_EVALUATE(MODEL m@3, TABLE (SELECT 1), label => 'y')", LIMIT)
+    assert rated.find(ours.MlEvaluate).args["options"][0].expression.name == "y"
 
 
 def test_parts_of_a_table():

@@ -18,7 +18,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from scoter.engine.grammar.queries import QueryGrammar
 from scoter.engine.grammar.terms import place
 from scoter.engine.grammar.writing import Writing
-from scoter.engine.statements import MlPredict, Predict, Statement, span_of
+from scoter.engine.statements import Predict, Statement, TableCall, span_of
 from scoter.errors import (
     ConfigurationError,
     InternalError,
@@ -104,7 +104,7 @@ def to_duckdb(tree: exp.Expr, *, copy: bool = True) -> str:
     InternalError for a node of ours.
     """
     for node in tree.walk():
-        if isinstance(node, (Statement, Predict, MlPredict)):
+        if isinstance(node, (Statement, Predict, TableCall)):
             raise InternalError(f"{type(node).__name__} was not rewritten", span=span_of(node))
         if node.args.get("version"):
             # What is left has not been found in the lake: a name of WITH, or rows of a function.

@@ -138,7 +138,7 @@ def _table(node: exp.Table) -> None:
         if node.args.get("version"):
             raise NotSupported("a version of a function's rows", span=_nearest(node))
         return
-    if not isinstance(node.this, (exp.Identifier, exp.Dot, ours.MlPredict)):
+    if not isinstance(node.this, (exp.Identifier, exp.Dot, ours.TableCall)):
         raise NotSupported("this kind of table", span=_nearest(node))
 
 

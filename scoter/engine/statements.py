@@ -211,13 +211,26 @@ class Predict(exp.Expression, exp.Condition):
         return self.kind == "try" or (self.on_error is not None and self.on_error.name == ON_ERROR[0])
 
 
-class MlPredict(exp.Expression):
-    """``ML_PREDICT(MODEL m@v, TABLE t | TABLE (SELECT …) [, name => value …])`` in FROM.
+class TableCall(exp.Expression):
+    """``ML_…(MODEL m@v, TABLE t | TABLE (SELECT …) [, name => value …])`` in FROM.
 
     ``expression`` is a Table or a query; ``options`` are Option nodes.
     """
 
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "expression": True, "options": False}
+    function: ClassVar[str] = ""
+
+
+class MlPredict(TableCall):
+    """The rows of a relation, and beside each what a model gives for it."""
+
+    function = "ML_PREDICT"
+
+
+class MlEvaluate(TableCall):
+    """One row: how good a model's results are for a relation that knows the right ones."""
+
+    function = "ML_EVALUATE"
 
 
 # Tables and schemas

@@ -1,4 +1,4 @@
-"""ML_PREDICT in FROM becomes a query: the rows of its relation, and beside each what the model gives for it.
+"""ML_PREDICT and ML_EVALUATE in FROM become queries over what the model gives for each row of their relation.
 
 This module must not know how names are found or how a model runs.
 """
@@ -10,8 +10,18 @@ from collections.abc import Callable, Sequence
 from sqlglot import exp
 
 from scoter.catalog.model_records import ModelVersion
+from scoter.engine.evaluation import RESULT, SCORED, TRUE, evaluation
+from scoter.engine.rules.score_apart import READ_WHOLE
 from scoter.engine.rules.score_once import VOLATILE_CALL
-from scoter.engine.statements import MlPredict, ModelReference, Option, Predict, span_of
+from scoter.engine.statements import (
+    CreateView,
+    MlEvaluate,
+    ModelReference,
+    Option,
+    Predict,
+    TableCall,
+    span_of,
+)
 from scoter.errors import NotSupported, ScoterError, WrongArguments
 from scoter.udfs.signature import Output, Signature
 
@@ -19,7 +29,6 @@ BESIDE = "scoter_beside"
 """Marks a call beside whose results all columns of its row stand: the names that these may not have."""
 
 _ROW = "scoter_row"
-_RESULT = "scoter_result"
 _OPTIONS = ("threshold", "keep_original_columns")
 _AROUND = ("joins", "pivots", "sample", "laterals")
 
@@ -27,18 +36,24 @@ VersionOf = Callable[[str, exp.Expr], ModelVersion]
 
 
 def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> None:
-    """Replace each ML_PREDICT by a subquery, in place; ``version_of`` gives the version that a text such as 'm@3' means.
+    """Replace each call by a subquery, in place; ``version_of`` gives the version that a text such as 'm@3' means.
 
     Raises WrongArguments for an option that is not known or has no such value, NotSupported for a threshold of
-    what is no classifier of two classes.
+    what is no classifier of two classes, for an evaluation of what gives neither classes nor numbers, or in a view.
     """
     # The ones inside another's relation first.
-    for call in reversed(list(tree.find_all(MlPredict, bfs=False))):
+    for call in reversed(list(tree.find_all(TableCall, bfs=False))):
         node = call.parent
         assert isinstance(node, exp.Table)  # noqa: S101  # the gate lets it stand nowhere else
         model = _text(call.this)
         signature = Signature.from_json(version_of(model, call).signature)
-        subquery = exp.Subquery(this=_query(call, model, signature), alias=node.args.get("alias"))
+        if isinstance(call, MlEvaluate) and isinstance(tree, CreateView):
+            # Its text would keep the classes that the model has now.
+            raise NotSupported(
+                "ML_EVALUATE in a view is not offered", hint="ask it of a view", span=span_of(call)
+            )
+        query = _evaluation if isinstance(call, MlEvaluate) else _query
+        subquery = exp.Subquery(this=query(call, model, signature), alias=node.args.get("alias"))
         for key in _AROUND:
             if node.args.get(key):
                 subquery.set(key, node.args[key])
@@ -52,20 +67,9 @@ def _text(model: ModelReference) -> str:
     return f"{named}@{version.name}" if version is not None else named
 
 
-def _query(call: MlPredict, model: str, signature: Signature) -> exp.Select:
-    options = _options(call)
-    predict = Predict(
-        model=exp.Literal.string(model), arguments=[exp.Column(this=exp.to_identifier(_ROW))], kind="all"
-    )
-    predict.meta.update(call.meta)
-    # Its fields stand apart, and a condition on one shall not make the model run again.
-    predict.meta[VOLATILE_CALL] = True
-    relation = call.expression
-    alias = exp.TableAlias(this=exp.to_identifier(_ROW))
-    if isinstance(relation, exp.Table):
-        relation.set("alias", alias)
-    else:
-        relation = exp.Subquery(this=relation, alias=alias)
+def _query(call: TableCall, model: str, signature: Signature) -> exp.Select:
+    options = _options(call, _OPTIONS)
+    predict, relation = _scored(call, model)
     threshold = options.get("threshold")
     results = [
         exp.alias_(
@@ -82,19 +86,67 @@ def _query(call: MlPredict, model: str, signature: Signature) -> exp.Select:
     for column in kept:
         if column.name.casefold() in names:
             raise WrongArguments(f"a result is called {column.name}, too", span=span_of(column))
-    scored = exp.Select(expressions=[exp.Star(), exp.alias_(predict, _RESULT)]).from_(relation, copy=False)
+    scored = exp.Select(expressions=[exp.Star(), exp.alias_(predict, RESULT)]).from_(relation, copy=False)
     return exp.Select(expressions=[*kept, *results]).from_(exp.Subquery(this=scored), copy=False)
 
 
-def _options(call: MlPredict) -> dict[str, Option]:
+def _evaluation(call: TableCall, model: str, signature: Signature) -> exp.Expr:
+    option = _options(call, ("label",)).get("label")
+    if option is None or not option.expression.is_string:
+        raise WrongArguments(
+            "ML_EVALUATE needs the name of the column with the right results",
+            hint="write label => 'column'",
+            span=span_of(option or call),
+        )
+    try:
+        wanted = evaluation(signature, model, option.expression.name)
+    except ScoterError as error:
+        error.span = span_of(call)
+        raise
+    predict, relation = _scored(call, model)
+    true = exp.column(exp.to_identifier(option.expression.name, quoted=True), table=_ROW)
+    true.this.meta.update(option.meta)
+    scored = exp.Select(expressions=[exp.alias_(true, TRUE), exp.alias_(predict, RESULT)])
+    scored.meta[READ_WHOLE] = True
+    inner = exp.Subquery(this=scored.from_(relation, copy=False))
+    # What has no names of the lake in it stays text: no stage needs to search or copy it.
+    parts = [exp.alias_(exp.Var(this=text), name) for name, text in wanted.scored.items()]
+    within = exp.CTE(
+        this=exp.Select(expressions=parts).from_(inner, copy=False),
+        alias=exp.TableAlias(this=exp.to_identifier(SCORED)),
+        materialized=True,
+    )
+    columns = [exp.column(exp.to_identifier(name, quoted=True)) for name in wanted.columns]
+    query = exp.Select(expressions=columns).from_(exp.Table(this=exp.Var(this=f"({wanted.measures})")))
+    query.set("with_", exp.With(expressions=[within]))
+    return query
+
+
+def _scored(call: TableCall, model: str) -> tuple[Predict, exp.Expr]:
+    """Return the call on each row of a relation, and the relation."""
+    predict = Predict(
+        model=exp.Literal.string(model), arguments=[exp.Column(this=exp.to_identifier(_ROW))], kind="all"
+    )
+    predict.meta.update(call.meta)
+    # Its fields stand apart, and a condition on one shall not make the model run again.
+    predict.meta[VOLATILE_CALL] = True
+    relation = call.expression
+    alias = exp.TableAlias(this=exp.to_identifier(_ROW))
+    if isinstance(relation, exp.Table):
+        relation.set("alias", alias)
+        return predict, relation
+    return predict, exp.Subquery(this=relation, alias=alias)
+
+
+def _options(call: TableCall, known: Sequence[str]) -> dict[str, Option]:
     found: dict[str, Option] = {}
     for option in call.args.get("options") or []:
         name = option.name.casefold()
-        if name not in _OPTIONS or name in found:
-            fault = "stands twice" if name in found else "is none of ML_PREDICT"
+        if name not in known or name in found:
+            fault = "stands twice" if name in found else f"is none of {call.function}"
             raise WrongArguments(
                 f"option {option.name} {fault}",
-                hint=f"it takes {' and '.join(_OPTIONS)}",
+                hint=f"it takes {' and '.join(known)}",
                 span=span_of(option),
             )
         found[name] = option
@@ -103,7 +155,7 @@ def _options(call: MlPredict) -> dict[str, Option]:
 
 def _kept(option: Option | None) -> Sequence[exp.Expr]:
     if option is None:
-        return [exp.Star(except_=[exp.to_identifier(_RESULT)])]
+        return [exp.Star(except_=[exp.to_identifier(RESULT)])]
     value = option.expression
     if (
         not isinstance(value, exp.Array)
@@ -149,5 +201,5 @@ def _no_threshold(threshold: Option) -> ScoterError:
 
 def _output(name: str) -> exp.Expr:
     return exp.Anonymous(
-        this="struct_extract", expressions=[exp.column(exp.to_identifier(_RESULT)), exp.Literal.string(name)]
+        this="struct_extract", expressions=[exp.column(exp.to_identifier(RESULT)), exp.Literal.string(name)]
     )

@@ -30,6 +30,7 @@ from scoter.engine.statements import (
     SetModelOwner,
     SetModelTags,
     Statement,
+    TableCall,
     UnsetModelTags,
 )
 
@@ -121,7 +122,7 @@ class ModelGrammar(Terms):
                 TokenType.DOT,
             )
         ):
-            return self.table_call()
+            return self.table_call(MlPredict)
         parts = self._parse_function_args()
         arguments: list[exp.Expr] = []
         label = on_error = None
@@ -148,7 +149,7 @@ class ModelGrammar(Terms):
             )
         )
 
-    def table_call(self) -> exp.Expr:
+    def table_call(self, kind: type[TableCall]) -> exp.Expr:
         """Read ``MODEL m@v, TABLE t | TABLE (query) [, name => value …]``; the parenthesis is left."""
         model = relation = None
         options: list[Option] = []
@@ -165,7 +166,7 @@ class ModelGrammar(Terms):
                 break
         if model is None or relation is None:
             self.unexpected("MODEL name and TABLE name")
-        return self.expression(MlPredict(this=model, expression=relation, options=options))
+        return self.expression(kind(this=model, expression=relation, options=options))
 
     def _relation(self) -> exp.Expr:
         if not self._match(TokenType.L_PAREN):

@@ -17,7 +17,7 @@ from scoter.engine.grammar.procedures import ProcedureGrammar
 from scoter.engine.grammar.sessions import SessionGrammar
 from scoter.engine.grammar.tables import TableGrammar
 from scoter.engine.grammar.terms import place
-from scoter.engine.statements import Explain, MlPredict, Statement
+from scoter.engine.statements import Explain, MlEvaluate, MlPredict, Statement, TableCall
 from scoter.errors import InvalidSyntax
 
 _QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "PIVOT", "UNPIVOT", "TABLE", "PIVOT_WIDER"})
@@ -59,7 +59,9 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar, P
         "PREDICT_PROBA": lambda self: self.scalar_call("proba"),
         "PREDICT_ALL": lambda self: self.scalar_call("all"),
         "TRY_PREDICT": lambda self: self.scalar_call("try"),
-        "ML_PREDICT": lambda self: self.table_call(),
+        "ML_PREDICT": lambda self: self.table_call(MlPredict),
+        "EVALUATE": lambda self: self.table_call(MlEvaluate),
+        "ML_EVALUATE": lambda self: self.table_call(MlEvaluate),
     }
 
     def _parse_cube_or_rollup(self, with_prefix: bool = False) -> exp.Cube | exp.Rollup | None:
@@ -237,7 +239,7 @@ class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar, P
         table = super()._parse_table(*args, **kwargs)
         if not isinstance(table, exp.Table):
             return table
-        if isinstance(table.this, MlPredict) and table.db.upper() == "ML" and not table.catalog:
+        if isinstance(table.this, TableCall) and table.db.upper() == "ML" and not table.catalog:
             table.set("db", None)
         when = table.args.get("when")
         if isinstance(when, exp.HistoricalData):

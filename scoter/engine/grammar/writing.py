@@ -52,7 +52,7 @@ def _output(self: DuckDBGenerator, e: ours.ModelOutput) -> str:
 
 
 def _option(self: DuckDBGenerator, e: ours.Option) -> str:
-    arrow = "=>" if isinstance(e.parent, ours.MlPredict) else "="
+    arrow = "=>" if isinstance(e.parent, ours.TableCall) else "="
     return f"{self.sql(e, 'this')} {arrow} {self.sql(e, 'expression')}"
 
 
@@ -79,11 +79,11 @@ def _predict(self: DuckDBGenerator, e: ours.Predict) -> str:
     return f"{_CALLS[e.kind]}({', '.join(parts)})"
 
 
-def _ml_predict(self: DuckDBGenerator, e: ours.MlPredict) -> str:
+def _table_call(self: DuckDBGenerator, e: ours.TableCall) -> str:
     relation = self.sql(e, "expression")
     table = f"TABLE {relation}" if isinstance(e.expression, exp.Table) else f"TABLE ({relation})"
     options = _list(self, e, "options")
-    return f"ML_PREDICT(MODEL {self.sql(e, 'this')}, {table}{', ' + options if options else ''})"
+    return f"{e.function}(MODEL {self.sql(e, 'this')}, {table}{', ' + options if options else ''})"
 
 
 def _column(self: DuckDBGenerator, e: ours.TableColumn) -> str:
@@ -208,7 +208,8 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
     ),
     ours.DropModel: _drop("MODEL"),
     ours.Predict: _predict,
-    ours.MlPredict: _ml_predict,
+    ours.MlEvaluate: _table_call,
+    ours.MlPredict: _table_call,
     ours.TableColumn: _column,
     ours.PartitionField: _partition,
     ours.CreateTable: _create_table,

@@ -26,6 +26,8 @@ from scoter.engine.rules.score_once import (
 from scoter.engine.statements import Predict
 
 APART = "scoter_apart"
+READ_WHOLE = "scoter_read_whole"
+"""Marks a SELECT inside another query, of which all rows and all scores are needed."""
 ColumnsOf = Callable[[exp.Table], list[str] | None]
 
 _CLAUSES = frozenset(
@@ -81,6 +83,8 @@ def _is_read_whole(select: exp.Select) -> bool:
 
     A stream is scored whole. Where another query reads the rows, DuckDB may need few of them, or no score.
     """
+    if select.meta.get(READ_WHOLE):
+        return True
     node: exp.Expr = select
     while isinstance(node.parent, exp.SetOperation):
         node = node.parent
