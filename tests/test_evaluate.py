@@ -196,7 +196,8 @@ def test_many_rows_are_scored_once_and_apart(lake):
     assert lake.engine.settings.log is not None
     line = json.loads(lake.engine.settings.log.read_text().splitlines()[-1])
     assert line["rows_scored"] == 60_000
+    # A batch of another size gives a model's last digit another value, which makes or breaks ties.
     rows = lake.rows("SELECT answer, PREDICT_ALL('vote', m).probabilities['yes'] FROM many AS m")
     y = np.array([each == "yes" for each, _ in rows])
     s = np.array([score for _, score in rows])
-    assert row == pytest.approx((60_000, metrics.roc_auc_score(y, s), metrics.log_loss(y, s)), rel=1e-7)
+    assert row == pytest.approx((60_000, metrics.roc_auc_score(y, s), metrics.log_loss(y, s)), rel=1e-5)
