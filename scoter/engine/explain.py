@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from scoter.engine.arriving import Arriving
 from scoter.engine.execute import Running
-from scoter.engine.plan import Plan
+from scoter.engine.plan import ModelCall, Plan, Staged
 from scoter.engine.scoring import BATCH_ROWS
 from scoter.errors import InternalError
 from scoter.udfs.functions import Function
+from scoter.udfs.runs import Counts
 
 _FRAME = frozenset({"RESULT_COLLECTOR", "EXPLAIN_ANALYZE", "QUERY"})
 _SHOWN = (
@@ -30,22 +31,35 @@ def explain(
 ) -> list[tuple[str, str]]:
     """Return rows (key, text): tables, models, then DuckDB's physical plan.
 
-    Without ``analyze`` no model runs: the plan's calls are volatile then, so DuckDB folds none of them.
+    Without ``analyze`` no model runs: the plan's calls are volatile then, so DuckDB folds none of them. With it
+    the plan runs as it would without EXPLAIN, and rows tell what the models did, and what the stages read.
     """
-    rows = [("tables", _tables(plan)), ("models", _models(plan))]
+    staged = plan.staged
+    if analyze:
+        sql = running.start(plan, tables)
+        staged = staged if staged is not None and sql == staged.sql else None
+    else:
+        running.prepare(plan.calls, tables)
+        # What reads from a stage can be planned only where the stage is open.
+        sql = staged.sql if staged is not None and not staged.stages else plan.sql
+    key, tree = _plan(running, f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {sql}")
+    rows = [("tables", _tables(plan)), ("models", _models(plan, staged))]
+    names = _names(plan)
+    if analyze:
+        rows.append(("scored", _scored(plan, running.instance.run.counts)))
+        for stage in staged.stages if staged is not None else ():
+            read = _plan(running, f"EXPLAIN (FORMAT json) {stage.sql}")[1]
+            rows.append(("stage_plan", "\n".join(_lines(read, 0, names))))
     rows = [(key, text) for key, text in rows if text]
-    running.prepare(plan.calls, tables)
-    options = "ANALYZE, FORMAT json" if analyze else "FORMAT json"
-    found = running.connection.execute(f"EXPLAIN ({options}) {plan.sql}").fetchone()
+    return [*rows, (key, "\n".join(_lines(tree, 0, names)))]
+
+
+def _plan(running: Running, sql: str) -> tuple[str, list[dict[str, Any]]]:
+    found = running.connection.execute(sql).fetchone()
     if found is None:
         raise InternalError("DuckDB gave no plan")
-    if analyze and running.instance.run.counts:
-        total = running.instance.run.total
-        rows.append(("scored", f"{total.rows:,} rows given, {total.skipped:,} skipped for a NULL input"))
     shown = json.loads(found[1])
-    tree = shown["operator"] if isinstance(shown, dict) else shown
-    rows.append((str(found[0]), "\n".join(_lines(tree, 0, _names(plan)))))
-    return rows
+    return str(found[0]), shown["operator"] if isinstance(shown, dict) else shown
 
 
 def _lines(nodes: list[dict[str, Any]], depth: int, names: dict[str, str]) -> Iterator[str]:
@@ -104,13 +118,11 @@ def _kind(function: Function) -> str:
     return "try" if function.tries and function.kind == "predict" else function.kind
 
 
-def _models(plan: Plan) -> str:
-    apart = (
-        {function for stage in plan.staged.stages for _, function in stage.scores} if plan.staged else set()
-    )
-    inlined = plan.staged.inlined if plan.staged else frozenset()
+def _models(plan: Plan, staged: Staged | None) -> str:
+    apart = {function for stage in staged.stages for _, function in stage.scores} if staged else set()
+    inlined = staged.inlined if staged else frozenset()
     lines = [
-        f"Predict[{call.pin.name} version {call.pin.version}]  sha256 {call.function.sha256}  "
+        f"{_shown(call)}  sha256 {call.function.sha256}  "
         f"written {call.pin.written!r}  {_kind(call.function)} -> {call.function.return_type}  "
         + ("a sum in SQL, other rows than plain numbers by " if call.function.name in inlined else "")
         + "ONNX Runtime on CPU, batches of up to "
@@ -118,3 +130,21 @@ def _models(plan: Plan) -> str:
         for call in plan.calls
     ]
     return "\n".join(dict.fromkeys(lines))
+
+
+def _scored(plan: Plan, counts: Mapping[str, Counts]) -> str:
+    """Say what each model did; its times are those of all threads together."""
+    lines = []
+    for call in plan.calls:
+        did = counts.get(call.function.name, Counts())
+        lines.append(
+            f"{_shown(call)}  {_kind(call.function)}  {did.rows:,} rows given, "
+            f"{did.skipped:,} skipped for a NULL input, {did.failed:,} failed  {did.batches:,} batches  "
+            f"model {did.model_seconds * 1000:.1f} ms, conversion {did.conversion_seconds * 1000:.1f} ms "
+            "of all threads"
+        )
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _shown(call: ModelCall) -> str:
+    return f"Predict[{call.pin.name} version {call.pin.version}]"
