@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sessions import ADMIN, InProcess, opened
@@ -194,3 +195,14 @@ def test_errors_carry_a_query_id(session: InProcess) -> None:
         session.engine.plan("SELECT nope", session.engine.context(ADMIN), query_id="0123456789abcdef")
     assert caught.value.query_id == "0123456789abcdef"
     assert caught.value.text().endswith("Query id 0123456789abcdef")
+
+
+def test_a_model_keeps_the_snapshots_that_it_was_trained_on(session: InProcess, model_files: Path) -> None:
+    session.update("CREATE TABLE seen AS SELECT 1 AS a")
+    first = session.value("SELECT snapshot_id FROM seen.snapshots")
+    session.update("INSERT INTO seen VALUES (2)")
+    made = f"CREATE MODEL m FROM '{model_files}/pair.onnx' WITH (trained_on = ["
+    with pytest.raises(Refused, match=r"42611.*at two snapshots"):
+        session.update(f"{made}'seen', 'seen FOR VERSION AS OF {first}'])")
+    session.update(f"{made}'seen FOR VERSION AS OF {first}'])")
+    assert session.value("SELECT trained_on FROM system.model_versions") == [("lake.main.seen", first)]

@@ -72,7 +72,8 @@ class VersionFacts:
     """What is known and said of a version beside its signature; None where nothing is.
 
     ``opset`` and ``producer`` are what its file says, ``metrics`` and ``properties`` what the user does;
-    ``verify`` are golden rows and ``linear`` the weights of a model that is a weighted sum, as JSON text.
+    ``verify`` are golden rows and ``linear`` the weights of a model that is a weighted sum, as JSON text;
+    ``trained_on`` are tables with their snapshots.
     """
 
     opset: int | None = None
@@ -82,6 +83,7 @@ class VersionFacts:
     properties: tuple[tuple[str, str], ...] = ()
     verify: str | None = None
     linear: str | None = None
+    trained_on: tuple[tuple[str, int | None], ...] = ()
 
     def to_json(self) -> str:
         """Return the facts as one line of JSON."""
@@ -93,7 +95,10 @@ class VersionFacts:
         try:
             found = json.loads(text)
             known = {field.name: found[field.name] for field in fields(cls) if field.name in found.keys()}  # noqa: SIM118  # a list has none
-            pairs = {name: tuple(map(tuple, known.get(name, ()))) for name in ("metrics", "properties")}
+            pairs = {
+                name: tuple(map(tuple, known.get(name, ())))
+                for name in ("metrics", "properties", "trained_on")
+            }
             return cls(**(known | pairs))
         except (ValueError, TypeError, AttributeError) as error:
             raise CorruptData("the stored facts of a model's version can not be read") from error

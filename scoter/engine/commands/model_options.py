@@ -19,7 +19,7 @@ from scoter.errors import InvalidDefinition, InvalidModel, Span
 from scoter.suggestions import closest
 from scoter.udfs.golden import Golden
 
-_NAMES = ("comment", "metrics", "properties", "sha256", "tolerance", "verify")
+_NAMES = ("comment", "metrics", "properties", "sha256", "tolerance", "trained_on", "verify")
 _TEXT_MOST = 32_768  # characters
 
 
@@ -34,6 +34,7 @@ class Told:
     place: Span | None = None
     verify: Golden | None = None
     verify_place: Span | None = None
+    trained_on: tuple[exp.Expr, ...] = ()
 
     def check_file(self, data: bytes) -> None:
         """Raise InvalidModel for the bytes of another file than ``sha256`` means."""
@@ -70,6 +71,7 @@ def told_of(options: Sequence[Option]) -> Told:
         place=span_of(sha256),
         verify=golden_of(found.get("verify"), found.get("tolerance")),
         verify_place=span_of(found.get("verify")),
+        trained_on=tuple(_tables(found["trained_on"])) if "trained_on" in found else (),
     )
 
 
@@ -80,6 +82,14 @@ def _text(name: str, value: exp.Expr) -> str:
     if len(text) > _TEXT_MOST:
         raise InvalidDefinition(f"{name} has at most {_TEXT_MOST:,} characters", span=span_of(value))
     return text
+
+
+def _tables(value: exp.Expr) -> Iterator[exp.Expr]:
+    if not isinstance(value, exp.Array):
+        raise InvalidDefinition("trained_on is a list of tables: ['t']", span=span_of(value))
+    for one in value.expressions:
+        _text("a table of trained_on", one)
+        yield one
 
 
 def _numbers(value: exp.Expr) -> Iterator[tuple[str, float]]:

@@ -17,6 +17,7 @@ from scoter.engine.commands.model_options import Told, told_of
 from scoter.engine.commands.models_shown import PARAMETER, SIGNATURE, reference_text, signature_rows
 from scoter.engine.commands.outcome import Call, Command, Outcome, done
 from scoter.engine.commands.places import known_schema
+from scoter.engine.commands.training import snapshots_of
 from scoter.engine.resolve import model_reference, resolve_model
 from scoter.engine.statements import (
     AddModelVersion,
@@ -74,6 +75,7 @@ def _accepted(call: Call) -> Made:
     if tree.args.get("outputs"):
         raise NotSupported("OUTPUT is not offered yet", span=span_of(tree.args["outputs"][0]))
     told = told_of(tree.args.get("options") or [])
+    trained_on = snapshots_of(told.trained_on, call)
     source = tree.args["source"]
     if isinstance(source, exp.Literal):
         data, origin = read_model(source.name, call), source.name
@@ -109,6 +111,7 @@ def _accepted(call: Call) -> Made:
             told.properties,
             verify,
             None if found.linear is None else found.linear.to_json(),
+            trained_on,
         ),
     )
 

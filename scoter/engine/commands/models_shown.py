@@ -127,11 +127,17 @@ def _origin(version: ModelVersion) -> str:
     if facts.properties:
         pairs = ", ".join(f"{quoted(k)}: {literal(v)}" for k, v in facts.properties)
         options.append(f"properties = {{{pairs}}}")
+    if facts.trained_on:
+        options.append(f"trained_on = [{', '.join(literal(_table(*pair)) for pair in facts.trained_on)}]")
     if facts.verify is not None:
         golden = Golden.from_json(facts.verify)
         options.append(f"verify = [{', '.join(golden_texts(golden))}]")
         options.append(f"tolerance = {golden.tolerance!r}")
     return f"{text} WITH ({', '.join(options)})"
+
+
+def _table(name: str, snapshot: int | None) -> str:
+    return name if snapshot is None else f"{name} FOR VERSION AS OF {snapshot}"
 
 
 def _input(one: Input) -> str:
