@@ -8,6 +8,12 @@ vote        x [N,2]           label 'yes' where x0 > x1, else 'no'; probabilitie
 vote_map    x [N,2]           the same with probabilities in maps (ZipMap)
 grade       score [N,1]       label 0, 1 or 2; probabilities [N,3]
 pick        place int64 [N]   the number at that place of (10, 20, 30); fails for other places
+image       image [N,2,3]         total [N,1] of the values; rows [N,2], the sum of each row
+tokens      ids, mask int64 [N,length]   total [N] of ids * mask; kept [N,length], ids where mask is 1, else 0
+eight       x [8,2]               sum [8,1] of both; its reshape needs 8 rows at a time
+parts       x [N,3]               a sequence with one [3] for each row
+words       words {text: float}   [N,2]: the numbers of 'ice' and 'sea'
+alike       Feature 1, Feature_1 [N,1]   the first + 10 * the second
 slow        x [N,1]           x after a few seconds of multiplying
 hungry      size int64 [N]    0, after as many floats were held as the largest size says
 """
@@ -152,6 +158,68 @@ def hungry() -> bytes:
     )
 
 
+def image() -> bytes:
+    nodes = [
+        helper.make_node("ReduceSum", ["image", "last"], ["rows"], keepdims=0),
+        helper.make_node("ReduceSum", ["rows", "first"], ["total"], keepdims=1),
+    ]
+    outputs = [_value("total", FLOAT, "n", 1), _value("rows", FLOAT, "n", 2)]
+    return _model(
+        nodes,
+        [_value("image", FLOAT, "n", 2, 3)],
+        outputs,
+        last=np.array([2], np.int64),
+        first=np.array([1], np.int64),
+    )
+
+
+def tokens() -> bytes:
+    nodes = [
+        helper.make_node("Mul", ["ids", "mask"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "axis"], ["total"], keepdims=0),
+    ]
+    inputs = [_value(name, INT64, "n", "length") for name in ("ids", "mask")]
+    outputs = [_value("total", INT64, "n"), _value("kept", INT64, "n", "length")]
+    return _model(nodes, inputs, outputs, axis=np.array([1], np.int64))
+
+
+def eight() -> bytes:
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["same"]),
+        helper.make_node("ReduceSum", ["same", "axis"], ["sum"], keepdims=1),
+    ]
+    return _model(
+        nodes,
+        [_value("x", FLOAT, 8, 2)],
+        [_value("sum", FLOAT, 8, 1)],
+        shape=np.array([8, 2], np.int64),
+        axis=np.array([1], np.int64),
+    )
+
+
+def parts() -> bytes:
+    parts = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, None))
+    node = helper.make_node("SplitToSequence", ["x"], ["parts"], axis=0, keepdims=0)
+    return _model([node], [_value("x", FLOAT, "n", 3)], [helper.make_value_info("parts", parts)])
+
+
+def words() -> bytes:
+    kind = helper.make_map_type_proto(STRING, helper.make_tensor_type_proto(FLOAT, []))
+    node = helper.make_node(
+        "DictVectorizer", ["words"], ["counts"], domain="ai.onnx.ml", string_vocabulary=["ice", "sea"]
+    )
+    return _model([node], [helper.make_value_info("words", kind)], [_value("counts", FLOAT, "n", 2)])
+
+
+def alike() -> bytes:
+    nodes = [
+        helper.make_node("Mul", ["Feature_1", "ten"], ["tens"]),
+        helper.make_node("Add", ["Feature 1", "tens"], ["y"]),
+    ]
+    inputs = [_value("Feature 1", FLOAT, "n", 1), _value("Feature_1", FLOAT, "n", 1)]
+    return _model(nodes, inputs, [_value("y", FLOAT, "n", 1)], ten=np.array([10], np.float32))
+
+
 def slow() -> bytes:
     """A batch of 2,048 rows takes about 400 thousand million multiplications."""
     nodes = [helper.make_node("MatMul", ["x", "widen"], ["h0"])]
@@ -177,6 +245,12 @@ MODELS = {
     "vote_map": lambda: vote(zipmap=True),
     "grade": grade,
     "pick": pick,
+    "image": image,
+    "tokens": tokens,
+    "eight": eight,
+    "parts": parts,
+    "words": words,
+    "alike": alike,
     "slow": slow,
     "hungry": hungry,
 }

@@ -30,8 +30,9 @@ from scoter.errors import (
 )
 from scoter.settings import Models
 from scoter.udfs.artifacts import Artifacts
+from scoter.udfs.declared import DeclaredInput
 from scoter.udfs.functions import Function
-from scoter.udfs.inspection import DeclaredInput, inspect
+from scoter.udfs.inspection import inspect
 from scoter.udfs.sessions import Sessions
 from scoter.udfs.signature import Signature
 from scoter.udfs.tensors import ELEMENTS

@@ -86,7 +86,7 @@ def test_a_crash_of_the_runtime_ends_the_sandbox_alone():
     """The chain that the caps refuse does crash the runtime once the caps are lifted."""
     loose = {"max_bytes": 1 << 30, "max_nodes": 1 << 30, "max_functions": 10_000, "max_call_depth": 10_000}
     with pytest.raises(InvalidModel, match=r"crashes ONNX Runtime when it is loaded \(SIGSEGV\)"):
-        inspection._ask_sandbox(chain(3000).SerializeToString(), 0, SETTINGS, loose)
+        inspection._ask_sandbox(chain(3000).SerializeToString(), (), SETTINGS, loose)
 
 
 def test_functions_that_double_at_every_level_are_refused():
@@ -281,11 +281,3 @@ def test_models_that_are_no_function_of_one_row_are_refused():
     assert "depends on the rows beside it" in refused(model(mixing, opsets=(("", 13),)))
     total = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=1)]
     assert "one entry for each row" in refused(model(total, outputs=[tensor("y", shape=(1, 1))]))
-    fixed = model([helper.make_node("Relu", ["x"], ["y"])], inputs=[tensor("x", shape=(4, 1))])
-    assert "exactly 4 rows" in refused(fixed)
-    deep = model(
-        [helper.make_node("Relu", ["x"], ["y"])],
-        inputs=[tensor("x", shape=("n", 3, 8, 8))],
-        outputs=[tensor("y", shape=("n", 3, 8, 8))],
-    )
-    assert "4 dimensions" in refused(deep)

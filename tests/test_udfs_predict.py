@@ -13,8 +13,9 @@ import pytest
 
 from scoter.settings import Models
 from scoter.udfs.artifacts import Artifacts
+from scoter.udfs.declared import DeclaredInput
 from scoter.udfs.functions import Function, register
-from scoter.udfs.inspection import DeclaredInput, inspect
+from scoter.udfs.inspection import inspect
 from scoter.udfs.runs import Run
 from scoter.udfs.sessions import Sessions
 
@@ -43,7 +44,7 @@ class Sql:
         return function
 
     def call(self, function, columns):
-        types = [each.type for each in function.signature.inputs]
+        types = [each.argument for each in function.signature.inputs]
         fields = ", ".join(
             f"i{place} := CAST({column} AS {types[place]})" for place, column in enumerate(columns)
         )

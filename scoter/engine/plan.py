@@ -18,6 +18,7 @@ from scoter.catalog.names import ModelName, TableName
 from scoter.engine.scanning.removed import Removed
 from scoter.errors import Span
 from scoter.udfs.functions import Function
+from scoter.udfs.signature import Signature
 
 
 class Kind(StrEnum):
@@ -151,15 +152,15 @@ class ScanFacts:
 class ModelCall:
     """A model function that the plan's SQL calls; ``span`` is the first place in the statement that means it.
 
-    ``golden`` are the rows by which the model is proven before it is served, as JSON text; ``inlined`` says that
-    the SQL computes what it can without the model.
+    ``golden`` are the rows by which the model is proven before it is served, as JSON text, and the model's own
+    signature for them; ``inlined`` says that the SQL computes what it can without the model.
     """
 
     pin: ModelPin
     function: Function
     volatile: bool
     span: Span | None = None
-    golden: str | None = None
+    golden: tuple[Signature, str] | None = None
     inlined: bool = False
 
 

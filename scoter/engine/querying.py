@@ -166,7 +166,7 @@ def rewrite(
     if bound.resolved.models:
         tree = score_once(tree, lambda node: _names_of(bound.resolved.source(node)))
         if apart:
-            linear = linear_calls(tree, bound.resolved) if inline else {}
+            linear = linear_calls(tree, bound.resolved, bound.arguments) if inline else {}
             tree = score_apart(
                 tree, lambda node: _stored_names_of(bound.resolved.source(node)), linear.keys()
             )
@@ -174,7 +174,7 @@ def rewrite(
             tree, bound.resolved, bound.arguments, volatile=only_planned, inline=inline
         )
         # These rules move calls and make one of several: places are those of the statement as written.
-        places = first_places(bound.tree, bound.resolved)
+        places = first_places(bound.tree, bound.resolved, bound.arguments)
         calls = tuple(replace(call, span=places.get(call.function.name)) for call in called)
     predicates: dict[int, exp.Expr] = {}
     used: frozenset[str] | None = None
@@ -388,8 +388,10 @@ def _from_calls(query: exp.Expr, resolved: Resolved) -> dict[str, str]:
     """Return the types of parameters that stand as a model's argument, by position or in a struct by name."""
     found: dict[str, str] = {}
     for call in query.find_all(Predict):
-        inputs = function_of(call, resolved.model(call)).signature.inputs
-        kinds = [_WIDER.get(wanted.type, wanted.type) if call.tries else wanted.type for wanted in inputs]
+        signature = function_of(call, resolved.model(call)).signature
+        # Parameters have no types yet: their number alone tells values from whole tensors.
+        inputs = signature.taking([None] * len(call.arguments)).inputs
+        kinds = [_WIDER.get(each.argument, each.argument) if call.tries else each.argument for each in inputs]
         by_name = {wanted.name.casefold(): kind for wanted, kind in zip(inputs, kinds, strict=True)}
         for struct in call.arguments:
             for part in struct.expressions if isinstance(struct, exp.Struct) else []:

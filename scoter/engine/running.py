@@ -90,13 +90,10 @@ class Runner:
         """Let no model be served that does not give the results of its golden rows."""
         for call in plan.calls:
             if call.golden is not None:
+                signature, rows = call.golden
                 try:
                     self._parts.golden.check(
-                        str(call.pin),
-                        call.function.sha256,
-                        call.function.signature,
-                        call.golden,
-                        cancellation.attach,
+                        str(call.pin), call.function.sha256, signature, rows, cancellation.attach
                     )
                 except ScoterError as error:
                     error.span = error.span or call.span

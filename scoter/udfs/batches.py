@@ -6,6 +6,7 @@ call happens while Python's lock is held, so that every microsecond here counts 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,22 +16,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from scoter.errors import ModelFailed, NotNullViolation, NumericOutOfRange
+from scoter.errors import InvalidValue, ModelFailed, NotNullViolation, NumericOutOfRange
+from scoter.udfs.lists import Lengths, null_rows, put_together, taken_apart
+from scoter.udfs.pieces import MOST_VALUES, Feed, Feeds, rows_at_once
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.signature import Input, Signature
-from scoter.udfs.tensors import STRING, Element, arrow_type, element_of
-
-Feeds = dict[str, NDArray[np.generic]]
+from scoter.udfs.tensors import STRING, Element, arrow_type, element_of, map_of
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """One tensor to fill: the columns that go into it, in its order."""
+    """One input to fill: the columns that go into it, in its order; ``element`` is that of a map's values."""
 
     name: str
     element: Element
     rank: int
     columns: tuple[int, ...]
+    is_map: bool = False
 
     @property
     def is_matrix(self) -> bool:
@@ -45,6 +47,20 @@ class Rows:
     kept: pa.BooleanArray | None
 
 
+@dataclass(frozen=True)
+class Group:
+    """Rows that fill rectangular tensors: where they stand, None for all.
+
+    One run may get ``at_once`` rows, None for any number, and with ``exactly`` no fewer.
+    """
+
+    feeds: Feeds
+    rows: int
+    places: NDArray[np.intp] | None = None
+    at_once: int | None = None
+    exactly: bool = False
+
+
 class Layout:
     """How the arguments of one signature fill the tensors of one session."""
 
@@ -52,6 +68,9 @@ class Layout:
         self._inputs = signature.inputs
         self._tensors = tuple(_tensors(signature.inputs, session))
         self._fill = tuple(_fill_value(each, self._element(place)) for place, each in enumerate(self._inputs))
+        self._lists = tuple(place for place, each in enumerate(self._inputs) if each.depth)
+        self._free = tuple(place for place in self._lists if None in self._inputs[place].shape)
+        self._batch = signature.batch
         first = self._tensors[0]
         # One [N, F] tensor of numbers in the order of the arguments: Arrow builds it in one call,
         # with Python's lock released, and itself refuses NULLs.
@@ -59,6 +78,8 @@ class Layout:
             len(self._tensors) == 1
             and first.columns == tuple(range(len(self._inputs)))
             and first.rank == 2
+            and not self._lists
+            and self._batch is None
             and first.element.dtype.kind in "fiu"
             and all(arrow_type(each.type) == first.element.arrow for each in self._inputs)
         )
@@ -66,8 +87,8 @@ class Layout:
     def _element(self, place: int) -> Element:
         return next(tensor.element for tensor in self._tensors if place in tensor.columns)
 
-    def plain(self, batch: pa.RecordBatch) -> Feeds | None:
-        """Return the tensors if the layout is one matrix and no value is NULL, else None."""
+    def plain(self, batch: pa.RecordBatch) -> list[Group] | None:
+        """Return the rows as one group if the layout is one matrix and no value is NULL, else None."""
         if not self._is_plain:
             return None
         try:
@@ -75,7 +96,8 @@ class Layout:
         except pa.ArrowTypeError:  # there are NULLs
             return None
         # Turned by NumPy: Arrow's own rows of 16,384 take twice the time, for they leave the cache.
-        return {self._tensors[0].name: np.ascontiguousarray(columns.to_numpy())}
+        feeds: Feeds = {self._tensors[0].name: np.ascontiguousarray(columns.to_numpy())}
+        return [Group(feeds, batch.num_rows)]
 
     def without_nulls(self, batch: pa.RecordBatch) -> Rows:
         """Apply the NULL policy: drop rows whose result is NULL, fill in the values of the others.
@@ -86,6 +108,11 @@ class Layout:
         columns = batch.columns
         for place, each in enumerate(self._inputs):
             column = columns[place]
+            if each.depth:
+                valid = self._whole_lists(column, each)
+                if valid is not None:
+                    kept = valid if kept is None else pc.and_(kept, valid)
+                continue
             if not column.null_count:
                 continue
             if each.on_null == "ERROR":
@@ -94,21 +121,96 @@ class Layout:
                 valid = column.is_valid()
                 kept = valid if kept is None else pc.and_(kept, valid)
                 continue
-            fill: Any = self._fill[place]
-            if column.type != fill.type:
-                column = self._cast(column, place, fill.type)
-            columns[place] = column.fill_null(fill)
+            columns[place] = self._filled(column, place)
         filled = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
         if kept is None:
             return Rows(filled, None)
         return Rows(filled.filter(kept), kept)
 
-    def feeds(self, batch: pa.RecordBatch) -> Feeds:
-        """Return the tensors for a batch without NULLs in the columns i0, i1, ….
+    def _filled(self, values: pa.Array, place: int) -> pa.Array:
+        fill: Any = self._fill[place]
+        if values.type != fill.type:
+            values = self._cast(values, place, fill.type)
+        return values.fill_null(fill)
 
-        Raises NumericOutOfRange for a number that its tensor can not hold exactly enough.
+    @staticmethod
+    def _whole_lists(column: pa.ListArray, each: Input) -> pa.BooleanArray | None:
+        """Return which rows have a list that can be filled in, None for all."""
+        lists, values = null_rows(column, each.depth)
+        if lists is None and values is None:
+            return None
+        if each.on_null == "ERROR":
+            raise NotNullViolation(f'the model input "{each.name}" is NULL, or holds one')
+        if each.on_null != "NULL":
+            values = None
+        missing = [mask for mask in (lists, values) if mask is not None]
+        return pa.array(~np.logical_or.reduce(missing)) if missing else None
+
+    def groups(self, batch: pa.RecordBatch) -> list[Group]:
+        """Return a batch without NULLs in the columns i0, i1, … as tensors, one group for each length of lists.
+
+        Raises NumericOutOfRange for a number that its tensor can not hold exactly enough, InvalidValue for a
+        list of another length than the input's.
         """
-        return {tensor.name: self._array(tensor, batch) for tensor in self._tensors}
+        if not self._free:
+            return [self._group(batch, None, ())]
+        lengths = np.hstack([self._lengths(batch.column(place), place)[0] for place in self._free])
+        distinct, numbers = np.unique(lengths, axis=0, return_inverse=True)
+        order = np.argsort(numbers, kind="stable")
+        ends = np.cumsum(np.bincount(numbers.ravel()))[:-1]
+        found = []
+        for sizes, places in zip(distinct, np.split(order, ends), strict=True):
+            part = batch if len(distinct) == 1 else batch.take(pa.array(places))
+            found.append(self._group(part, places, self._free_lengths(sizes)))
+        return found
+
+    def _group(self, batch: pa.RecordBatch, places: NDArray[np.intp] | None, lengths: Sequence[int]) -> Group:
+        shapes = [self._inputs[place].shape for place in self._lists]
+        at_once = self._batch or rows_at_once(shapes, lengths)
+        return Group(self._feeds(batch), batch.num_rows, places, at_once, self._batch is not None)
+
+    def _free_lengths(self, sizes: Lengths) -> list[int]:
+        """Return the lengths that are not written in the model, of all lengths of lists with some such."""
+        wanted = [length is None for place in self._free for length in self._inputs[place].shape]
+        return [int(size) for size, is_free in zip(sizes, wanted, strict=True) if is_free]
+
+    def _lengths(self, column: pa.ListArray, place: int) -> tuple[Lengths, pa.Array]:
+        """Return the lengths of a column's lists and their values; raises InvalidValue for wrong ones."""
+        each = self._inputs[place]
+        expected = each.shape if each.depth == len(each.shape) else (_count(each),)
+        wanted = " x ".join("any" if length is None else f"{length:,}" for length in expected)
+        lengths, values = taken_apart(column, each.depth)
+        if lengths is None:
+            raise InvalidValue(
+                f'the model input "{each.name}" takes {wanted} values, a row has lists of different lengths'
+            )
+        for at, length in enumerate(expected):
+            own = lengths[:, at]
+            wrong = own == 0 if length is None else own != length
+            if wrong.any():
+                found = " x ".join(f"{each:,}" for each in lengths[int(np.argmax(wrong))])
+                raise InvalidValue(f'the model input "{each.name}" takes {wanted} values, a row has {found}')
+        if None in expected and lengths.size and int(lengths.prod(axis=1).max()) > MOST_VALUES:
+            raise InvalidValue(f'the model input "{each.name}" has more than {MOST_VALUES:,} values in a row')
+        return lengths, values
+
+    def _feeds(self, batch: pa.RecordBatch) -> Feeds:
+        return {tensor.name: self._feed(tensor, batch) for tensor in self._tensors}
+
+    def _feed(self, tensor: _Tensor, batch: pa.RecordBatch) -> Feed:
+        rows = batch.num_rows
+        first = tensor.columns[0]
+        if tensor.is_map:
+            # One run takes one map, as a Python dict: there is nothing to be had of the column as a whole.
+            return [dict(pairs) for pairs in batch.column(first).to_pylist()]
+        each = self._inputs[first]
+        if each.depth:
+            lengths, values = self._lengths(batch.column(first), first)
+            if values.null_count:
+                values = self._filled(values, first)
+            shape = lengths[0].tolist() if None in each.shape else each.shape
+            return self._values(values, tensor, first).reshape(rows, *shape)
+        return self._array(tensor, batch)
 
     def _array(self, tensor: _Tensor, batch: pa.RecordBatch) -> NDArray[np.generic]:
         rows = batch.num_rows
@@ -149,12 +251,17 @@ def _tensors(inputs: Sequence[Input], session: onnxruntime.InferenceSession) -> 
         places.setdefault(each.tensor, []).append((each.position or 0, place))
     found = []
     for value in session.get_inputs():
-        element = element_of(value.type)
+        pair = map_of(value.type)
+        element = element_of(value.type) if pair is None else pair[1]
         if element is None or value.name not in places:
             raise ModelFailed("the model file does not fit its stored signature")
         columns = tuple(place for _, place in sorted(places[value.name]))
-        found.append(_Tensor(value.name, element, len(value.shape) or 2, columns))
+        found.append(_Tensor(value.name, element, len(value.shape) or 2, columns, pair is not None))
     return found
+
+
+def _count(each: Input) -> int:
+    return math.prod(length or 0 for length in each.shape)
 
 
 def _fill_value(each: Input, element: Element) -> pa.Scalar | None:
@@ -163,7 +270,7 @@ def _fill_value(each: Input, element: Element) -> pa.Scalar | None:
             return None
         case "NAN":
             return pa.scalar(float("nan"), element.arrow)
-    target = arrow_type(each.type)
+    target = arrow_type(each.element)
     if pa.types.is_boolean(target):
         return pa.scalar(each.on_null.casefold() == "true", target)
     if pa.types.is_floating(target):
@@ -174,17 +281,49 @@ def _fill_value(each: Input, element: Element) -> pa.Scalar | None:
 
 
 def column(result: object, duckdb: str, rows: int) -> pa.Array:
-    """Return one output tensor of ``rows`` rows as a column of the DuckDB type.
+    """Return one output of ``rows`` rows as a column of the DuckDB type.
 
-    [N] and [N, 1] become scalars, [N, K] a list. Raises ModelFailed when rows are missing.
+    [N] and [N, 1] become scalars, more dimensions nested lists; a sequence gives one entry for each row.
+    Raises ModelFailed when rows are missing.
     """
-    values = _rows_of(result, rows)
     target = arrow_type(duckdb)
-    if not duckdb.endswith("[]"):
+    depth = duckdb.count("[]")
+    if isinstance(result, list):
+        if len(result) != rows:
+            raise ModelFailed("the model did not give one result for each row")
+        return _maps(result, target) if duckdb.startswith("MAP(") else _entries(result, depth, target)
+    values = _rows_of(result, rows)
+    if not depth and values.size == rows:
         return pa.array(values.reshape(-1), type=target)
-    flat = pa.array(values.reshape(-1), type=target.value_type)
-    offsets = np.arange(0, values.size + 1, values.size // rows if rows else 1, dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), flat)
+    if values.ndim != depth + 1:
+        raise ModelFailed(f"the model gave {values.ndim} dimensions instead of {depth + 1}")
+    return _listed(values.reshape(-1), np.broadcast_to(values.shape[1:], (rows, depth)), target)
+
+
+def _entries(entries: list[Any], depth: int, target: pa.DataType) -> pa.Array:
+    """Return a sequence's tensors, one for each row, as lists; they may differ in lengths, not in rank."""
+    if any(np.ndim(each) != depth for each in entries):
+        raise ModelFailed(f"the model gave a sequence of tensors that do not all have {depth} dimensions")
+    if not depth:
+        return pa.array(_held(np.array(entries)), type=target)
+    lengths = np.array([each.shape for each in entries], dtype=np.int64).reshape(-1, depth)
+    flat = np.concatenate([np.ravel(each) for each in entries]) if entries else np.array([])
+    return _listed(_held(flat), lengths, target)
+
+
+def _listed(flat: NDArray[Any], lengths: Lengths, target: pa.DataType) -> pa.Array:
+    leaf = target
+    for _ in range(lengths.shape[1]):
+        leaf = leaf.value_type
+    return put_together(pa.array(flat, type=leaf), lengths, target)
+
+
+def _maps(maps: list[Any], target: pa.MapType) -> pa.Array:
+    offsets = np.zeros(len(maps) + 1, dtype=np.int32)
+    np.cumsum([len(each) for each in maps], out=offsets[1:])
+    keys = pa.array([key for each in maps for key in each], type=target.key_type)
+    values = pa.array([value for each in maps for value in each.values()], type=target.item_type)
+    return pa.MapArray.from_arrays(pa.array(offsets), keys, values)
 
 
 def probability(result: object, place: int, rows: int) -> pa.Array:
@@ -207,7 +346,20 @@ def spread(scored: pa.Array, kept: pa.BooleanArray) -> pa.Array:
     return scored.take(pa.array(places, mask=~mask))
 
 
+def gathered(results: Sequence[pa.Array], groups: Sequence[Group]) -> pa.Array:
+    """Put the results of several groups back where their rows stood."""
+    if len(results) == 1:
+        return results[0]
+    places = np.concatenate([group.places for group in groups if group.places is not None])
+    return pa.concat_arrays(results).take(pa.array(np.argsort(places)))
+
+
 def _rows_of(result: Any, rows: int) -> NDArray[Any]:
     if not isinstance(result, np.ndarray) or result.ndim == 0 or len(result) != rows:
         raise ModelFailed("the model did not give one result for each row")
-    return result.astype(np.float32) if result.dtype == np.float16 else result
+    return _held(result)
+
+
+def _held(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values in a type that Arrow passes on to DuckDB, which has no float16."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values

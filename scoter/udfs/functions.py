@@ -21,6 +21,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from scoter.errors import Cancelled, ModelFailed, NotSupported, OutOfMemory, ScoterError
 from scoter.udfs import batches
 from scoter.udfs.isolation import Isolated, RowsFailed, apart
+from scoter.udfs.pieces import Feeds, in_pieces
 from scoter.udfs.runs import Counts, Run
 from scoter.udfs.sessions import Loaded, Sessions, reason
 from scoter.udfs.signature import Output, Signature
@@ -57,7 +58,7 @@ class Function:
     @property
     def argument_type(self) -> str:
         """DuckDB's type of the one argument: fields i0, i1, … in the signature's order."""
-        fields = ", ".join(f"i{place} {each.type}" for place, each in enumerate(self.signature.inputs))
+        fields = ", ".join(f"i{place} {each.argument}" for place, each in enumerate(self.signature.inputs))
         return f"STRUCT({fields}, {UNFIT} INTEGER)" if self.tries else f"STRUCT({fields})"
 
     @property
@@ -177,7 +178,7 @@ class _Scorer:
         return result
 
     def _loaded(self) -> tuple[Loaded, batches.Layout]:
-        loaded = self._sessions.get(self._function.sha256)
+        loaded = self._sessions.get(self._function.sha256, free=self._function.signature.batch is None)
         known = self._known
         if known is None or known[0] is not loaded:
             known = self._known = (loaded, batches.Layout(self._function.signature, loaded.session))
@@ -189,21 +190,19 @@ class _Scorer:
         """Return a result for each row, NULL as the policy says; raises for all rows if one fails."""
         total = batch.num_rows
         kept = None
-        feeds = layout.plain(batch)
-        if feeds is None:
+        groups = layout.plain(batch)
+        if groups is None:
             rest = layout.without_nulls(batch)
             batch, kept = rest.batch, rest.kept
             if not batch.num_rows:
                 counts.skipped += total
                 return pa.nulls(total, self._type)
-            feeds = layout.feeds(batch)
-        started = time.perf_counter()
-        try:
-            result = _infer(loaded, self._wanted, feeds, self._run)
-        finally:
-            counts.batches += 1
-            counts.model_seconds += time.perf_counter() - started
-        scored = self._finish(result, batch.num_rows)
+            groups = layout.groups(batch)
+        results = [
+            self._finish(_infer(loaded, self._wanted, group, self._run, counts), group.rows)
+            for group in groups
+        ]
+        scored = batches.gathered(results, groups)
         counts.skipped += total - batch.num_rows
         return scored if kept is None else batches.spread(scored, kept)
 
@@ -247,16 +246,23 @@ def _over_struct(score: Callable[[pa.RecordBatch], pa.Array]) -> Callable[[pa.Ch
     return call
 
 
-def _infer(loaded: Loaded, wanted: list[str], feeds: batches.Feeds, run: Run) -> list[Any]:
-    if run.cancelled:
-        raise Cancelled("the statement was cancelled")
-    try:
-        results: list[Any] = loaded.session.run(wanted, feeds, run.options)
-    except Exception as error:
+def _infer(loaded: Loaded, wanted: list[str], group: batches.Group, run: Run, counts: Counts) -> list[Any]:
+    def once(feeds: Feeds) -> list[Any]:
         if run.cancelled:
-            raise Cancelled("the statement was cancelled") from error
-        raise _failure(error) from error
-    return results
+            raise Cancelled("the statement was cancelled")
+        started = time.perf_counter()
+        try:
+            results: list[Any] = loaded.session.run(wanted, feeds, run.options)
+        except Exception as error:
+            if run.cancelled:
+                raise Cancelled("the statement was cancelled") from error
+            raise _failure(error) from error
+        finally:
+            counts.batches += 1
+            counts.model_seconds += time.perf_counter() - started
+        return results
+
+    return in_pieces(once, group.feeds, group.rows, group.at_once, exactly=group.exactly)
 
 
 def _failure(error: Exception) -> ScoterError:

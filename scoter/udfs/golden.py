@@ -61,6 +61,7 @@ class Golden:
 
 def fitted(golden: Golden, signature: Signature) -> Golden:
     """Return golden rows under the signature's own names; raises InvalidDefinition for names it does not have."""
+    signature = _given(golden, signature)
     inputs = _named(golden.inputs, [one.name for one in signature.inputs], "an input")
     for one in signature.inputs:
         if one.name not in inputs:
@@ -70,6 +71,15 @@ def fitted(golden: Golden, signature: Signature) -> Golden:
     if PRIMARY in golden.expected:
         expected[PRIMARY] = golden.expected[PRIMARY]
     return Golden(inputs, expected, golden.tolerance)
+
+
+def _given(golden: Golden, signature: Signature) -> Signature:
+    """Return the signature whose inputs golden rows name: values, or whole tensors."""
+    whole = signature.of_tensors
+    names = {name.casefold() for name in golden.inputs}
+    if whole is None or names != {one.name.casefold() for one in whole.inputs}:
+        return signature
+    return whole
 
 
 def _named(given: Mapping[str, Sequence[Any]], known: Sequence[str], what: str) -> dict[str, Sequence[Any]]:
@@ -132,6 +142,7 @@ class GoldenRows:
     ) -> tuple[str, ...]:
         run = Run()
         attach(run.cancel)
+        signature = _given(golden, signature)
         columns = [_column(one, golden.inputs[one.name]) for one in signature.inputs]
         batch = pa.RecordBatch.from_arrays(columns, names=[f"i{place}" for place in range(len(columns))])
         found: dict[int, str] = {}
@@ -147,9 +158,11 @@ class GoldenRows:
 
 
 def _column(one: Input, values: Sequence[Any]) -> pa.Array:
-    target = arrow_type(one.type)
+    target = arrow_type(one.argument)
     if pa.types.is_floating(target):
         values = [float(v) if isinstance(v, str) and v.lower() in _NUMBERS_OF_TEXT else v for v in values]
+    if pa.types.is_map(target):
+        values = [list(value.items()) if isinstance(value, dict) else value for value in values]
     try:
         return pa.array(values, type=target)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:

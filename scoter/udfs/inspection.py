@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import signal
 import subprocess
 import sys
@@ -18,75 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import scoter
-from scoter.errors import InternalError, InvalidDefinition, InvalidModel
+from scoter.errors import InternalError, InvalidModel
 from scoter.settings import Models
-from scoter.suggestions import closest
+from scoter.udfs.declared import Column, DeclaredInput, declare
 from scoter.udfs.linear import Linear
-from scoter.udfs.signature import Input, Output, Signature
-from scoter.udfs.tensors import STRING, Element, element_named
+from scoter.udfs.signature import Input, Output, Signature, is_list
+from scoter.udfs.tensors import element_named, element_of, map_of
 
 _MIB = 1024 * 1024
 # Python, NumPy and ONNX Runtime themselves map this much before they see the model.
 _OWN_MEMORY = 512 * _MIB
-
-_ALIASES = {
-    "BIGINT": "BIGINT",
-    "BOOL": "BOOLEAN",
-    "BOOLEAN": "BOOLEAN",
-    "CHAR": "VARCHAR",
-    "DOUBLE": "DOUBLE",
-    "DOUBLE PRECISION": "DOUBLE",
-    "FLOAT": "FLOAT",
-    "FLOAT4": "FLOAT",
-    "FLOAT8": "DOUBLE",
-    "INT": "INTEGER",
-    "INT1": "TINYINT",
-    "INT2": "SMALLINT",
-    "INT4": "INTEGER",
-    "INT8": "BIGINT",
-    "INTEGER": "INTEGER",
-    "LONG": "BIGINT",
-    "REAL": "FLOAT",
-    "SMALLINT": "SMALLINT",
-    "STRING": "VARCHAR",
-    "TEXT": "VARCHAR",
-    "TINYINT": "TINYINT",
-    "UBIGINT": "UBIGINT",
-    "UINTEGER": "UINTEGER",
-    "USMALLINT": "USMALLINT",
-    "UTINYINT": "UTINYINT",
-    "VARCHAR": "VARCHAR",
-}
-_DECIMAL = re.compile(r"(DECIMAL|NUMERIC)(\s*\(.*\))?")
-_RANGES = {
-    "TINYINT": (-(2**7), 2**7 - 1),
-    "SMALLINT": (-(2**15), 2**15 - 1),
-    "INTEGER": (-(2**31), 2**31 - 1),
-    "BIGINT": (-(2**63), 2**63 - 1),
-    "UTINYINT": (0, 2**8 - 1),
-    "USMALLINT": (0, 2**16 - 1),
-    "UINTEGER": (0, 2**32 - 1),
-    "UBIGINT": (0, 2**64 - 1),
-}
-
-
-@dataclass(frozen=True)
-class DeclaredInput:
-    """One line of ``INPUT (…)``: name, type and NULL policy as the user wrote them."""
-
-    name: str
-    type: str
-    on_null: str = "NULL"
-
-
-@dataclass(frozen=True)
-class _Column:
-    """One column of a model's tensors, before the user's INPUT is laid over it."""
-
-    name: str
-    element: Element
-    tensor: str
-    position: int | None
 
 
 @dataclass(frozen=True)
@@ -114,23 +54,27 @@ def inspect(
     is given what ends that process. Raises InvalidModel when it is refused there, InvalidDefinition when INPUT
     does not fit it.
     """
-    facts = _ask_sandbox(data, len(declared), settings, attach=attach)
-    columns, named = _columns(facts)
+    facts = _ask_sandbox(data, declared, settings, attach=attach)
+    columns, named = _columns(facts, whole=any(each.shape for each in declared))
     inputs = (
-        _declare(columns, declared)
+        declare(columns, declared)
         if declared
         else tuple(
-            Input(column.name, column.element.duckdb, column.tensor, column.position) for column in columns
+            Input(column.name, column.type, column.tensor, column.position, shape=column.shape)
+            for column in columns
         )
     )
     labels = tuple(facts["labels"])
-    signature = Signature(inputs, _outputs(facts, labels), labels, named or bool(declared))
+    outputs = _outputs(facts, labels)
+    signature = Signature(inputs, outputs, labels, named or bool(declared), facts["batch"])
     linear = _linear(facts["linear"], columns, signature)
     return Inspection(signature, facts["opset"], facts["producer"] or None, linear)
 
 
-def _linear(found: dict[str, Any] | None, columns: list[_Column], signature: Signature) -> Linear | None:
+def _linear(found: dict[str, Any] | None, columns: list[Column], signature: Signature) -> Linear | None:
     if found is None or found["output"] != signature.primary.name or len(columns) != len(signature.inputs):
+        return None
+    if any(column.shape for column in columns):
         return None
     by_place = dict(zip(((c.tensor, c.position) for c in columns), found["weights"], strict=True))
     weights = tuple(by_place[one.tensor, one.position] for one in signature.inputs)
@@ -139,7 +83,7 @@ def _linear(found: dict[str, Any] | None, columns: list[_Column], signature: Sig
 
 def _ask_sandbox(
     data: bytes,
-    declared: int,
+    declared: tuple[DeclaredInput, ...],
     settings: Models,
     limits: dict[str, int] | None = None,
     attach: Callable[[Callable[[], None]], None] | None = None,
@@ -152,7 +96,7 @@ def _ask_sandbox(
         )
     header = {
         "limits": limits or {"max_bytes": settings.max_bytes, "max_nodes": settings.max_nodes},
-        "declared": declared,
+        "declared": [(each.name, each.shape) for each in declared],
         "memory": settings.load_memory + _OWN_MEMORY,
         "seconds": math.ceil(settings.load_seconds) + 1,
         "bytes": len(data),
@@ -219,19 +163,29 @@ def _too_slow(settings: Models) -> InvalidModel:
     )
 
 
-def _columns(facts: dict[str, Any]) -> tuple[list[_Column], bool]:
-    """Return the model's columns in order, and whether their names are the model's own."""
+def _columns(facts: dict[str, Any], *, whole: bool) -> tuple[list[Column], bool]:
+    """Return the model's columns in order, and whether their names are the model's own.
+
+    With ``whole`` all values of a tensor are one list, else they are as many columns where they are not too many.
+    """
     columns = []
     named = True
     for each in facts["inputs"]:
-        element = element_named(each["element"])
-        if each["width"] == 1:
-            columns.append(_Column(each["name"], element, each["name"], None))
-            continue
-        named = False
-        columns.extend(
-            _Column(f"{each['name']}_{place}", element, each["name"], place) for place in range(each["width"])
-        )
+        name, shape = each["name"], tuple(each["shape"])
+        pair = map_of(each["type"])
+        element = element_of(each["type"]) if pair is None else pair[1]
+        if element is None:
+            raise InternalError(f"the process that loads models speaks of the type {each['type']}")
+        if pair is not None:
+            kind = f"MAP({pair[0].duckdb}, {pair[1].duckdb})"
+            columns.append(Column(name, element, name, None, map=kind))
+        elif shape in ((), (1,)):
+            columns.append(Column(name, element, name, None))
+        elif whole or is_list(shape):
+            columns.append(Column(name, element, name, None, shape))
+        else:
+            named = False
+            columns.extend(Column(f"{name}_{place}", element, name, place) for place in range(shape[0]))
     return columns, named
 
 
@@ -242,8 +196,10 @@ def _outputs(facts: dict[str, Any], labels: Sequence[str | int]) -> tuple[Output
     has_probabilities = any(each["is_probabilities"] for each in facts["outputs"])
     for place, each in enumerate(facts["outputs"]):
         element = element_named(each["element"])
-        text = element.duckdb if each["width"] <= 1 else f"{element.duckdb}[]"
-        discrete = each["width"] <= 1 and element.dtype.kind in "iO"
+        text = element.duckdb + "[]" * each["depth"]
+        if each["key"] is not None:
+            text = f"MAP({element_named(each['key']).duckdb}, {text})"
+        discrete = text == element.duckdb and element.dtype.kind in "iO"
         if each["is_probabilities"]:
             key = "VARCHAR" if isinstance(labels[0], str) else "BIGINT"
             others.append(Output(each["name"], f"MAP({key}, DOUBLE)", "probabilities"))
@@ -254,93 +210,3 @@ def _outputs(facts: dict[str, Any], labels: Sequence[str | int]) -> tuple[Output
         else:
             others.append(Output(each["name"], text, "other"))
     return (*primary, *others)
-
-
-def _declare(columns: list[_Column], declared: tuple[DeclaredInput, ...]) -> tuple[Input, ...]:
-    """Lay the user's INPUT over the model's columns.
-
-    A model with names of its own is bound by them, whatever the order; one without, by position.
-    """
-    if len(declared) != len(columns):
-        raise InvalidDefinition(
-            f"INPUT names {len(declared)} columns, the model takes {len(columns)}",
-            hint=f"the model's inputs are {', '.join(column.name for column in columns[:20])}",
-        )
-    folded = [_fold(each.name) for each in declared]
-    if len({each.name.casefold() for each in declared}) != len(declared):
-        raise InvalidDefinition("INPUT names a column twice")
-    own = {_fold(column.name): column for column in columns if column.position is None}
-    matched = [name for name in folded if name in own]
-    if not matched:
-        return tuple(_input(each, column) for each, column in zip(declared, columns, strict=True))
-    if len(own) != len(columns) or len(set(matched)) != len(columns):
-        wrong = next(each.name for each, name in zip(declared, folded, strict=True) if name not in own)
-        raise InvalidDefinition(
-            f'the model has no input "{wrong}"',
-            hint=closest(wrong, [column.name for column in columns])
-            or f"the model's inputs are {', '.join(column.name for column in columns[:20])}",
-        )
-    return tuple(_input(each, own[name]) for each, name in zip(declared, folded, strict=True))
-
-
-def _fold(name: str) -> str:
-    """Fold a name for comparison: exporters turn what is not an identifier into underscores."""
-    return re.sub(r"\W|_", "", name).casefold()
-
-
-def _input(declared: DeclaredInput, column: _Column) -> Input:
-    text = declared.type.strip().upper()
-    kind = column.element.duckdb if _DECIMAL.fullmatch(text) else _ALIASES.get(text.partition("(")[0].strip())
-    if kind is None:
-        raise InvalidDefinition(
-            f'the input "{declared.name}" can not have the type {declared.type}',
-            hint="inputs are numbers, BOOLEAN or VARCHAR",
-        )
-    if (kind == "VARCHAR") != (column.element is STRING):
-        raise InvalidDefinition(
-            f'the input "{declared.name}" is declared {kind}; the model takes {column.element.duckdb} there'
-        )
-    if kind in ("FLOAT", "DOUBLE") and not column.element.is_float:
-        raise InvalidDefinition(
-            f'the input "{declared.name}" is declared {kind}; the model takes {column.element.duckdb} '
-            "there and would lose the fraction"
-        )
-    if column.element.is_float and kind in ("FLOAT", "DOUBLE"):
-        kind = column.element.duckdb  # DuckDB's own cast reports what does not fit
-    return Input(
-        declared.name,
-        kind,
-        column.tensor,
-        column.position,
-        _null_policy(declared, kind, column.element),
-    )
-
-
-def _null_policy(declared: DeclaredInput, kind: str, element: Element) -> str:
-    """Return the policy as stored; raises InvalidDefinition for a value that the input can not take."""
-    text = declared.on_null
-    if text.upper() in ("NULL", "ERROR"):
-        return text.upper()
-    if text.upper() == "NAN":
-        if not element.is_float:
-            raise InvalidDefinition(f'the input "{declared.name}" is {element.duckdb} and has no NaN')
-        return "NAN"
-    if kind == "VARCHAR":
-        return text
-    try:
-        _check_literal(text, kind)
-    except ValueError as error:
-        raise InvalidDefinition(f'ON NULL {text} is not a {kind} for the input "{declared.name}"') from error
-    return text
-
-
-def _check_literal(text: str, kind: str) -> None:
-    if kind == "BOOLEAN":
-        if text.casefold() not in ("true", "false"):
-            raise ValueError(text)
-    elif kind in ("FLOAT", "DOUBLE"):
-        float(text)
-    else:
-        low, high = _RANGES[kind]
-        if not low <= int(text) <= high:
-            raise ValueError(text)

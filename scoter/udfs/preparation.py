@@ -12,7 +12,7 @@ from collections.abc import MutableSequence
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnx.onnx_ml_pb2 import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx.onnx_ml_pb2 import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from scoter.errors import InvalidModel
 
@@ -20,12 +20,13 @@ _DEFAULT_OPSET = 13  # for models that import ai.onnx.ml alone; the operators ad
 BATCH = "rows"
 
 
-def prepare(model: ModelProto) -> ModelProto:
+def prepare(model: ModelProto, *, free: bool = True) -> ModelProto:
     """Change ``model`` in place and return it.
 
-    ZipMap at a graph output becomes the tensor it was made from, a batch dimension that is fixed to
-    one row is set free, labels of binary tree ensembles are taken from the scores where ONNX
-    Runtime takes them from the wrong place, and texts change their case by Unicode's rules. Raises InvalidModel where a right label can not be had.
+    ZipMap at a graph output becomes the tensor it was made from, with ``free`` a number of rows that is fixed
+    is set free, labels of binary tree ensembles are taken from the scores where ONNX Runtime takes them from
+    the wrong place, and texts change their case by Unicode's rules. Raises InvalidModel where a right label can
+    not be had.
     """
     outputs = {output.name for output in model.graph.output}
     graph = model.graph
@@ -35,7 +36,8 @@ def prepare(model: ModelProto) -> ModelProto:
     _repair_nodes(graph.node)
     for function in model.functions:
         _repair_nodes(function.node)
-    _free_batch(graph)
+    if free:
+        _free_batch(graph)
     if not any(opset.domain in ("", "ai.onnx") for opset in model.opset_import):
         model.opset_import.append(helper.make_opsetid("", _DEFAULT_OPSET))
     return model
@@ -165,20 +167,38 @@ def _labels_from_scores(node: NodeProto, at: int) -> list[NodeProto]:
     return added
 
 
+def fixed_rows(graph: GraphProto) -> set[int]:
+    """Return the numbers of rows that the inputs of a graph are fixed to; of a map it is one."""
+    return {
+        1 if value.type.HasField("map_type") else value.type.tensor_type.shape.dim[0].dim_value
+        for value in _inputs(graph)
+        if value.type.HasField("map_type") or _is_fixed(value)
+    }
+
+
 def _free_batch(graph: GraphProto) -> None:
-    """Let models that were exported for a batch of one row take any number; the dry run proves it."""
-    constants = {each.name for each in graph.initializer}
+    """Let models that were exported for a fixed number of rows take any; the dry run proves it."""
     freed = False
-    for value in graph.input:
-        shape = value.type.tensor_type.shape
-        if value.name not in constants and len(shape.dim) > 1 and shape.dim[0].dim_value == 1:
-            shape.dim[0].dim_param = BATCH
+    for value in _inputs(graph):
+        if _is_fixed(value):
+            value.type.tensor_type.shape.dim[0].dim_param = BATCH
             freed = True
     if freed:
         del graph.value_info[:]
         for value in graph.output:
             if value.type.HasField("tensor_type"):
                 value.type.tensor_type.ClearField("shape")
+
+
+def _inputs(graph: GraphProto) -> list[ValueInfoProto]:
+    """Return the inputs that have no value of their own in the file."""
+    known = {each.name for each in graph.initializer}
+    return [value for value in graph.input if value.name not in known]
+
+
+def _is_fixed(value: ValueInfoProto) -> bool:
+    shape = value.type.tensor_type.shape
+    return len(shape.dim) > 0 and shape.dim[0].dim_value > 0
 
 
 def constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:

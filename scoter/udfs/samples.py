@@ -5,15 +5,18 @@ This module must not know sessions or signatures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx.onnx_ml_pb2 import ModelProto, NodeProto
 
-from scoter.udfs.preparation import constants, values_of
-from scoter.udfs.tensors import STRING, Element
+from scoter.errors import InvalidModel
+from scoter.udfs.pieces import Feed
+from scoter.udfs.preparation import class_labels, constants, values_of
+from scoter.udfs.signature import Shape
+from scoter.udfs.tensors import STRING, Element, element_of, map_of
 
 Column = tuple[str, int]
 Categories = dict[Column, tuple[str | int, ...]]
@@ -59,20 +62,53 @@ def _categories_of(node: NodeProto) -> tuple[str | int, ...]:
     return ()
 
 
-def tensor(
-    name: str, element: Element, shape: Sequence[int], known: Categories, random: np.random.Generator
+# What free lengths are tried with; the model's own numbers of columns come after them.
+_LENGTHS = (5, 7, 32, 64, 128, 224, 1)
+_MOST_LENGTHS = 32
+_LONGEST = 10_000
+
+
+def lengths(model: ModelProto) -> list[int]:
+    """Return lengths to try for dimensions that the file leaves open, likely ones first.
+
+    A model that was written without its number of columns still has weights of that number.
+    """
+    found = dict.fromkeys(_LENGTHS)
+    for each in model.graph.initializer:
+        found.update(dict.fromkeys(each.dims))
+    for node in model.graph.node:
+        classes = max(1, len(class_labels(node)))
+        for attribute in node.attribute:
+            found.update(dict.fromkeys([len(attribute.floats), len(attribute.floats) // classes]))
+    return [length for length in found if 0 < length <= _LONGEST][:_MOST_LENGTHS]
+
+
+def feed(
+    name: str, kind: str, shape: Shape, rows: int, known: Categories, random: np.random.Generator
+) -> Feed:
+    """Return sample values of so many rows for the input ``name`` of ONNX Runtime's type ``kind``."""
+    pair = map_of(kind)
+    if pair is not None:
+        keys = known.get((name, 0)) or (("a",) if pair[0] is STRING else (0,))
+        return [{key: pair[1].dtype.type(row + 1).item() for key in keys} for row in range(rows)]
+    element = element_of(kind)
+    if element is None:
+        raise InvalidModel(f"the model's input type {kind} is not supported")
+    return _tensor(name, element, (rows, *(length or 1 for length in shape)), known, random)
+
+
+def _tensor(
+    name: str, element: Element, shape: tuple[int, ...], known: Categories, random: np.random.Generator
 ) -> NDArray[np.generic]:
-    """Return values of ``shape`` ([N] or [N, F]) for the input ``name``."""
-    flat: NDArray[np.generic] = np.empty(shape, dtype=element.dtype).reshape(shape[0], -1)
-    for place in range(flat.shape[1]):
-        values = known.get((name, place))
-        if values:
-            column: list[Any] = [values[row % len(values)] for row in range(shape[0])]
-        elif element is STRING:
-            column = ["a"] * shape[0]
-        elif element.is_float:
-            column = random.normal(size=shape[0]).tolist()
-        else:
-            column = [row % 2 for row in range(shape[0])]
-        flat[:, place] = column
-    return flat.reshape(shape)
+    if element is STRING:
+        values: NDArray[Any] = np.full(shape, "a", dtype=object)
+    elif element.is_float:
+        values = random.normal(size=shape).astype(element.dtype)
+    else:
+        values = np.zeros(shape, dtype=element.dtype)
+        values[1::2] = 1
+    flat = values.reshape(shape[0], -1)
+    for (column, place), own in known.items():
+        if column == name and len(shape) <= 2:
+            flat[:, place] = [own[row % len(own)] for row in range(shape[0])]
+    return values

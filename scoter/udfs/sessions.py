@@ -40,11 +40,18 @@ def reason(error: BaseException) -> str:
     return _PATH.sub("…", text)[:300] or type(error).__name__
 
 
+_Key = tuple[str, bool]  # sha256, and whether the number of rows was set free
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """A session, its artifact's sha256 and the bytes that it is counted with."""
+    """A session, its artifact's sha256 and the bytes that it is counted with.
+
+    ``free`` says whether a number of rows that the file fixes was set free.
+    """
 
     sha256: str
+    free: bool
     session: onnxruntime.InferenceSession
     size: int
 
@@ -61,32 +68,33 @@ class Sessions:
         self._cache_bytes = cache_bytes
         self._threads = threads
         self._lock = threading.Lock()
-        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
-        self._loading: dict[str, threading.Lock] = {}
+        self._loaded: OrderedDict[_Key, Loaded] = OrderedDict()
+        self._loading: dict[_Key, threading.Lock] = {}
         self._bytes = 0
 
-    def get(self, sha256: str) -> Loaded:
+    def get(self, sha256: str, *, free: bool = True) -> Loaded:
         """Return the session of an artifact, loading it once however many threads ask.
 
-        Raises CorruptData when the artifact is missing or changed, ModelFailed when ONNX Runtime
-        does not accept it any more.
+        With ``free`` a number of rows that the file fixes is set free. Raises CorruptData when the artifact is
+        missing or changed, ModelFailed when ONNX Runtime does not accept it any more.
         """
+        key = (sha256, free)
         with self._lock:
-            found = self._loaded.get(sha256)
+            found = self._loaded.get(key)
             if found is not None:
-                self._loaded.move_to_end(sha256)
+                self._loaded.move_to_end(key)
                 return found
-            gate = self._loading.setdefault(sha256, threading.Lock())
+            gate = self._loading.setdefault(key, threading.Lock())
         with gate:
             with self._lock:
-                found = self._loaded.get(sha256)
+                found = self._loaded.get(key)
             if found is not None:
                 return found
-            loaded = self._load(sha256)
+            loaded = self._load(sha256, free=free)
             with self._lock:
-                self._loaded[sha256] = loaded
+                self._loaded[key] = loaded
                 self._bytes += loaded.size
-                self._loading.pop(sha256, None)
+                self._loading.pop(key, None)
                 while self._bytes > self._cache_bytes and len(self._loaded) > 1:
                     _, dropped = self._loaded.popitem(last=False)
                     self._bytes -= dropped.size
@@ -95,17 +103,18 @@ class Sessions:
     def forget(self, sha256: str) -> None:
         """Let a session go, as after its model was dropped; calls that hold it finish."""
         with self._lock:
-            dropped = self._loaded.pop(sha256, None)
-            if dropped is not None:
-                self._bytes -= dropped.size
+            for free in (True, False):
+                dropped = self._loaded.pop((sha256, free), None)
+                if dropped is not None:
+                    self._bytes -= dropped.size
 
-    def _load(self, sha256: str) -> Loaded:
+    def _load(self, sha256: str, *, free: bool) -> Loaded:
         data = self._artifacts.get(sha256)
         try:
             model = ModelProto()
             model.ParseFromString(data)
-            prepared = prepare(model).SerializeToString()
+            prepared = prepare(model, free=free).SerializeToString()
             session = open_session(prepared, threads=self._threads)
         except Exception as error:
             raise ModelFailed(f"the model can not be loaded: {reason(error)}") from error
-        return Loaded(sha256, session, len(data))
+        return Loaded(sha256, free, session, len(data))

@@ -6,21 +6,51 @@ This module must not know ONNX Runtime, files or connections.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from scoter.errors import CorruptData, NotSupported, WrongArguments
 
-_FORMAT = 1
+_FORMAT = 2
+_READABLE = (1, 2)  # 1 knew values and no lists
+_LENGTH = re.compile(r"\[\d+\]")
+
+MOST_COLUMNS = 10_000  # that a model takes as values; more are a list
+
+Shape = tuple[int | None, ...]
+
+
+def is_list(shape: Shape) -> bool:
+    """Say whether an input of which a row has this shape takes a list, not a value for each column."""
+    return len(shape) > 1 or (len(shape) == 1 and (shape[0] is None or shape[0] > MOST_COLUMNS))
+
+
+def list_type(element: str, shape: Shape) -> str:
+    """Return DuckDB's type of a list of that shape, the outermost dimension first; None is any length.
+
+    >>> list_type("FLOAT", (3, 28, None))
+    'FLOAT[][28][3]'
+    """
+    return element + "".join("[]" if length is None else f"[{length}]" for length in reversed(shape))
+
+
+def fold(name: str) -> str:
+    """Fold a name for comparison: exporters turn what is not an identifier into underscores."""
+    return re.sub(r"\W|_", "", name).casefold()
 
 
 @dataclass(frozen=True)
 class Input:
     """One argument of a model.
 
-    ``type`` is the DuckDB type that the argument is cast to, ``tensor`` the name of the model's
-    input. ``position`` is the place inside a [N, F] tensor, or None for a [N, 1] or [N] tensor of
-    its own. ``on_null`` is NULL (the row's result is NULL), NAN, ERROR, or the text of a value.
+    ``type`` is its DuckDB type, with the lengths of lists; ``tensor`` the name of the model's input.
+    ``position`` is the place inside a [N, F] tensor, or None for an input of its own. ``on_null`` is NULL
+    (the row's result is NULL), NAN, ERROR, or the text of a value. ``shape`` is what a row has of the tensor,
+    () for a value; a list of less depth holds the same values in a row.
     """
 
     name: str
@@ -28,6 +58,30 @@ class Input:
     tensor: str
     position: int | None
     on_null: str = "NULL"
+    shape: Shape = ()
+
+    @cached_property
+    def argument(self) -> str:
+        """The type that the argument is cast to: lists of any length, for their lengths are checked later."""
+        return _LENGTH.sub("[]", self.type)
+
+    @property
+    def element(self) -> str:
+        """The type of one value."""
+        return self.type.partition("[")[0]
+
+    @property
+    def depth(self) -> int:
+        """How deep lists are nested in the argument: 0 for a value."""
+        return self.type.count("[")
+
+    @property
+    def flat(self) -> Input | None:
+        """The same input as one list of all its values, None where their number is not known."""
+        if len(self.shape) < 2 or None in self.shape:
+            return None
+        count = math.prod(length or 0 for length in self.shape)
+        return replace(self, type=list_type(self.element, (count,)))
 
 
 @dataclass(frozen=True)
@@ -46,13 +100,15 @@ class Output:
 class Signature:
     """Inputs in positional order, outputs with the primary one first, class labels of a classifier.
 
-    ``named`` says whether arguments can bind by name.
+    ``named`` says whether arguments can bind by name, ``batch`` how many rows the model takes at a time
+    (None for any number).
     """
 
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     labels: tuple[str | int, ...]
     named: bool
+    batch: int | None = None
 
     def to_json(self) -> str:
         """Return the signature as one line of JSON with sorted keys."""
@@ -63,16 +119,60 @@ class Signature:
         """Read what ``to_json`` wrote; raises CorruptData for anything else."""
         try:
             fields: dict[str, Any] = json.loads(text)
-            if fields.pop("format") != _FORMAT:
+            if fields.pop("format") not in _READABLE:
                 raise CorruptData("a model's stored signature has a format that this version can not read")
             return cls(
-                inputs=tuple(Input(**each) for each in fields["inputs"]),
+                inputs=tuple(
+                    Input(**{**each, "shape": tuple(each.get("shape", ()))}) for each in fields["inputs"]
+                ),
                 outputs=tuple(Output(**each) for each in fields["outputs"]),
                 labels=tuple(fields["labels"]),
                 named=fields["named"],
+                batch=fields.get("batch"),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptData("a model's stored signature can not be read") from error
+
+    @cached_property
+    def of_tensors(self) -> Signature | None:
+        """The signature with one list in place of all values of an [N, F] tensor; None without such a tensor.
+
+        Values of one tensor that were declared with different types or answers to NULL stay apart.
+        """
+        found: dict[str, list[Input]] = {}
+        for each in self.inputs:
+            found.setdefault(each.tensor, []).append(each)
+        inputs: list[Input] = []
+        for each in self.inputs:
+            values = found[each.tensor]
+            alike = len({(value.type, value.on_null) for value in values}) == 1
+            if each.position is None or len(values) == 1 or not alike:
+                inputs.append(each)
+            elif each is values[0]:
+                shape = (len(values),)
+                whole = list_type(each.type, shape)
+                inputs.append(Input(each.tensor, whole, each.tensor, None, each.on_null, shape))
+        if len(inputs) == len(self.inputs):
+            return None
+        return replace(self, inputs=tuple(inputs), named=all(each.position is None for each in inputs))
+
+    def taking(self, depths: Sequence[int | None]) -> Signature:
+        """Return the signature that fits arguments of these depths of lists, None for one of no type.
+
+        A tensor may be given as its values, as one list, or nested. Where nothing fits it is this one.
+        """
+        whole = self.of_tensors
+        signature = self
+        if len(depths) != len(self.inputs) and whole is not None and len(depths) == len(whole.inputs):
+            is_list = [depth != 0 for each, depth in zip(whole.inputs, depths, strict=True) if each.depth]
+            signature = whole if all(is_list) else self
+        if len(depths) != len(signature.inputs):
+            return signature
+        inputs = tuple(
+            each.flat or each if depth == 1 else each
+            for each, depth in zip(signature.inputs, depths, strict=True)
+        )
+        return signature if inputs == signature.inputs else replace(signature, inputs=inputs)
 
     @property
     def primary(self) -> Output:

@@ -107,6 +107,19 @@ def arrow_type(duckdb: str) -> pa.DataType:
     return _ARROW[duckdb]
 
 
+def map_of(runtime_type: str) -> tuple[Element, Element] | None:
+    """Return the element types of ONNX Runtime's ``map(key,tensor(value))``, or None for any other type.
+
+    >>> [each.duckdb for each in map_of("map(string,tensor(float))")]
+    ['VARCHAR', 'FLOAT']
+    """
+    if not (runtime_type.startswith("map(") and runtime_type.endswith(")")):
+        return None
+    key, _, value = runtime_type[len("map(") : -1].partition(",")
+    found = _BY_RUNTIME.get(key), element_of(value)
+    return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+
 def element_named(runtime: str) -> Element:
     """Return the element type by ONNX Runtime's name; raises KeyError for one that is not offered."""
     return _BY_RUNTIME[runtime]

@@ -45,8 +45,9 @@ from scoter.errors import (
     UndefinedVersion,
 )
 from scoter.suggestions import closest
+from scoter.udfs.declared import DeclaredInput
 from scoter.udfs.golden import fitted
-from scoter.udfs.inspection import DeclaredInput, inspect
+from scoter.udfs.inspection import inspect
 from scoter.udfs.signature import Signature
 
 

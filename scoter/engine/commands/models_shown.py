@@ -46,7 +46,8 @@ def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
         ("model", str(version.model), f"version {version.version}", None, f"sha256 {version.sha256}")
     ]
     for wanted in signature.inputs:
-        note = "DOUBLE, DECIMAL and integers above 2^24 are rounded" if wanted.type == "FLOAT" else None
+        is_rounded = wanted.element == "FLOAT"
+        note = "DOUBLE, DECIMAL and integers above 2^24 are rounded" if is_rounded else None
         rows.append(("input", wanted.name, wanted.type, wanted.on_null, note))
     return rows + [("output", o.name, o.type, None, o.role) for o in signature.outputs]
 
@@ -144,7 +145,7 @@ def _input(one: Input) -> str:
     text = f"{quoted(one.name)} {one.type}"
     if one.on_null == "NULL":
         return text
-    plain = one.on_null in {"NAN", "ERROR"} or (one.type != "VARCHAR" and _NUMBER.fullmatch(one.on_null))
+    plain = one.on_null in {"NAN", "ERROR"} or (one.element != "VARCHAR" and _NUMBER.fullmatch(one.on_null))
     return f"{text} ON NULL {one.on_null if plain else literal(one.on_null)}"
 
 

@@ -6,11 +6,12 @@ This module must not know how a model runs, nor how types are found.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlglot import exp
 
 from scoter.catalog.model_records import ModelVersion
+from scoter.engine.arguments import ROWS, Value, bound, check_type
 from scoter.engine.binding import Binder, data_type, marked, marker_types, substitute, typed_null
 from scoter.engine.dialect import Scoter
 from scoter.engine.functions import NOW
@@ -24,45 +25,14 @@ from scoter.engine.rules.pin_session import is_constant
 from scoter.engine.rules.score_once import VOLATILE_CALL, is_volatile
 from scoter.engine.rules.unfold import GROWING
 from scoter.engine.statements import WRITTEN, Predict, span_of
-from scoter.engine.table_calls import BESIDE
-from scoter.errors import NotSupported, Span, TypeMismatch, WrongArguments
+from scoter.errors import NotSupported, Span, WrongArguments
 from scoter.suggestions import closest
 from scoter.udfs.functions import UNFIT, Function
 from scoter.udfs.linear import Linear
 from scoter.udfs.signature import Input, Signature
 
-ROWS = "scoter_rows"
 _GIVEN = "scoter_given"
 _VERBS = {"predict": "predict", "proba": "predict_proba", "all": "predict_all", "try": "try_predict"}
-
-_NUMBERS = frozenset(
-    {
-        exp.DType.TINYINT,
-        exp.DType.SMALLINT,
-        exp.DType.INT,
-        exp.DType.BIGINT,
-        exp.DType.INT128,
-        exp.DType.UTINYINT,
-        exp.DType.USMALLINT,
-        exp.DType.UINT,
-        exp.DType.UBIGINT,
-        exp.DType.UINT128,
-        exp.DType.FLOAT,
-        exp.DType.DOUBLE,
-        exp.DType.DECIMAL,
-        exp.DType.BOOLEAN,
-    }
-)
-_TEXTS = frozenset({exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.UUID})
-
-
-@dataclass(frozen=True)
-class _Value:
-    """One value that a call offers: an expression, its DuckDB type, and its name where it has one."""
-
-    expression: exp.Expr
-    type: str
-    name: str | None
 
 
 def function_of(call: Predict, version: ModelVersion) -> Function:
@@ -155,13 +125,30 @@ def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int
                 for j, part in enumerate(parts)
             ],
         )
+        result = _empty(kind)
         standing = exp.Case(
-            ifs=[exp.If(this=exp.Is(this=binds, expression=exp.Null()), true=typed_null(kind))]
+            ifs=[exp.If(this=exp.Is(this=binds, expression=exp.Null()), true=result)], default=result.copy()
         )
         if call is copied:
             return standing
         put(call, standing)
     return copied
+
+
+def _empty(kind: str) -> exp.Expr:
+    """Return an expression of a type that holds NULL: of a constant NULL struct DuckDB forgets the fields' types."""
+    fields = data_type(kind).expressions if kind.startswith("STRUCT(") else []
+    if not fields:
+        return typed_null(kind)
+    return exp.Anonymous(
+        this="struct_pack",
+        expressions=[
+            exp.PropertyEQ(
+                this=field.this.copy(), expression=typed_null(field.args["kind"].sql(dialect="duckdb"))
+            )
+            for field in fields
+        ],
+    )
 
 
 def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
@@ -263,14 +250,17 @@ def _star(argument: exp.Expr) -> exp.Star | None:
     return inner if isinstance(inner, exp.Star) else None
 
 
-def linear_calls(tree: exp.Expr, resolved: Resolved) -> dict[int, Linear]:
+def linear_calls(
+    tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[str, ...]]
+) -> dict[int, Linear]:
     """Return the calls of linear models that can be written as SQL, by identity."""
     found = {}
     for call in tree.find_all(Predict):
         version = resolved.model(call)
         if version.facts.linear is not None:
             linear = Linear.from_json(version.facts.linear)
-            if can_inline(call, function_of(call, version), linear):
+            function, _ = _called(call, version, types, resolved)
+            if can_inline(call, function, linear):
                 found[id(call)] = linear
     return found
 
@@ -291,35 +281,47 @@ def call_models(
     fit, each with the place of the call.
     """
     used: dict[tuple[str, bool], ModelCall] = {}
-    linear = linear_calls(tree, resolved) if inline else {}
+    linear = linear_calls(tree, resolved, types) if inline else {}
     for call in reversed(list(tree.find_all(Predict, bfs=False))):
         version = resolved.model(call)
-        function = function_of(call, version)
+        function, values = _called(call, version, types, resolved)
         number = _number(call)
-        struct = _struct(call, version, function.signature, types[number], resolved)
+        struct = _struct(call, version, function.signature, values)
         once = volatile or bool(call.meta.get(VOLATILE_CALL))
         name = function.name + ("_v" if once else "")
         pin = ModelPin(version.model, version.version, version.sha256, resolved.written[number])
+        rows = version.facts.verify
+        golden = None if rows is None else (Signature.from_json(version.signature), rows)
         used.setdefault(
-            (name, once),
-            ModelCall(pin, function, once, golden=version.facts.verify, inlined=id(call) in linear),
+            (name, once), ModelCall(pin, function, once, golden=golden, inlined=id(call) in linear)
         )
         new: exp.Expr = exp.Anonymous(this=name, expressions=[struct])
         if id(call) in linear:
-            values = [field.expression for field in struct.expressions]
-            new = inlined(function, linear[id(call)], values, new)
+            given = [field.expression for field in struct.expressions]
+            new = inlined(function, linear[id(call)], given, new)
         if call is tree:
             return new, tuple(used.values())
         put(call, new)
     return tree, tuple(used.values())
 
 
-def first_places(tree: exp.Expr, resolved: Resolved) -> dict[str, Span]:
+def _called(
+    call: Predict, version: ModelVersion, types: Mapping[int, tuple[str, ...]], resolved: Resolved
+) -> tuple[Function, list[Value]]:
+    """Return the function that fits what a call gives, and the values that it gives in order."""
+    function = function_of(call, version)
+    given = types[_number(call)]
+    signature, values = bound(call, version, function.signature, given, span_of(call), resolved)
+    return replace(function, signature=signature), values
+
+
+def first_places(tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[str, ...]]) -> dict[str, Span]:
     """Return where each function is called first in a statement as written, by the function's name."""
     found: dict[str, Span] = {}
     for call in tree.find_all(Predict):
         span = span_of(call)
-        name = function_of(call, resolved.model(call)).name
+        function, _ = _called(call, resolved.model(call), types, resolved)
+        name = function.name
         if span is not None and (name not in found or span < found[name]):
             found[name] = span
     return found
@@ -329,13 +331,9 @@ def _number(call: Predict) -> int:
     return int(call.meta[MODEL])
 
 
-def _struct(
-    call: Predict, version: ModelVersion, signature: Signature, types: Sequence[str], resolved: Resolved
-) -> exp.Expr:
-    span = span_of(call)
-    values = _bound(call, version, signature, types, span, resolved)
+def _struct(call: Predict, version: ModelVersion, signature: Signature, values: Sequence[Value]) -> exp.Expr:
     for wanted, value in zip(signature.inputs, values, strict=True):
-        _check_type(wanted, value, version, span)
+        check_type(wanted, value, version, span_of(call))
     if not call.tries:
         parts = {
             f"i{place}": value.expression if _is_of(value, wanted) else _cast(value.expression, wanted)
@@ -356,7 +354,7 @@ def _struct(
     return exp.Bracket(this=tried, expressions=[exp.Literal.number(1)])
 
 
-def _tried(signature: Signature, values: Sequence[_Value]) -> exp.Expr:
+def _tried(signature: Signature, values: Sequence[Value]) -> exp.Expr:
     """Return the argument of a function that tries: NULL for a value that does not fit, and whose that is."""
     parts: dict[str, exp.Expr] = {}
     unfit: list[exp.If] = []
@@ -364,7 +362,7 @@ def _tried(signature: Signature, values: Sequence[_Value]) -> exp.Expr:
         parts[f"i{place}"] = value.expression
         if not _is_of(value, wanted):
             parts[f"i{place}"] = fitting = exp.TryCast(
-                this=value.expression, to=data_type(wanted.type).copy()
+                this=value.expression, to=data_type(wanted.argument).copy()
             )
             held = exp.Paren(this=value.expression.copy())
             lost = exp.And(
@@ -381,134 +379,9 @@ def _struct_pack(parts: Mapping[str, exp.Expr]) -> exp.Expr:
     return exp.Anonymous(this="struct_pack", expressions=fields)
 
 
-def _is_of(value: _Value, wanted: Input) -> bool:
-    return data_type(value.type) == data_type(wanted.type)
+def _is_of(value: Value, wanted: Input) -> bool:
+    return data_type(value.type) == data_type(wanted.argument)
 
 
 def _cast(value: exp.Expr, wanted: Input) -> exp.Expr:
-    return exp.Cast(this=value, to=data_type(wanted.type).copy())
-
-
-def _bound(
-    call: Predict,
-    version: ModelVersion,
-    signature: Signature,
-    types: Sequence[str],
-    span: Span | None,
-    resolved: Resolved,
-) -> list[_Value]:
-    kinds = [data_type(text) for text in types]
-    rows = [kind.this == exp.DType.STRUCT for kind in kinds]
-    if rows and all(rows) and (len(rows) == 1 or ROWS in call.meta):
-        return _by_name(call, version, signature, kinds, span, resolved)
-    if any(rows):
-        raise WrongArguments(
-            f"{version.model} takes either one row or one value for each input",
-            hint=_usage(signature),
-            span=span,
-        )
-    if len(types) != len(signature.inputs):
-        raise WrongArguments(
-            f"{version.model}@{version.version} takes {len(signature.inputs)} arguments, {len(types)} are given",
-            hint=_usage(signature),
-            span=span,
-        )
-    return [_Value(a, t, None) for a, t in zip(call.arguments, types, strict=True)]
-
-
-def _by_name(
-    call: Predict,
-    version: ModelVersion,
-    signature: Signature,
-    kinds: Sequence[exp.DataType],
-    span: Span | None,
-    resolved: Resolved,
-) -> list[_Value]:
-    if not signature.named:
-        raise WrongArguments(
-            f"the inputs of {version.model}@{version.version} have no names, so a row can not be bound",
-            hint="pass the values by position, or name them with INPUT (…) in CREATE MODEL",
-            span=span,
-        )
-    offered: dict[str, list[_Value]] = {}
-    for argument, kind in zip(call.arguments, kinds, strict=True):
-        for field in kind.expressions:
-            value = _Value(
-                _field(argument, field.name, resolved), field.args["kind"].sql(dialect="duckdb"), field.name
-            )
-            offered.setdefault(_plain(field.name), []).append(value)
-            if field.name.casefold() in call.meta.get(BESIDE, ()):
-                raise WrongArguments(
-                    f"the rows have a column {field.name}, as a result of {version.model} is called",
-                    hint="leave it out with keep_original_columns, or rename it in TABLE (SELECT …)",
-                    span=span,
-                )
-    bound = []
-    for wanted in signature.inputs:
-        found = offered.get(_plain(wanted.name), [])
-        if len(found) > 1 and _is_merged(call, found):
-            # The column that USING or NATURAL made of several: it has no table.
-            column = exp.column(exp.Identifier(this=found[0].name, quoted=True))
-            found = [_Value(column, found[0].type, found[0].name)]
-        exact = [value for value in found if value.name == wanted.name]
-        if len(found) > 1 and len(exact) != 1:
-            raise WrongArguments(
-                f"input {wanted.name} of {version.model} fits more than one column",
-                hint="pass a struct such as {'" + wanted.name + "': …}",
-                span=span,
-            )
-        if not found:
-            names = [value.name or "" for values in offered.values() for value in values]
-            raise WrongArguments(
-                f"the row has no column {wanted.name}, which {version.model}@{version.version} needs",
-                hint=closest(wanted.name, names) or _usage(signature),
-                span=span,
-            )
-        bound.append(exact[0] if exact else found[0])
-    return bound
-
-
-def _is_merged(call: Predict, found: Sequence[_Value]) -> bool:
-    merged = call.meta.get(ROWS, ())
-    names = {(value.name or "").casefold() for value in found}
-    return len(names) == 1 and ("*" in merged or names <= set(merged))
-
-
-def _field(row: exp.Expr, name: str, resolved: Resolved) -> exp.Expr:
-    """Return the expression of one field of a row: a table's column, a literal's value, or an extract."""
-    if isinstance(row, exp.Column) and not row.table and not is_row_and_column(row.name, row, resolved):
-        return exp.column(exp.to_identifier(name, quoted=True), table=row.this.copy())
-    if isinstance(row, exp.Struct):
-        for part in row.expressions:
-            if isinstance(part, exp.PropertyEQ) and part.name == name:
-                value: exp.Expr = part.expression.copy()
-                return value
-    return exp.Anonymous(this="struct_extract", expressions=[row.copy(), exp.Literal.string(name)])
-
-
-def _plain(name: str) -> str:
-    """Fold a name as exporters do: they turn every other sign than letters and digits into `_`."""
-    return "".join(c if c.isalnum() else "_" for c in name.casefold())
-
-
-def _check_type(wanted: Input, value: _Value, version: ModelVersion, span: Span | None) -> None:
-    given = data_type(value.type).this
-    if given == exp.DType.NULL:
-        return
-    target = data_type(wanted.type).this
-    if target in _TEXTS:
-        fits = given in _TEXTS or value.type.upper().startswith(("ENUM", "VARCHAR"))
-    elif target == exp.DType.BOOLEAN:
-        fits = given == exp.DType.BOOLEAN
-    else:
-        fits = given in _NUMBERS
-    if not fits:
-        raise TypeMismatch(
-            f"input {wanted.name} of {version.model}@{version.version} is {wanted.type}, the argument is {value.type}",
-            hint=f"write CAST(… AS {wanted.type}) if that is meant",
-            span=span_of(value.expression) or span,
-        )
-
-
-def _usage(signature: Signature) -> str:
-    return "its inputs are " + ", ".join(f"{i.name} {i.type}" for i in signature.inputs)
+    return exp.Cast(this=value, to=data_type(wanted.argument).copy())

@@ -28,6 +28,8 @@ def can_inline(call: Predict, function: Function, linear: Linear | None) -> bool
     """Say whether a call can be written as a sum: its arguments may be evaluated twice, its result is a number."""
     if linear is None or function.tries or len(linear.weights) > _INPUTS_MOST or is_volatile(call):
         return False
+    if any(each.depth for each in function.signature.inputs):
+        return False
     inner = [node for argument in call.arguments for node in argument.walk()]
     if len(inner) > _NODES_MOST or any(isinstance(node, Predict | exp.Query) for node in inner):
         return False

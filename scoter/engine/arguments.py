@@ -1,0 +1,249 @@
+"""Which value of a model call goes to which input of the model: by number, name and type.
+
+This module must not know how calls become functions, nor how types are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from scoter.catalog.model_records import ModelVersion
+from scoter.engine.binding import data_type
+from scoter.engine.relations import is_row_and_column
+from scoter.engine.resolve import Resolved
+from scoter.engine.statements import Predict, span_of
+from scoter.engine.table_calls import BESIDE
+from scoter.errors import Span, TypeMismatch, WrongArguments
+from scoter.suggestions import closest
+from scoter.udfs.signature import Input, Signature
+
+ROWS = "scoter_rows"
+
+_NUMBERS = frozenset(
+    {
+        exp.DType.TINYINT,
+        exp.DType.SMALLINT,
+        exp.DType.INT,
+        exp.DType.BIGINT,
+        exp.DType.INT128,
+        exp.DType.UTINYINT,
+        exp.DType.USMALLINT,
+        exp.DType.UINT,
+        exp.DType.UBIGINT,
+        exp.DType.UINT128,
+        exp.DType.FLOAT,
+        exp.DType.DOUBLE,
+        exp.DType.DECIMAL,
+        exp.DType.BOOLEAN,
+    }
+)
+_TEXTS = frozenset({exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.UUID, exp.DType.ENUM})
+_LISTS = frozenset({exp.DType.ARRAY, exp.DType.LIST})
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value that a call offers: an expression, its DuckDB type, and its name where it has one."""
+
+    expression: exp.Expr
+    type: str
+    name: str | None
+
+
+def bound(
+    call: Predict,
+    version: ModelVersion,
+    signature: Signature,
+    types: Sequence[str],
+    span: Span | None,
+    resolved: Resolved,
+) -> tuple[Signature, list[Value]]:
+    """Return the signature that fits what a call gives, tensors as values or as lists, and its values in order.
+
+    Raises WrongArguments for a wrong number or unknown names.
+    """
+    kinds = [data_type(text) for text in types]
+    rows = [kind.this == exp.DType.STRUCT for kind in kinds]
+    if rows and all(rows) and (len(rows) == 1 or ROWS in call.meta):
+        offered = _offered(call, version, kinds, span, resolved)
+        return _by_name(call, version, signature, offered, span)
+    if any(rows):
+        raise WrongArguments(
+            f"{version.model} takes either one row or one value for each input",
+            hint=_usage(signature),
+            span=span,
+        )
+    signature = signature.taking([_depth(kind) for kind in kinds])
+    if len(types) != len(signature.inputs):
+        raise WrongArguments(
+            f"{version.model}@{version.version} takes {len(signature.inputs)} arguments, {len(types)} are given",
+            hint=_usage(signature),
+            span=span,
+        )
+    return signature, [Value(a, t, None) for a, t in zip(call.arguments, types, strict=True)]
+
+
+def _depth(kind: exp.DataType) -> int | None:
+    """Return how deep lists are nested in a type, None for that of an untyped NULL."""
+    if kind.this == exp.DType.NULL:
+        return None
+    depth = 0
+    while kind.this in _LISTS:
+        depth += 1
+        kind = kind.expressions[0]
+    return depth
+
+
+def _offered(
+    call: Predict,
+    version: ModelVersion,
+    kinds: Sequence[exp.DataType],
+    span: Span | None,
+    resolved: Resolved,
+) -> dict[str, list[Value]]:
+    """Return the fields of the rows that a call gives, by their plain names."""
+    offered: dict[str, list[Value]] = {}
+    for argument, kind in zip(call.arguments, kinds, strict=True):
+        for field in kind.expressions:
+            value = Value(
+                _field(argument, field.name, resolved), field.args["kind"].sql(dialect="duckdb"), field.name
+            )
+            offered.setdefault(_plain(field.name), []).append(value)
+            if field.name.casefold() in call.meta.get(BESIDE, ()):
+                raise WrongArguments(
+                    f"the rows have a column {field.name}, as a result of {version.model} is called",
+                    hint="leave it out with keep_original_columns, or rename it in TABLE (SELECT …)",
+                    span=span,
+                )
+    return offered
+
+
+def _by_name(
+    call: Predict,
+    version: ModelVersion,
+    signature: Signature,
+    offered: Mapping[str, list[Value]],
+    span: Span | None,
+) -> tuple[Signature, list[Value]]:
+    whole = signature.of_tensors
+    if not signature.named and whole is not None and whole.named:
+        lists = [each.name for each in whole.inputs if each.depth]
+        # A row that has none of the tensors' names was meant to give their values, which have no names.
+        signature = whole if any(_plain(name) in offered for name in lists) else signature
+    if not signature.named:
+        raise WrongArguments(
+            f"the inputs of {version.model}@{version.version} have no names, so a row can not be bound",
+            hint="pass the values by position, or name them with INPUT (…) in CREATE MODEL",
+            span=span,
+        )
+    bound: list[Value] = []
+    for wanted in signature.inputs:
+        value = _fitting(call, version, signature, wanted, offered, span)
+        other = next((i for i, known in zip(signature.inputs, bound, strict=False) if known is value), None)
+        if other is not None:
+            raise WrongArguments(
+                f"the row has the one column {value.name} for the inputs {other.name} and {wanted.name} "
+                f"of {version.model}@{version.version}",
+                hint="pass a struct such as {'" + wanted.name + "': …}",
+                span=span,
+            )
+        bound.append(value)
+    return signature.taking([_depth(data_type(value.type)) for value in bound]), bound
+
+
+def _fitting(
+    call: Predict,
+    version: ModelVersion,
+    signature: Signature,
+    wanted: Input,
+    offered: Mapping[str, list[Value]],
+    span: Span | None,
+) -> Value:
+    found = offered.get(_plain(wanted.name), [])
+    if len(found) > 1 and _is_merged(call, found):
+        # The column that USING or NATURAL made of several: it has no table.
+        column = exp.column(exp.Identifier(this=found[0].name, quoted=True))
+        return Value(column, found[0].type, found[0].name)
+    exact = [value for value in found if value.name == wanted.name]
+    if len(exact) == 1:
+        return exact[0]
+    if len(found) > 1:
+        names = " and ".join(f'"{value.name}"' for value in found[:2])
+        raise WrongArguments(
+            f"input {wanted.name} of {version.model} fits more than one column: {names}",
+            hint="pass a struct such as {'" + wanted.name + "': …}",
+            span=span,
+        )
+    if not found:
+        known = [value.name or "" for values in offered.values() for value in values]
+        raise WrongArguments(
+            f"the row has no column {wanted.name}, which {version.model}@{version.version} needs",
+            hint=closest(wanted.name, known) or _usage(signature),
+            span=span,
+        )
+    return found[0]
+
+
+def _is_merged(call: Predict, found: Sequence[Value]) -> bool:
+    merged = call.meta.get(ROWS, ())
+    names = {(value.name or "").casefold() for value in found}
+    return len(names) == 1 and ("*" in merged or names <= set(merged))
+
+
+def _field(row: exp.Expr, name: str, resolved: Resolved) -> exp.Expr:
+    """Return the expression of one field of a row: a table's column, a literal's value, or an extract."""
+    if isinstance(row, exp.Column) and not row.table and not is_row_and_column(row.name, row, resolved):
+        return exp.column(exp.to_identifier(name, quoted=True), table=row.this.copy())
+    if isinstance(row, exp.Struct):
+        for part in row.expressions:
+            if isinstance(part, exp.PropertyEQ) and part.name == name:
+                value: exp.Expr = part.expression.copy()
+                return value
+    return exp.Anonymous(this="struct_extract", expressions=[row.copy(), exp.Literal.string(name)])
+
+
+def _plain(name: str) -> str:
+    """Fold a name as exporters do: they turn every other sign than letters and digits into `_`."""
+    return "".join(c if c.isalnum() else "_" for c in name.casefold())
+
+
+def check_type(wanted: Input, value: Value, version: ModelVersion, span: Span | None) -> None:
+    """Raise TypeMismatch where a value may not be cast to what an input takes."""
+    # An empty list, or one of NULLs, is a list of whatever is wanted.
+    given = data_type(
+        value.type.replace('"NULL"', wanted.element)
+        if wanted.depth and value.type.endswith("]")
+        else value.type
+    )
+    fits = _fits(data_type(wanted.argument), given)
+    if not fits:
+        raise TypeMismatch(
+            f"input {wanted.name} of {version.model}@{version.version} is {wanted.type}, the argument is {value.type}",
+            hint=f"write CAST(… AS {wanted.type}) if that is meant",
+            span=span_of(value.expression) or span,
+        )
+
+
+def _fits(target: exp.DataType, given: exp.DataType) -> bool:
+    """Say whether values of a type may be cast to what an input takes: never a text to a number, or back."""
+    if given.this == exp.DType.NULL:
+        return True
+    if target.this in _LISTS or target.this == exp.DType.MAP:
+        alike = given.this == target.this or (given.this in _LISTS and target.this in _LISTS)
+        return alike and all(map(_fits, target.expressions, given.expressions))
+    if target.this in _TEXTS:
+        return given.this in _TEXTS
+    if target.this == exp.DType.BOOLEAN:
+        return bool(given.this == exp.DType.BOOLEAN)
+    return given.this in _NUMBERS
+
+
+def _usage(signature: Signature) -> str:
+    text = "its inputs are " + ", ".join(f"{i.name} {i.type}" for i in signature.inputs[:20])
+    whole = signature.of_tensors
+    return (
+        text if whole is None else f"{text}; or {', '.join(f'{i.name} {i.type}' for i in whole.inputs[:20])}"
+    )

@@ -1,0 +1,257 @@
+"""The user's INPUT laid over what a model takes: names, types, shapes and answers to NULL.
+
+This module must not know files, processes or outputs.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scoter.errors import InvalidDefinition
+from scoter.suggestions import closest
+from scoter.udfs.signature import Input, Shape, fold, list_type
+from scoter.udfs.tensors import STRING, Element
+
+_ALIASES = {
+    "BIGINT": "BIGINT",
+    "BOOL": "BOOLEAN",
+    "BOOLEAN": "BOOLEAN",
+    "CHAR": "VARCHAR",
+    "DOUBLE": "DOUBLE",
+    "DOUBLE PRECISION": "DOUBLE",
+    "FLOAT": "FLOAT",
+    "FLOAT4": "FLOAT",
+    "FLOAT8": "DOUBLE",
+    "INT": "INTEGER",
+    "INT1": "TINYINT",
+    "INT2": "SMALLINT",
+    "INT4": "INTEGER",
+    "INT8": "BIGINT",
+    "INTEGER": "INTEGER",
+    "LONG": "BIGINT",
+    "REAL": "FLOAT",
+    "SMALLINT": "SMALLINT",
+    "STRING": "VARCHAR",
+    "TEXT": "VARCHAR",
+    "TINYINT": "TINYINT",
+    "UBIGINT": "UBIGINT",
+    "UINTEGER": "UINTEGER",
+    "USMALLINT": "USMALLINT",
+    "UTINYINT": "UTINYINT",
+    "VARCHAR": "VARCHAR",
+}
+_DECIMAL = re.compile(r"(DECIMAL|NUMERIC)(\s*\(.*\))?")
+_MAP = re.compile(r"MAP\(\s*(\w+)\s*,\s*(\w+)\s*\)")
+_LENGTHS = re.compile(r"((?:\[\d*\])*)$")
+_RANGES = {
+    "TINYINT": (-(2**7), 2**7 - 1),
+    "SMALLINT": (-(2**15), 2**15 - 1),
+    "INTEGER": (-(2**31), 2**31 - 1),
+    "BIGINT": (-(2**63), 2**63 - 1),
+    "UTINYINT": (0, 2**8 - 1),
+    "USMALLINT": (0, 2**16 - 1),
+    "UINTEGER": (0, 2**32 - 1),
+    "UBIGINT": (0, 2**64 - 1),
+}
+
+
+@dataclass(frozen=True)
+class DeclaredInput:
+    """One line of ``INPUT (…)``: name, type and NULL policy as the user wrote them."""
+
+    name: str
+    type: str
+    on_null: str = "NULL"
+
+    @property
+    def shape(self) -> Shape:
+        """The lengths of a list's dimensions, the outermost first; () for a value."""
+        lengths = _LENGTHS.search(self.type.strip())
+        sizes = re.findall(r"\[(\d*)\]", lengths.group() if lengths else "")
+        return tuple(int(size) if size else None for size in reversed(sizes))
+
+    @property
+    def as_map(self) -> str | None:
+        """The type of a map in DuckDB's words, None for any other."""
+        parts = _MAP.fullmatch(self.type.strip().upper())
+        if parts is None:
+            return None
+        key, value = (_ALIASES.get(part, part) for part in parts.groups())
+        return f"MAP({key}, {value})"
+
+    @property
+    def value_type(self) -> str:
+        """The type of one value."""
+        return _LENGTHS.sub("", self.type.strip()).upper()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a model's tensors, before the user's INPUT is laid over it; ``map`` is a map's type."""
+
+    name: str
+    element: Element
+    tensor: str
+    position: int | None
+    shape: Shape = ()
+    map: str | None = None
+
+    @property
+    def type(self) -> str:
+        """DuckDB's type, with the lengths of lists."""
+        return self.map or list_type(self.element.duckdb, self.shape)
+
+
+def declare(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> tuple[Input, ...]:
+    """Lay the user's INPUT over the model's columns.
+
+    A model with names of its own is bound by them, whatever the order; one without, by position.
+    """
+    if len(declared) != len(columns):
+        raise InvalidDefinition(
+            f"INPUT names {len(declared)} columns, the model takes {len(columns)}",
+            hint=f"the model's inputs are {', '.join(column.name for column in columns[:20])}",
+        )
+    if len({each.name.casefold() for each in declared}) != len(declared):
+        raise InvalidDefinition("INPUT names a column twice")
+    own = _by_names(columns)
+    found = [_named(each.name, own) for each in declared]
+    if not any(found):
+        return tuple(_input(each, column) for each, column in zip(declared, columns, strict=True))
+    matched: list[tuple[DeclaredInput, Column]] = []
+    for each, column in zip(declared, found, strict=True):
+        if column is None:
+            raise InvalidDefinition(
+                f'the model has no input "{each.name}"',
+                hint=closest(each.name, [column.name for column in columns])
+                or f"the model's inputs are {', '.join(column.name for column in columns[:20])}",
+            )
+        twice = next((other.name for other, known in matched if known is column), None)
+        if twice is not None:
+            raise InvalidDefinition(
+                f'INPUT names "{twice}" and "{each.name}" for one input of the model, "{column.name}"'
+            )
+        matched.append((each, column))
+    return tuple(_input(each, column) for each, column in matched)
+
+
+# A name as it is, then read ever more loosely.
+_PLAINER: tuple[Callable[[str], str], ...] = (str, str.casefold, fold)
+
+
+def _by_names(columns: Iterable[Column]) -> list[dict[str, list[Column]]]:
+    """Return the columns with names of the model's own by these, once for each way to read a name."""
+    found: list[dict[str, list[Column]]] = [{} for _ in _PLAINER]
+    for column in columns:
+        if column.position is None:
+            for plain, names in zip(_PLAINER, found, strict=True):
+                names.setdefault(plain(column.name), []).append(column)
+    return found
+
+
+def _named(name: str, own: Sequence[Mapping[str, list[Column]]]) -> Column | None:
+    """Return the model's input of that name, if need be of one that reads the same.
+
+    Raises InvalidDefinition when several do.
+    """
+    for plain, names in zip(_PLAINER, own, strict=True):
+        fitting = names.get(plain(name), [])
+        if len(fitting) > 1:
+            raise InvalidDefinition(
+                f'"{name}" may be either of the inputs "{fitting[0].name}" and "{fitting[1].name}" of the model',
+                hint="write its name as the model does",
+            )
+        if fitting:
+            return fitting[0]
+    return None
+
+
+def _input(declared: DeclaredInput, column: Column) -> Input:
+    if column.map is not None:
+        kind = column.map
+        if declared.as_map != kind:
+            raise _unlike(declared, column)
+    else:
+        kind = _value_type(declared, column)
+    shape = _shape(declared, column)
+    policy = _null_policy(declared, kind, column)
+    return Input(declared.name, list_type(kind, shape), column.tensor, column.position, policy, column.shape)
+
+
+def _shape(declared: DeclaredInput, column: Column) -> Shape:
+    """Return the shape that the argument has: the column's, or one list of all its values."""
+    own, wanted = column.shape, declared.shape
+    flat = own if None in own or not own else (math.prod(size or 1 for size in own),)
+    for shape in (own, flat):
+        if len(wanted) == len(shape) and all(
+            size is None or size == known for size, known in zip(wanted, shape, strict=True)
+        ):
+            return shape
+    raise _unlike(declared, column)
+
+
+def _unlike(declared: DeclaredInput, column: Column) -> InvalidDefinition:
+    return InvalidDefinition(
+        f'the input "{declared.name}" is declared {_plain(declared)}; the model takes {column.type} there'
+    )
+
+
+def _plain(declared: DeclaredInput) -> str:
+    text = declared.value_type
+    return declared.as_map or list_type(_ALIASES.get(text, text), declared.shape)
+
+
+def _value_type(declared: DeclaredInput, column: Column) -> str:
+    """Return DuckDB's type of the values that an argument has."""
+    text, element = declared.value_type, column.element
+    kind = element.duckdb if _DECIMAL.fullmatch(text) else _ALIASES.get(text.partition("(")[0].strip())
+    if kind is None:
+        raise InvalidDefinition(
+            f'the input "{declared.name}" can not have the type {declared.type}',
+            hint="inputs are numbers, BOOLEAN or VARCHAR, or lists of these",
+        )
+    if (kind == "VARCHAR") != (element is STRING):
+        raise _unlike(declared, column)
+    if kind in ("FLOAT", "DOUBLE") and not element.is_float:
+        raise InvalidDefinition(
+            f'the input "{declared.name}" is declared {_plain(declared)}; the model takes {column.type} '
+            "there and would lose the fraction"
+        )
+    if element.is_float and kind in ("FLOAT", "DOUBLE"):
+        kind = element.duckdb  # DuckDB's own cast reports what does not fit
+    return kind
+
+
+def _null_policy(declared: DeclaredInput, kind: str, column: Column) -> str:
+    """Return the policy as stored; raises InvalidDefinition for a value that the input can not take."""
+    text = declared.on_null
+    if text.upper() in ("NULL", "ERROR"):
+        return text.upper()
+    if column.map is not None:
+        raise InvalidDefinition(f'ON NULL of the map "{declared.name}" is NULL or ERROR')
+    if text.upper() == "NAN":
+        if not column.element.is_float:
+            raise InvalidDefinition(f'the input "{declared.name}" is {column.type} and has no NaN')
+        return "NAN"
+    if kind == "VARCHAR":
+        return text
+    try:
+        _check_literal(text, kind)
+    except ValueError as error:
+        raise InvalidDefinition(f'ON NULL {text} is not a {kind} for the input "{declared.name}"') from error
+    return text
+
+
+def _check_literal(text: str, kind: str) -> None:
+    if kind == "BOOLEAN":
+        if text.casefold() not in ("true", "false"):
+            raise ValueError(text)
+    elif kind in ("FLOAT", "DOUBLE"):
+        float(text)
+    else:
+        low, high = _RANGES[kind]
+        if not low <= int(text) <= high:
+            raise ValueError(text)

@@ -1,0 +1,417 @@
+"""What a model takes and gives, found out by running it on a few rows.
+
+This module must not know processes, limits of memory or SQL. It runs inside the sandbox.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx.onnx_ml_pb2 import ModelProto
+
+from scoter.errors import InvalidModel, ModelFailed
+from scoter.udfs import labels, linear, preparation, samples, structure
+from scoter.udfs.pieces import MOST_VALUES, Feeds, in_pieces, rows_at_once
+from scoter.udfs.runtime import onnxruntime
+from scoter.udfs.sessions import open_session, reason
+from scoter.udfs.signature import MOST_COLUMNS, Shape, fold, is_list
+from scoter.udfs.tensors import element_of, map_of
+
+_ROWS = 3
+_BATCHES = (64, 512, 2048)
+_BATCH_SECONDS = 0.25  # of the CPU; a batch that takes longer is the last: the next has eight times its rows
+_PRODUCER_MOST = 128  # characters
+_NAME_MOST = 128
+# Rows scored together and alone differ by rounding, because sums are split differently.
+_TOLERANCE = 1e-3
+
+Declared = Sequence[tuple[str, Shape]]
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """One input: ONNX Runtime's type of it, and what a row has of it: () for [N], (F,) for [N, F], and so on.
+
+    A length is None where rows may differ in it.
+    """
+
+    name: str
+    type: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """One output: ``element`` is the type of its values, ``key`` that of a map's keys.
+
+    ``depth`` is the number of dimensions that a row has of it, 0 also for [N, 1]; ``width`` is K of [N, K].
+    """
+
+    name: str
+    element: str
+    depth: int
+    width: int
+    key: str | None = None
+    is_probabilities: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the dry run found out; ``labels`` are those of the probabilities, if there are any.
+
+    ``batch`` is how many rows the model takes at a time, None for any number.
+    """
+
+    inputs: tuple[InputFacts, ...]
+    outputs: tuple[OutputFacts, ...]
+    labels: tuple[str | int, ...]
+    opset: int | None
+    producer: str
+    batch: int | None
+    linear: linear.Linear | None
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A session, its inputs, sample rows for them and what it gives for these."""
+
+    session: onnxruntime.InferenceSession
+    inputs: tuple[InputFacts, ...]
+    batch: int | None
+    feeds: Feeds
+    results: list[Any]
+
+    @property
+    def names(self) -> list[str]:
+        return [value.name[:_NAME_MOST] for value in self.session.get_outputs()]
+
+
+def examine(data: bytes, limits: structure.Limits, declared: Declared) -> Facts:
+    """Parse, load and run a model on a few rows; ``declared`` is the names and shapes of the user's INPUT.
+
+    Raises InvalidModel for anything that can not serve as a function of a row.
+    """
+    model = structure.parse(data, limits)
+    opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=None)
+    producer = f"{model.producer_name} {model.producer_version}".strip()[:_PRODUCER_MOST]
+    zipped = preparation.zipmap_labels(model)
+    fixed = preparation.fixed_rows(model.graph)
+    kept = ModelProto()
+    kept.CopyFrom(model)
+    model = preparation.prepare(model)
+    if fixed:
+        trial = _freed_or_fixed(model, preparation.prepare(kept, free=False), fixed, declared)
+    else:
+        trial = _tried(model, None, declared)
+    outputs, found = _outputs(model, zipped, trial)
+    weights = _linear(model, trial, outputs, found)
+    return Facts(trial.inputs, outputs, found, opset, producer, trial.batch, weights)
+
+
+def _freed_or_fixed(freed: ModelProto, kept: ModelProto, sizes: set[int], declared: Declared) -> _Trial:
+    """Return a trial with any number of rows if it gives what the model as written gives, else of that one."""
+    if len(sizes) > 1:
+        several = ", ".join(f"{size:,}" for size in sorted(sizes))
+        raise InvalidModel(f"the inputs of the model take different numbers of rows at a time: {several}")
+    fixed = _tried(kept, next(iter(sizes)), declared)
+    try:
+        free = _tried(freed, None, declared)
+    except InvalidModel:
+        return fixed
+    if free.inputs != fixed.inputs or not all(map(_same, free.results, fixed.results)):
+        return fixed
+    return free
+
+
+def _tried(model: ModelProto, batch: int | None, declared: Declared) -> _Trial:
+    session = open_session(model.SerializeToString(), threads=1)
+    inputs = _inputs(session, declared)
+    if not any(None in each.shape for each in inputs):
+        return _dry_run(session, model, inputs, batch, None)
+    found: list[tuple[int, _Trial]] = []
+    failure = None
+    for length in samples.lengths(model):
+        try:
+            found.append((length, _dry_run(session, model, inputs, batch, length)))
+        except InvalidModel as error:
+            failure = failure or error
+        if len(found) > 1:
+            return found[0][1]
+    if not found:
+        hint = "where only certain lengths fit, write them: INPUT (x FLOAT[5])"
+        raise InvalidModel(failure.message if failure else "the model takes lists of no length", hint=hint)
+    length, trial = found[0]
+    return replace(trial, inputs=tuple(_with_length(each, length) for each in inputs))
+
+
+def _with_length(each: InputFacts, length: int) -> InputFacts:
+    return replace(each, shape=tuple(length if size is None else size for size in each.shape))
+
+
+def _inputs(session: onnxruntime.InferenceSession, declared: Declared) -> tuple[InputFacts, ...]:
+    values = session.get_inputs()
+    if not values:
+        raise InvalidModel("the model has no inputs")
+    found = []
+    for place, value in enumerate(values):
+        name = value.name[:_NAME_MOST]
+        if map_of(value.type) is not None:
+            found.append(InputFacts(value.name, value.type, ()))
+            continue
+        if element_of(value.type) is None:
+            raise InvalidModel(
+                f"the model's input {name} is of the type {value.type[:_NAME_MOST]}",
+                hint="inputs are tensors, or maps from texts or integers to numbers",
+            )
+        shape = _written(value.shape, _declared(value.name, place, len(values), declared))
+        if any(size is not None and size <= 0 for size in shape):
+            raise InvalidModel(f"the model's input {name} has a dimension without values")
+        if math.prod(size or 1 for size in shape) > MOST_VALUES:
+            raise InvalidModel(f"the model's input {name} has more than {MOST_VALUES:,} values in a row")
+        found.append(InputFacts(value.name, value.type, shape))
+    columns = [size for each in found if not is_list(each.shape) for size in each.shape]
+    if sum(size or 0 for size in columns) > MOST_COLUMNS:
+        raise InvalidModel(f"the model takes more than {MOST_COLUMNS:,} columns")
+    return tuple(found)
+
+
+def _declared(name: str, place: int, inputs: int, declared: Declared) -> Shape:
+    """Return the lengths that INPUT states for one input of the model; () where it states none."""
+    for other, shape in declared:
+        if shape and fold(other) == fold(name):
+            return shape
+    if inputs == 1 and not any(shape for _, shape in declared):
+        return (len(declared),) if declared else ()
+    return declared[place][1] if len(declared) == inputs else ()
+
+
+def _written(sizes: Sequence[Any], declared: Shape) -> Shape:
+    """Return what a row has of an input: what the file says of it, with the lengths that INPUT adds."""
+    if not sizes:
+        # Without a written shape, one column is the only reading that needs no guess.
+        return declared or (1,)
+    shape: Shape = tuple(size if isinstance(size, int) and size >= 0 else None for size in sizes[1:])
+    if len(declared) != len(shape):
+        return shape
+    return tuple(own if size is None else size for size, own in zip(shape, declared, strict=True))
+
+
+def _dry_run(
+    session: onnxruntime.InferenceSession,
+    model: ModelProto,
+    inputs: tuple[InputFacts, ...],
+    batch: int | None,
+    length: int | None,
+) -> _Trial:
+    """Score rows together and each alone; refuse results that depend on the rows beside them."""
+    sized = [each if length is None else _with_length(each, length) for each in inputs]
+    random = np.random.default_rng(7)
+    narrow = {each.name: each.shape[0] or 1 if each.shape else 1 for each in sized if len(each.shape) < 2}
+    known = samples.categories(model, {name: w for name, w in narrow.items() if w <= MOST_COLUMNS})
+    feeds = {
+        each.name: samples.feed(each.name, each.type, each.shape, _ROWS, known, random) for each in sized
+    }
+    together = _run(session, feeds, _ROWS, batch)
+    trial = _Trial(session, inputs, batch, feeds, together)
+    for row in range(_ROWS):
+        alone = _run(session, {name: value[row : row + 1] for name, value in feeds.items()}, 1, batch)
+        for name, whole, single in zip(trial.names, together, alone, strict=True):
+            if not _has_rows(whole, _ROWS) or not _has_rows(single, 1):
+                raise InvalidModel(
+                    f"the model's output {name} does not have one entry for each row",
+                    hint="export it with a dynamic batch dimension",
+                )
+            if not _same(whole[row], single[0]):
+                raise InvalidModel(
+                    f"the model's output {name} for a row depends on the rows beside it",
+                    hint="a model must score each row alone; export it for inference",
+                )
+    free = [length for each in inputs for size in each.shape if size is None and length is not None]
+    most = rows_at_once([each.shape for each in inputs if is_list(each.shape)], free)
+    _score_batches(trial, batch or most)
+    return trial
+
+
+def _has_rows(result: Any, rows: int) -> bool:
+    if isinstance(result, np.ndarray) and result.ndim == 0:
+        return False
+    return isinstance(result, np.ndarray | list) and len(result) == rows
+
+
+def _score_batches(trial: _Trial, most: int | None) -> None:
+    """Score batches as large as the service's, while the time allows, and compare with the few rows.
+
+    A model whose memory grows with its rows fails here, under the limit, instead of in the service;
+    and the runtime takes other paths for many rows than for few. Where the time ends first, the memory of
+    the largest batch is reckoned from what the last one took.
+    """
+    sizes = _sizes(most)
+    for rows in sizes:
+        places = np.arange(rows) % _ROWS
+        started, used = time.process_time(), _most_memory()
+        feeds = {name: _taken(value, places) for name, value in trial.feeds.items()}
+        results = _run(trial.session, feeds, rows, trial.batch)
+        for name, few, many in zip(trial.names, trial.results, results, strict=True):
+            if not _same(_taken(few, places), many):
+                raise InvalidModel(f"the model's output {name} depends on the number of rows")
+        if time.process_time() - started > _BATCH_SECONDS:
+            grown = 0 if trial.batch else (_most_memory() - used) * sizes[-1] // rows
+            if used + grown > resource.getrlimit(resource.RLIMIT_AS)[0]:
+                raise MemoryError
+            return
+
+
+def _sizes(most: int | None) -> list[int]:
+    if most is None:
+        return list(_BATCHES)
+    return [rows for rows in _BATCHES if rows < most] + [min(most, _BATCHES[-1])]
+
+
+def _taken(values: Any, places: NDArray[np.intp]) -> Any:
+    if isinstance(values, np.ndarray):
+        return values[places]
+    return [values[place] for place in places]  # entries of a sequence are objects of Python
+
+
+def _most_memory() -> int:
+    """Return the most bytes of memory that this process had in use at once."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _run(session: onnxruntime.InferenceSession, feeds: Feeds, rows: int, batch: int | None) -> list[Any]:
+    def once(piece: Feeds) -> list[Any]:
+        try:
+            return list(session.run(None, piece))
+        except MemoryError:
+            raise
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            if is_memory(error):
+                raise MemoryError from error
+            raise InvalidModel(f"the model fails on sample rows: {reason(error)}") from error
+
+    try:
+        return in_pieces(once, feeds, rows, batch, exactly=batch is not None)
+    except (ModelFailed, ValueError) as error:
+        raise InvalidModel("the model's outputs do not have one entry for each row") from error
+
+
+def is_memory(error: Exception) -> bool:
+    """Say whether ONNX Runtime means that there is not enough memory."""
+    text = str(error)
+    return "bad_alloc" in text or "Failed to allocate memory" in text
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, dict):
+        return (
+            isinstance(right, dict)
+            and left.keys() == right.keys()
+            and all(_same(value, right[key]) for key, value in left.items())
+        )
+    if isinstance(left, list):
+        return isinstance(right, list) and len(left) == len(right) and all(map(_same, left, right))
+    left, right = np.asarray(left), np.asarray(right)
+    if left.shape != right.shape:
+        return False
+    if left.dtype.kind == "f":
+        return bool(np.allclose(left, right, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))
+    return bool(np.array_equal(left, right))
+
+
+def _outputs(
+    model: ModelProto, zipped: dict[str, labels.Labels], trial: _Trial
+) -> tuple[tuple[OutputFacts, ...], labels.Labels]:
+    """Return the outputs and the labels of the one that is probabilities, if there is one."""
+    outputs = [
+        (_output(value.name, value.type, result), result)
+        for value, result in zip(trial.session.get_outputs(), trial.results, strict=True)
+    ]
+    label = next((each for each, _ in outputs if _is_label(each)), None)
+    for place, (each, result) in enumerate(outputs):
+        if each.width < 2 or result.dtype.kind != "f" or not _are_probabilities(result):
+            continue
+        found = zipped.get(each.name, ())
+        if not found and label is not None:
+            found = labels.trace(model, label.name, each.width)
+        if len(found) == each.width and _fits(found, label):
+            facts = [other for other, _ in outputs]
+            facts[place] = replace(each, is_probabilities=True)
+            return tuple(facts), found
+    return tuple(each for each, _ in outputs), ()
+
+
+def _output(name: str, kind: str, result: Any) -> OutputFacts:
+    inner = kind.removeprefix("seq(").removesuffix(")") if isinstance(result, list) else kind
+    pair, element = map_of(inner), element_of(inner)
+    if pair is not None and isinstance(result, list):
+        return OutputFacts(name, pair[1].runtime, 0, 0, pair[0].runtime)
+    if element is None:
+        raise InvalidModel(f"the model's output {name[:_NAME_MOST]} is of the type {kind[:_NAME_MOST]}")
+    if isinstance(result, list):
+        return OutputFacts(name, element.runtime, np.ndim(result[0]), 0)
+    if result.ndim <= 2:
+        width = result.shape[1] if result.ndim == 2 else 1
+        if width > MOST_VALUES:
+            raise InvalidModel(f"the model's output {name[:_NAME_MOST]} has {width:,} columns")
+        return OutputFacts(name, element.runtime, int(width != 1), width)
+    return OutputFacts(name, element.runtime, result.ndim - 1, 0)
+
+
+# Whole numbers with which a sum is proven; inputs of other types are not summed.
+_SUMMED = {"float": None, "double": None, "int64": 100, "int32": 100, "bool": 1}
+
+
+def _linear(
+    model: ModelProto, trial: _Trial, outputs: tuple[OutputFacts, ...], found: labels.Labels
+) -> linear.Linear | None:
+    elements = [element_of(each.type) for each in trial.inputs]
+    kinds = [each.dtype for each in elements if each is not None and each.runtime in _SUMMED]
+    if len(kinds) < len(elements) or trial.batch or any(is_list(each.shape) for each in trial.inputs):
+        return None
+    widths = [math.prod(size or 1 for size in each.shape) for each in trial.inputs]
+
+    def run(rows: linear.Matrix) -> dict[str, NDArray[Any]]:
+        parts = np.split(rows, np.cumsum(widths)[:-1], axis=1)
+        feeds: Feeds = {
+            each.name: columns.astype(kind).reshape(len(rows), *(size or 1 for size in each.shape))
+            for each, columns, kind in zip(trial.inputs, parts, kinds, strict=True)
+        }
+        results = _run(trial.session, feeds, len(rows), None)
+        return {
+            value.name: result
+            for value, result in zip(trial.session.get_outputs(), results, strict=True)
+            if isinstance(result, np.ndarray)
+        }
+
+    given = [
+        linear.Given(each.name, width, _SUMMED[element.runtime])
+        for each, width, element in zip(trial.inputs, widths, filter(None, elements), strict=True)
+    ]
+    names = [each.name for each in outputs if each.depth == 0 and each.key is None]
+    return linear.linear_of(model, given, names, found, run)
+
+
+def _is_label(output: OutputFacts) -> bool:
+    return output.depth == 0 and output.key is None and output.element in ("int64", "string", "int32")
+
+
+def _fits(found: labels.Labels, label: OutputFacts | None) -> bool:
+    kinds = {type(each) for each in found}
+    if label is None:
+        return len(kinds) == 1
+    return kinds == {str if label.element == "string" else int}
+
+
+def _are_probabilities(values: NDArray[np.floating[Any]]) -> bool:
+    """Tell probabilities from decision scores, which exporters write under the same name."""
+    inside = bool(np.all((values >= 0) & (values <= 1)))
+    return inside and bool(np.allclose(values.sum(axis=1), 1, atol=_TOLERANCE))
