@@ -90,6 +90,9 @@ class Models(_Section):
     load_seconds: float = Field(20.0, gt=0, description="seconds that the first load may take")
     load_memory: int = Field(2048 * MIB, gt=0, description="bytes that the first load may take")
     cache_bytes: int = Field(1024 * MIB, gt=0, description="bytes of model files kept loaded")
+    execution_provider: Literal["cpu", "cuda", "tensorrt", "openvino", "coreml", "directml"] = Field(
+        "cpu", description="what ONNX Runtime computes on; its package must have it"
+    )
     inline: bool = Field(True, description="compute linear models in SQL where many rows are scored")
 
 

@@ -93,6 +93,7 @@ def test_a_lakes_directory_and_its_log(tmp_path: Path, model_files: Path) -> Non
             f"CREATE MODEL pair FROM '{model_files}/pair.onnx'",
             "CREATE TABLE t AS SELECT 1 AS a, 'secret' AS b",
             "INSERT INTO t SELECT predict('pair', a, NULL), 'secret' FROM t WHERE now() > '2020-01-01'",
+            "SELECT try_predict('pair', a * 1e300, 1) FROM t WHERE b = 'secret'",
         ):
             session.query(sql)
         with pytest.raises(Refused):

@@ -38,6 +38,8 @@ def test_a_model_whose_rows_do_not_hold_is_not_served(session: InProcess, model_
             "SELECT 1, PREDICT('bad', x, y) FROM t",
             "SELECT 1, PREDICT('bad', x, y) FROM t",
             "CREATE TABLE u AS SELECT PREDICT('bad', x, y) AS s FROM t",
+            "ALTER MODEL bad SET ALIAS champion = 1",
+            "ALTER MODEL bad SET DEFAULT_VERSION = 1",
             "EXPLAIN ANALYZE SELECT PREDICT('bad', x, y) FROM t",
         ):
             with pytest.raises(Refused) as caught:

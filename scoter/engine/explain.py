@@ -43,7 +43,7 @@ def explain(
         # What reads from a stage can be planned only where the stage is open.
         sql = staged.sql if staged is not None and not staged.stages else plan.sql
     key, tree = _plan(running, f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {sql}")
-    rows = [("tables", _tables(plan)), ("models", _models(plan, staged))]
+    rows = [("tables", _tables(plan)), ("models", _models(plan, staged, running.instance.provider))]
     names = _names(plan)
     if analyze:
         rows.append(("scored", _scored(plan, running.instance.run.counts)))
@@ -118,14 +118,14 @@ def _kind(function: Function) -> str:
     return "try" if function.tries and function.kind == "predict" else function.kind
 
 
-def _models(plan: Plan, staged: Staged | None) -> str:
+def _models(plan: Plan, staged: Staged | None, provider: str) -> str:
     apart = {function for stage in staged.stages for _, function in stage.scores} if staged else set()
     inlined = staged.inlined if staged else frozenset()
     lines = [
         f"{_shown(call)}  sha256 {call.function.sha256}  "
         f"written {call.pin.written!r}  {_kind(call.function)} -> {call.function.return_type}  "
         + ("a sum in SQL, other rows than plain numbers by " if call.function.name in inlined else "")
-        + "ONNX Runtime on CPU, batches of up to "
+        + f"ONNX Runtime on {provider.upper()}, batches of up to "
         + (f"{BATCH_ROWS:,} rows between two queries" if call.function in apart else "2,048 rows")
         for call in plan.calls
     ]

@@ -129,6 +129,11 @@ class Instance:
             self._cursors.pop().close()
 
     @property
+    def provider(self) -> str:
+        """What models run on."""
+        return self._sessions.provider
+
+    @property
     def staging(self) -> Path:
         """The directory in which files wait to be copied to an object store."""
         return Path(self._temporary.name) / "staging"

@@ -38,7 +38,7 @@ from scoter.errors import TooComplex
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.golden import GoldenRows
-from scoter.udfs.sessions import Sessions
+from scoter.udfs.sessions import Sessions, check_provider
 
 _KEPT = 1024
 _KEPT_SQL = 1024 * 1024  # characters of statements; the trees and plans of one take some 150 bytes for each
@@ -97,6 +97,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        check_provider(settings.models.execution_provider)
         settings.directory.mkdir(parents=True, exist_ok=True)
         # First, because it may be away, and nothing else is open then.
         self.metastore = Metastore.open(settings.metastore_url)
@@ -105,7 +106,9 @@ class Engine:
         self.models = Models(self.metastore)
         self.principals = Principals(self.metastore)
         artifacts = Artifacts(settings.warehouse)
-        sessions = Sessions(artifacts, settings.models.cache_bytes)
+        sessions = Sessions(
+            artifacts, settings.models.cache_bytes, provider=settings.models.execution_provider
+        )
         self._binder = Binder()
         self._parts = Parts(
             settings,

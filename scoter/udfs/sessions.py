@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from onnx.onnx_ml_pb2 import ModelProto
 
-from scoter.errors import ModelFailed
+from scoter.errors import ConfigurationError, ModelFailed
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.preparation import prepare
 from scoter.udfs.runtime import onnxruntime
@@ -20,14 +20,45 @@ from scoter.udfs.runtime import onnxruntime
 _FATAL_ONLY = 4
 
 
-def open_session(prepared: bytes, *, threads: int) -> onnxruntime.InferenceSession:
-    """Return a CPU session of a prepared model with ``threads`` threads inside one call."""
+_CPU = "CPUExecutionProvider"
+_PROVIDERS = {
+    "cpu": _CPU,
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+
+
+def open_session(prepared: bytes, *, threads: int, provider: str = "cpu") -> onnxruntime.InferenceSession:
+    """Return a session of a prepared model with ``threads`` threads inside one call.
+
+    Operators that ``provider`` does not have run on the CPU. Raises ModelFailed where it can not be used at all:
+    ONNX Runtime itself would go on without it.
+    """
+    wanted = _PROVIDERS[provider]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(prepared, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(prepared, options, providers=list(dict.fromkeys([wanted, _CPU])))
+    if wanted not in session.get_providers():
+        raise ModelFailed(
+            f"ONNX Runtime can not use {provider}", hint="its log on the server's side says why"
+        )
+    return session
+
+
+def check_provider(provider: str) -> None:
+    """Raise ConfigurationError for a provider that the installed ONNX Runtime was built without."""
+    there = [name for name, own in _PROVIDERS.items() if own in onnxruntime.get_available_providers()]
+    if provider not in there:
+        raise ConfigurationError(
+            f"setting models.execution_provider: the installed ONNX Runtime has no {provider}",
+            hint=f"it has {', '.join(there)}; others come with other packages of ONNX Runtime, as onnxruntime-gpu",
+        )
 
 
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:/[\w.+-]+){2,}(?::\d+)?")
@@ -60,13 +91,17 @@ class Sessions:
     """Sessions by sha256 of the artifact, at most ``cache_bytes`` of model files.
 
     ``threads`` is the number of threads inside one call; 1 means that a call runs on its caller's
-    thread alone and parallelism comes from callers. The most recently used model always stays.
+    thread alone and parallelism comes from callers, so that many statements do not ask for more threads than
+    they have. ``provider`` is what models run on. The most recently used model always stays.
     """
 
-    def __init__(self, artifacts: Artifacts, cache_bytes: int, *, threads: int = 1) -> None:
+    def __init__(
+        self, artifacts: Artifacts, cache_bytes: int, *, threads: int = 1, provider: str = "cpu"
+    ) -> None:
         self._artifacts = artifacts
         self._cache_bytes = cache_bytes
         self._threads = threads
+        self.provider = provider
         self._lock = threading.Lock()
         self._loaded: OrderedDict[_Key, Loaded] = OrderedDict()
         self._loading: dict[_Key, threading.Lock] = {}
@@ -114,7 +149,9 @@ class Sessions:
             model = ModelProto()
             model.ParseFromString(data)
             prepared = prepare(model, free=free).SerializeToString()
-            session = open_session(prepared, threads=self._threads)
+            session = open_session(prepared, threads=self._threads, provider=self.provider)
+        except ModelFailed:
+            raise
         except Exception as error:
             raise ModelFailed(f"the model can not be loaded: {reason(error)}") from error
         return Loaded(sha256, free, session, len(data))

@@ -201,13 +201,29 @@ def _version(call: Call) -> ModelVersion:
     return resolve_model(f"{_name(call)}@{reference}", call.context, call.parts.models, call.tree)
 
 
+def _ready(call: Call) -> ModelVersion:
+    """Return the version that a statement names, loaded and proven, so that nobody waits for its first call."""
+    version = _version(call)
+    signature = Signature.from_json(version.signature)
+    call.parts.sessions.get(version.sha256, free=signature.batch is None)
+    if version.facts.verify is not None:
+        call.parts.golden.check(
+            f"{version.model}@{version.version}",
+            version.sha256,
+            signature,
+            version.facts.verify,
+            call.cancellation.attach,
+        )
+    return version
+
+
 def _set_default(call: Call) -> Outcome:
-    call.parts.models.set_default(_name(call), _version(call).version)
+    call.parts.models.set_default(_name(call), _ready(call).version)
     return done(call)
 
 
 def _set_alias(call: Call) -> Outcome:
-    call.parts.models.set_alias(_name(call), call.tree.args["alias"].name, _version(call).version)
+    call.parts.models.set_alias(_name(call), call.tree.args["alias"].name, _ready(call).version)
     return done(call)
 
 
