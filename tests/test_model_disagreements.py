@@ -6,29 +6,38 @@ docs/models.md has a row for each of these; a test here fails once a converter i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from catboost import CatBoostRegressor
 from corpus import (
+    FEATURES,
     INTS,
     PAIR,
     Numbers,
     Trained,
     from_catboost,
     from_lightgbm,
+    from_sklearn,
     from_xgboost,
     over_numbers,
+    quiet,
+    sql_rows,
 )
 from corpus_check import check
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sessions import InProcess, opened
+from skl2onnx import update_registered_converter
+from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from test_corpus_boosters import CAT, FAST
 from test_corpus_pipelines import over_texts
@@ -50,6 +59,16 @@ def between(estimator, inputs, target):
 
 def lightgbm(estimator, labels=None, kind=BESIDE) -> Trained:
     return over_numbers(estimator, labels, kind=kind, convert=from_lightgbm)
+
+
+def scaled_xgboost() -> Trained:
+    """The rows that the model was fitted on: its splits are values of them."""
+    convert = import_module("onnxmltools.convert.xgboost.operator_converters.XGBoost").convert_xgboost
+    update_registered_converter(XGBRegressor, "XGB", calculate_linear_regressor_output_shapes, convert)
+    rows = np.random.default_rng(1).normal(50, 12, (2000, FEATURES))
+    fitted = quiet(make_pipeline(StandardScaler(), XGBRegressor(**FAST)).fit, rows, rows.prod(axis=1))
+    table, declared = sql_rows(rows)
+    return Trained(fitted, from_sklearn(fitted), table, rows, declared, rtol=1e-5, atol=1e-5, unclear=0)
 
 
 def xgboost(estimator, labels=None, **more) -> Trained:
@@ -84,6 +103,7 @@ CASES: dict[str, Callable[[], Trained]] = {
     "LightGBM `objective='multiclassova'`": lambda: lightgbm(
         LGBMClassifier(objective="multiclassova", **LIGHT), INTS
     ),
+    "XGBoost behind a `StandardScaler`": scaled_xgboost,
     "XGBoost `objective='reg:logistic'`": lambda: xgboost(
         XGBRegressor(objective="reg:logistic", **FAST), fit=between
     ),

@@ -1,6 +1,7 @@
-"""A client of Scoter: this package is its DB-API 2.0 module, ``scoter_client.dialect`` the SQLAlchemy dialect.
+"""A client of Scoter: this package is its DB-API 2.0 module, with ``log_model`` for models.
 
-This package must not know anything of the server but its address and its SQL.
+``scoter_client.dialect`` is the SQLAlchemy dialect. This package must not know anything of the server but its
+address and its SQL.
 """
 
 from adbc_driver_manager.dbapi import (
@@ -28,6 +29,7 @@ from adbc_driver_manager.dbapi import (
 )
 
 from scoter_client.dbapi import MAX_MESSAGE_BYTES, Connection, Cursor, connect
+from scoter_client.models import ConversionError, LoggedModel, MismatchError, log_model
 
 __version__ = "0.1.0"
 
@@ -45,6 +47,7 @@ __all__ = [
     "STRING",
     "Binary",
     "Connection",
+    "ConversionError",
     "Cursor",
     "DataError",
     "DatabaseError",
@@ -54,6 +57,8 @@ __all__ = [
     "IntegrityError",
     "InterfaceError",
     "InternalError",
+    "LoggedModel",
+    "MismatchError",
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
@@ -65,6 +70,7 @@ __all__ = [
     "__version__",
     "apilevel",
     "connect",
+    "log_model",
     "paramstyle",
     "threadsafety",
 ]

@@ -1,0 +1,92 @@
+"""Fitted models of Python's libraries, registered on a server as what they are: ``log_model``.
+
+Its parts: ``conversion`` to ONNX, ``comparison`` of a file with its model, ``statements`` for the server.
+This module must not know how any library is converted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scoter_client.failures import sqlstate_of
+from scoter_client.models import statements
+from scoter_client.models.comparison import prove
+from scoter_client.models.conversion import candidates
+from scoter_client.models.failures import ConversionError, MismatchError
+
+__all__ = ["ConversionError", "LoggedModel", "MismatchError", "log_model"]
+
+_UNDEFINED = "42704"
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A version that was made: the model's full name, the number, the file's sha256 and the file."""
+
+    name: str
+    version: int
+    sha256: str
+    onnx: bytes
+
+
+def log_model(
+    connection: Any,
+    name: str,
+    model: Any,
+    *,
+    sample: Any,
+    alias: str | None = None,
+    comment: str | None = None,
+    metrics: Mapping[str, float] | None = None,
+    properties: Mapping[str, str] | None = None,
+    on_null: Mapping[str, Any] | None = None,
+    tolerance: float = 1e-4,
+    golden_rows: int = 50,
+) -> LoggedModel:
+    """Convert a fitted model to ONNX, prove the file on a sample, and register it as a model or its next version.
+
+    ``connection`` is one of this package or another of ADBC's DB-API. ``model`` is fitted with scikit-learn,
+    XGBoost, LightGBM or CatBoost. ``sample`` is a pandas DataFrame with the columns that it was fitted on, in
+    their order; its columns name and type the inputs. On each of its rows the file must say what the model says:
+    labels exactly, numbers within ``tolerance``, of their size where that is larger than 1. Up to ``golden_rows``
+    of them go along for the server to prove the version with. ``on_null`` says what the model gets for NULL in a
+    column: NaN, another value, or None, which makes the prediction NULL. Where it says nothing, that is NaN for a
+    column of numbers that has missing values in the sample and a model that takes them, and else None.
+
+    Raises ImportError where a library is missing, ConversionError for a model that can not be converted,
+    MismatchError where the file says something else, and the driver's Error for what the server refuses.
+    """
+    proven = prove(model, sample, candidates(model, sample), dict(on_null or {}), tolerance)
+    with connection.cursor() as cursor:
+        verb = "ALTER MODEL {} ADD VERSION" if _exists(cursor, name) else "CREATE MODEL {}"
+        sql = statements.registration(
+            verb.format(statements.qualified(name)),
+            proven.inputs,
+            comment=comment,
+            metrics=metrics or {},
+            properties=properties or {},
+            golden=proven.golden(golden_rows),
+            tolerance=tolerance,
+        )
+        cursor.execute(sql, (proven.data,))
+        made = next(row for row in cursor.fetchall() if row[0] == "model")
+        version = int(made[2].split()[-1])
+        if alias is not None:
+            cursor.execute(
+                f"ALTER MODEL {statements.qualified(name)} SET ALIAS {statements.quoted(alias)} = {version}"
+            )
+    return LoggedModel(made[1], version, hashlib.sha256(proven.data).hexdigest(), proven.data)
+
+
+def _exists(cursor: Any, name: str) -> bool:
+    try:
+        cursor.execute(f"DESCRIBE MODEL {statements.qualified(name)}")
+        cursor.fetchall()
+    except Exception as error:
+        if sqlstate_of(error) == _UNDEFINED:
+            return False
+        raise
+    return True
