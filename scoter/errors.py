@@ -17,7 +17,7 @@ This module must not know which part raises an error, nor how it is sent to a cl
     │   └── NumericOutOfRange, DivisionByZero, InvalidText, NotNullViolation,
     │       InvalidValue, ValueTooLarge, CorruptData, WrongParameterCount
     ├── ModelError          a model can not be accepted or run
-    │   └── InvalidModel, ModelFailed
+    │   └── InvalidModel, ModelFailed, ModelTooSlow, ModelQuarantined, GoldenRowsBroken
     ├── ResourceError       a limit was reached; the same statement may succeed later
     │   └── OutOfMemory, DiskFull, TooManyStatements, TooManySessions, TooManyStreams, ClientStalled,
     │       ShuttingDown, Unreachable
@@ -398,6 +398,20 @@ class ModelFailed(ModelError):
 
     sqlstate = "38000"
     condition = "MODEL_FAILED"
+
+
+class ModelTooSlow(ModelError):
+    """A model took longer for one batch of rows than ``models.batch_seconds``."""
+
+    sqlstate = "57014"
+    condition = "MODEL_TOO_SLOW"
+
+
+class ModelQuarantined(ModelError):
+    """A model has ended so many statements by the time or memory that it took that it is not run any more."""
+
+    sqlstate = "38000"
+    condition = "MODEL_QUARANTINED"
 
 
 class GoldenRowsBroken(ModelError):

@@ -93,6 +93,15 @@ class Models(_Section):
     execution_provider: Literal["cpu", "cuda", "tensorrt", "openvino", "coreml", "directml"] = Field(
         "cpu", description="what ONNX Runtime computes on; its package must have it"
     )
+    batch_seconds: float = Field(
+        300.0, ge=0, description="seconds that a model may take for one batch of rows; 0: no limit"
+    )
+    quarantine_after: int = Field(
+        3,
+        ge=0,
+        description="statements in a row that a model may end by its time or memory before it is not run any more; "
+        "0: any number",
+    )
     inline: bool = Field(True, description="compute linear models in SQL where many rows are scored")
 
 

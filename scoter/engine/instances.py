@@ -24,6 +24,7 @@ from scoter.engine.types import literal
 from scoter.errors import Cancelled, ShuttingDown, TooManyStatements
 from scoter.settings import Query
 from scoter.udfs.functions import Function, register, scorer
+from scoter.udfs.quarantine import Quarantine
 from scoter.udfs.runs import Run
 from scoter.udfs.sessions import Sessions
 
@@ -41,13 +42,18 @@ class Instance:
     """
 
     def __init__(
-        self, settings: Query, directories: tuple[str, ...], sessions: Sessions, objects: Objects
+        self,
+        settings: Query,
+        directories: tuple[str, ...],
+        sessions: Sessions,
+        objects: Objects,
+        quarantine: Quarantine,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="scoter-")
         self._sessions = sessions
         self.directories = directories
         self.threads = settings.threads
-        self.run = Run()
+        self.run = Run(quarantine)
         self.functions: OrderedDict[str, None] = OrderedDict()
         self.connection = duckdb.connect(
             ":memory:",
@@ -169,8 +175,10 @@ class Instances:
         directories: Callable[[], tuple[str, ...]],
         sessions: Sessions,
         objects: Objects,
+        quarantine: Quarantine,
     ) -> None:
         self._settings = settings
+        self._quarantine = quarantine
         self._directories = directories
         self._sessions = sessions
         self._objects = objects
@@ -253,7 +261,7 @@ class Instances:
             instance.close()
 
     def _make(self, directories: tuple[str, ...]) -> Instance:
-        return Instance(self._settings, directories, self._sessions, self._objects)
+        return Instance(self._settings, directories, self._sessions, self._objects, self._quarantine)
 
     def _enter(self, cancellation: Cancellation) -> None:
         with self._lock:

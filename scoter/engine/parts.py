@@ -15,6 +15,7 @@ from scoter.engine.scan import Scans
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.golden import GoldenRows
+from scoter.udfs.quarantine import Quarantine
 from scoter.udfs.sessions import Sessions
 
 
@@ -29,5 +30,6 @@ class Parts:
     artifacts: Artifacts
     sessions: Sessions
     golden: GoldenRows
+    quarantine: Quarantine
     scans: Scans
     binder: Binder

@@ -82,22 +82,31 @@ class Runner:
         self, context: Context, entry: Entry, cancellation: Cancellation, tree: exp.Expr | None
     ) -> Running:
         with entry.stage("queue"):
-            running = Running(self._instances, context, self._timeout(context), tree, cancellation)
+            running = Running(
+                self._instances,
+                context,
+                self._timeout(context),
+                tree,
+                cancellation,
+                # A time that a session chose says nothing of a model.
+                is_own=not context.statement_timeout,
+            )
         cancellation.attach(running.cancel)
         return running
 
     def _prove(self, plan: Plan, cancellation: Cancellation) -> None:
-        """Let no model be served that does not give the results of its golden rows."""
+        """Let no model be served that is in quarantine or does not give the results of its golden rows."""
         for call in plan.calls:
-            if call.golden is not None:
-                signature, rows = call.golden
-                try:
+            try:
+                self._parts.quarantine.check(call.function.sha256, str(call.pin))
+                if call.golden is not None:
+                    signature, rows = call.golden
                     self._parts.golden.check(
                         str(call.pin), call.function.sha256, signature, rows, cancellation.attach
                     )
-                except ScoterError as error:
-                    error.span = error.span or call.span
-                    raise
+            except ScoterError as error:
+                error.span = error.span or call.span
+                raise
 
     def _timeout(self, context: Context) -> float:
         return context.statement_timeout or self._parts.settings.query.statement_timeout

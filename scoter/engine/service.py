@@ -38,6 +38,7 @@ from scoter.errors import TooComplex
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.golden import GoldenRows
+from scoter.udfs.quarantine import Quarantine
 from scoter.udfs.sessions import Sessions, check_provider
 
 _KEPT = 1024
@@ -109,6 +110,8 @@ class Engine:
         sessions = Sessions(
             artifacts, settings.models.cache_bytes, provider=settings.models.execution_provider
         )
+        limits = settings.models
+        self._quarantine = Quarantine(limits.quarantine_after, limits.batch_seconds)
         self._binder = Binder()
         self._parts = Parts(
             settings,
@@ -118,11 +121,16 @@ class Engine:
             artifacts,
             sessions,
             GoldenRows(sessions),
+            self._quarantine,
             Scans(Manifests(self.lake.io, real=self.lake.real)),
             self._binder,
         )
         self.instances = Instances(
-            settings.query, lambda: tuple(self.lake.directories()), sessions, self.lake.objects
+            settings.query,
+            lambda: tuple(self.lake.directories()),
+            sessions,
+            self.lake.objects,
+            self._quarantine,
         )
         self._runner = Runner(self._parts, self.instances)
         self._parsed: _Recent[_Parsed] = _Recent(_KEPT, _KEPT_SQL)
@@ -134,6 +142,7 @@ class Engine:
         """Close the lake; running statements are interrupted."""
         self.instances.close()
         self.instances.end_all(_PATIENCE)
+        self._quarantine.close()
         self._binder.close()
         self.lake.close()
         self.metastore.close()

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
-from scoter.errors import Cancelled, ModelFailed, NotSupported, OutOfMemory, ScoterError
+from scoter.errors import ModelFailed, NotSupported, OutOfMemory, ScoterError
 from scoter.udfs import batches
 from scoter.udfs.isolation import Isolated, RowsFailed, apart
 from scoter.udfs.pieces import Feeds, in_pieces
@@ -248,18 +248,20 @@ def _over_struct(score: Callable[[pa.RecordBatch], pa.Array]) -> Callable[[pa.Ch
 
 def _infer(loaded: Loaded, wanted: list[str], group: batches.Group, run: Run, counts: Counts) -> list[Any]:
     def once(feeds: Feeds) -> list[Any]:
-        if run.cancelled:
-            raise Cancelled("the statement was cancelled")
         started = time.perf_counter()
-        try:
-            results: list[Any] = loaded.session.run(wanted, feeds, run.options)
-        except Exception as error:
-            if run.cancelled:
-                raise Cancelled("the statement was cancelled") from error
-            raise _failure(error) from error
-        finally:
-            counts.batches += 1
-            counts.model_seconds += time.perf_counter() - started
+        with run.batch(loaded.sha256):
+            try:
+                results: list[Any] = loaded.session.run(wanted, feeds, run.options)
+            except Exception as error:
+                if run.ended is not None:
+                    raise run.ended from error
+                failure = _failure(error)
+                if isinstance(failure, OutOfMemory):
+                    run.charge(loaded.sha256)
+                raise failure from error
+            finally:
+                counts.batches += 1
+                counts.model_seconds += time.perf_counter() - started
         return results
 
     return in_pieces(once, group.feeds, group.rows, group.at_once, exactly=group.exactly)

@@ -6,8 +6,12 @@ This module must not know models, rows or connections.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 
+from scoter.errors import Cancelled, ScoterError
+from scoter.udfs.quarantine import Quarantine
 from scoter.udfs.runtime import onnxruntime
 
 _FATAL_ONLY = 4
@@ -34,10 +38,14 @@ class Counts:
 
 
 class Run:
-    """One statement's model calls. One DuckDB instance runs one statement at a time; ``begin`` starts the next."""
+    """One statement's model calls. One DuckDB instance runs one statement at a time; ``begin`` starts the next.
 
-    def __init__(self) -> None:
+    With ``quarantine`` the files that end the statement by the time or memory that they take are told to it, each once.
+    """
+
+    def __init__(self, quarantine: Quarantine | None = None) -> None:
         self._lock = threading.Lock()
+        self._quarantine = quarantine
         self.begin()
 
     def begin(self) -> None:
@@ -49,13 +57,61 @@ class Run:
             self.counts: dict[str, Counts] = {}
             self.error: Exception | None = None
             self.culprit = ""
-            self.cancelled = False
+            self.ended: ScoterError | None = None
+            self._charged: set[str] = set()
+            self._models: set[str] = set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Say whether model calls have been ended."""
+        return self.ended is not None
 
     def cancel(self) -> None:
         """End model calls that are running, from any thread, and refuse further ones."""
+        self._end(Cancelled("the statement was cancelled"))
+
+    def _end(self, error: ScoterError) -> None:
         with self._lock:
-            self.cancelled = True
+            self.ended = self.ended or error
             self.options.terminate = True
+
+    @contextmanager
+    def batch(self, sha256: str) -> Iterator[None]:
+        """Let a batch be watched while a model scores it; raises what has ended the statement's model calls."""
+        if self.ended is not None:
+            raise self.ended
+        self._models.add(sha256)
+        if self._quarantine is None:
+            yield
+            return
+
+        def end(error: ScoterError) -> None:
+            self._end(error)
+            self.charge(sha256)
+
+        with self._quarantine.batch(sha256, self, end):
+            yield
+
+    def charge(self, sha256: str) -> None:
+        """Say that a file has ended the statement by the time or memory that it took."""
+        with self._lock:
+            is_first = sha256 not in self._charged
+            self._charged.add(sha256)
+        if is_first and self._quarantine is not None:
+            self._quarantine.charge(sha256)
+
+    def charge_slow(self, seconds: float) -> None:
+        """Charge the files that have been at one batch for so long."""
+        if self._quarantine is not None:
+            for sha256, spent in self._quarantine.longest(self).items():
+                if spent >= seconds:
+                    self.charge(sha256)
+
+    def succeed(self) -> None:
+        """Say that the statement has ended well."""
+        if self._quarantine is not None and self.ended is None and self.error is None:
+            for sha256 in self._models:
+                self._quarantine.forgive(sha256)
 
     def count(self, function: str, more: Counts) -> Counts:
         """Add what one call of a function has done and return what all of them have."""
