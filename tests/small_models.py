@@ -14,6 +14,7 @@ eight       x [8,2]               sum [8,1] of both; its reshape needs 8 rows at
 parts       x [N,3]               a sequence with one [3] for each row
 words       words {text: float}   [N,2]: the numbers of 'ice' and 'sea'
 alike       Feature 1, Feature_1 [N,1]   the first + 10 * the second
+maybe       x [N,1], optional extra [N,1]   x + extra, or x where there is none
 slow        x [N,1]           x after a few seconds of multiplying
 hungry      size int64 [N]    0, after as many floats were held as the largest size says
 """
@@ -220,6 +221,29 @@ def alike() -> bytes:
     return _model(nodes, inputs, [_value("y", FLOAT, "n", 1)], ten=np.array([10], np.float32))
 
 
+def maybe() -> bytes:
+    shape = ["n", 1]
+    extra = helper.make_optional_type_proto(helper.make_tensor_type_proto(FLOAT, shape))
+    added = [
+        helper.make_node("OptionalGetElement", ["extra"], ["value"]),
+        helper.make_node("Add", ["x", "value"], ["out"]),
+    ]
+    plain = [helper.make_node("Identity", ["x"], ["out"])]
+    result = [_value("out", FLOAT, *shape)]
+    nodes = [
+        helper.make_node("OptionalHasElement", ["extra"], ["there"]),
+        helper.make_node(
+            "If",
+            ["there"],
+            ["y"],
+            then_branch=helper.make_graph(added, "added", [], result),
+            else_branch=helper.make_graph(plain, "plain", [], result),
+        ),
+    ]
+    inputs = [_value("x", FLOAT, *shape), helper.make_value_info("extra", extra)]
+    return _model(nodes, inputs, [_value("y", FLOAT, *shape)])
+
+
 def slow() -> bytes:
     """A batch of 2,048 rows takes about 400 thousand million multiplications."""
     nodes = [helper.make_node("MatMul", ["x", "widen"], ["h0"])]
@@ -251,6 +275,7 @@ MODELS = {
     "parts": parts,
     "words": words,
     "alike": alike,
+    "maybe": maybe,
     "slow": slow,
     "hungry": hungry,
 }

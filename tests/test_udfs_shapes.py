@@ -297,31 +297,57 @@ def test_a_map_goes_in_row_by_row(tmp_path):
     assert found == [None if v == 4 else [0.0, v] for v in range(50)]
 
 
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        (
-            helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None)),
-            "seq(tensor",
-        ),
-        (
-            helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 1])),
-            "optional(tensor",
-        ),
-    ],
-)
-def test_inputs_of_other_types_are_refused_by_name(kind, said):
-    operator = "SequenceLength" if "seq" in said else "OptionalHasElement"
-    output = tensor("y", TensorProto.INT64 if "seq" in said else TensorProto.BOOL, ())
-    with pytest.raises(InvalidModel) as caught:
-        signature_of(
-            model(
-                [helper.make_node(operator, ["extra"], ["y"])],
-                inputs=[helper.make_value_info("extra", kind)],
-                outputs=[output],
-            )
-        )
-    assert f"the model's input extra is of the type {said}" in caught.value.message
+def test_sequences_as_inputs_are_refused_by_name():
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    counting = model(
+        [helper.make_node("SequenceLength", ["extra"], ["y"])],
+        inputs=[helper.make_value_info("extra", kind)],
+        outputs=[tensor("y", TensorProto.INT64, ())],
+    )
+    with pytest.raises(InvalidModel, match=r"the model's input extra is of the type seq\(tensor\(float\)\)"):
+        signature_of(counting)
+
+
+def adding(shape):
+    """The input x, and extra added to it where there is one."""
+    extra = helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, shape))
+    branches = {
+        "then_branch": [
+            helper.make_node("OptionalGetElement", ["extra"], ["value"]),
+            helper.make_node("Add", ["x", "value"], ["out"]),
+        ],
+        "else_branch": [helper.make_node("Identity", ["x"], ["out"])],
+    }
+    graphs = {
+        name: helper.make_graph(nodes, name, [], [tensor("out", shape=shape)])
+        for name, nodes in branches.items()
+    }
+    nodes = [
+        helper.make_node("OptionalHasElement", ["extra"], ["there"]),
+        helper.make_node("If", ["there"], ["y"], **graphs),
+    ]
+    return model(
+        nodes,
+        inputs=[tensor("x", shape=shape), helper.make_value_info("extra", extra)],
+        outputs=[tensor("y", shape=shape)],
+    )
+
+
+def test_an_optional_input_is_left_out_for_rows_where_it_is_null(tmp_path):
+    sql = Lists(tmp_path)
+    found = sql.scores(adding(("n", 1)), ["v", "CASE WHEN v % 3 = 0 THEN 100 END"])
+    assert found == [v + 100.0 if v % 3 == 0 else v for v in range(N)]
+    assert sql.run.total.skipped == 0
+    lists = adding(("n", "length"))
+    extra = "CASE WHEN v % 3 = 0 THEN range(1 + v % 2) END"
+    found = sql.scores(lists, ["list_value(v, v)[1 : 1 + v % 2]", extra])
+    plain = [[float(v)] * (1 + v % 2) for v in range(N)]
+    assert found == [
+        [a + b for a, b in zip(each, (0, 1), strict=False)] if v % 3 == 0 else each
+        for v, each in enumerate(plain)
+    ]
+    found = sql.scores(lists, ["[v]", "CASE v WHEN 1 THEN [NULL] WHEN 2 THEN [1] END"])
+    assert found[:4] == [[0.0], None, [3.0], [3.0]]
 
 
 def test_an_input_with_a_value_of_its_own_needs_no_argument(tmp_path):

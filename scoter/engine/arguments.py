@@ -5,7 +5,7 @@ This module must not know how calls become functions, nor how types are found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -18,7 +18,7 @@ from scoter.engine.statements import Predict, span_of
 from scoter.engine.table_calls import BESIDE
 from scoter.errors import Span, TypeMismatch, WrongArguments
 from scoter.suggestions import closest
-from scoter.udfs.signature import Input, Signature
+from scoter.udfs.signature import Input, Signature, fold
 
 ROWS = "scoter_rows"
 
@@ -103,15 +103,16 @@ def _offered(
     kinds: Sequence[exp.DataType],
     span: Span | None,
     resolved: Resolved,
-) -> dict[str, list[Value]]:
-    """Return the fields of the rows that a call gives, by their plain names."""
-    offered: dict[str, list[Value]] = {}
+) -> _Offered:
+    """Return the fields of the rows that a call gives, by their names, once for each way to read a name."""
+    offered: _Offered = [{} for _ in _PLAINER]
     for argument, kind in zip(call.arguments, kinds, strict=True):
         for field in kind.expressions:
             value = Value(
                 _field(argument, field.name, resolved), field.args["kind"].sql(dialect="duckdb"), field.name
             )
-            offered.setdefault(_plain(field.name), []).append(value)
+            for plain, names in zip(_PLAINER, offered, strict=True):
+                names.setdefault(plain(field.name), []).append(value)
             if field.name.casefold() in call.meta.get(BESIDE, ()):
                 raise WrongArguments(
                     f"the rows have a column {field.name}, as a result of {version.model} is called",
@@ -125,33 +126,43 @@ def _by_name(
     call: Predict,
     version: ModelVersion,
     signature: Signature,
-    offered: Mapping[str, list[Value]],
+    offered: _Offered,
     span: Span | None,
 ) -> tuple[Signature, list[Value]]:
     whole = signature.of_tensors
     if not signature.named and whole is not None and whole.named:
         lists = [each.name for each in whole.inputs if each.depth]
         # A row that has none of the tensors' names was meant to give their values, which have no names.
-        signature = whole if any(_plain(name) in offered for name in lists) else signature
+        signature = whole if any(_reading(name, offered) for name in lists) else signature
     if not signature.named:
         raise WrongArguments(
             f"the inputs of {version.model}@{version.version} have no names, so a row can not be bound",
             hint="pass the values by position, or name them with INPUT (…) in CREATE MODEL",
             span=span,
         )
-    bound: list[Value] = []
+    values: list[Value] = []
+    taken: dict[str | None, Input] = {}
     for wanted in signature.inputs:
+        if wanted.is_left_out and not _reading(wanted.name, offered):
+            values.append(Value(exp.Null(), "NULL", None))
+            continue
         value = _fitting(call, version, signature, wanted, offered, span)
-        other = next((i for i, known in zip(signature.inputs, bound, strict=False) if known is value), None)
-        if other is not None:
+        other = taken.setdefault(value.name, wanted)
+        if other is not wanted:
             raise WrongArguments(
                 f"the row has the one column {value.name} for the inputs {other.name} and {wanted.name} "
                 f"of {version.model}@{version.version}",
                 hint="pass a struct such as {'" + wanted.name + "': …}",
                 span=span,
             )
-        bound.append(value)
-    return signature.taking([_depth(data_type(value.type)) for value in bound]), bound
+        values.append(value)
+    return signature.taking([_depth(data_type(value.type)) for value in values]), values
+
+
+def _reading(name: str, offered: _Offered) -> list[Value]:
+    """Return the fields of that name, read as loosely as is needed to find one."""
+    readings = (names.get(plain(name)) for plain, names in zip(_PLAINER, offered, strict=True))
+    return next(filter(None, readings), [])
 
 
 def _fitting(
@@ -159,17 +170,14 @@ def _fitting(
     version: ModelVersion,
     signature: Signature,
     wanted: Input,
-    offered: Mapping[str, list[Value]],
+    offered: _Offered,
     span: Span | None,
 ) -> Value:
-    found = offered.get(_plain(wanted.name), [])
+    found = _reading(wanted.name, offered)
     if len(found) > 1 and _is_merged(call, found):
         # The column that USING or NATURAL made of several: it has no table.
         column = exp.column(exp.Identifier(this=found[0].name, quoted=True))
         return Value(column, found[0].type, found[0].name)
-    exact = [value for value in found if value.name == wanted.name]
-    if len(exact) == 1:
-        return exact[0]
     if len(found) > 1:
         names = " and ".join(f'"{value.name}"' for value in found[:2])
         raise WrongArguments(
@@ -178,7 +186,7 @@ def _fitting(
             span=span,
         )
     if not found:
-        known = [value.name or "" for values in offered.values() for value in values]
+        known = [name for name in offered[0] if name]
         raise WrongArguments(
             f"the row has no column {wanted.name}, which {version.model}@{version.version} needs",
             hint=closest(wanted.name, known) or _usage(signature),
@@ -205,9 +213,14 @@ def _field(row: exp.Expr, name: str, resolved: Resolved) -> exp.Expr:
     return exp.Anonymous(this="struct_extract", expressions=[row.copy(), exp.Literal.string(name)])
 
 
-def _plain(name: str) -> str:
+def _signs(name: str) -> str:
     """Fold a name as exporters do: they turn every other sign than letters and digits into `_`."""
     return "".join(c if c.isalnum() else "_" for c in name.casefold())
+
+
+# A name as it is, then read ever more loosely.
+_PLAINER: tuple[Callable[[str], str], ...] = (str, str.casefold, _signs, fold)
+_Offered = list[dict[str, list[Value]]]
 
 
 def check_type(wanted: Input, value: Value, version: ModelVersion, span: Span | None) -> None:

@@ -21,7 +21,7 @@ from scoter.udfs.lists import Lengths, null_rows, put_together, taken_apart
 from scoter.udfs.pieces import MOST_VALUES, Feed, Feeds, rows_at_once
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.signature import Input, Signature
-from scoter.udfs.tensors import STRING, Element, arrow_type, element_of, map_of
+from scoter.udfs.tensors import STRING, Element, arrow_type, element_of, map_of, required
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Layout:
                 if valid is not None:
                     kept = valid if kept is None else pc.and_(kept, valid)
                 continue
-            if not column.null_count:
+            if not column.null_count or each.is_left_out:
                 continue
             if each.on_null == "ERROR":
                 raise NotNullViolation(f'the model input "{each.name}" is NULL')
@@ -137,6 +137,8 @@ class Layout:
     def _whole_lists(column: pa.ListArray, each: Input) -> pa.BooleanArray | None:
         """Return which rows have a list that can be filled in, None for all."""
         lists, values = null_rows(column, each.depth)
+        if lists is not None and each.is_left_out:
+            lists &= column.is_valid().to_numpy(zero_copy_only=False)
         if lists is None and values is None:
             return None
         if each.on_null == "ERROR":
@@ -152,27 +154,44 @@ class Layout:
         Raises NumericOutOfRange for a number that its tensor can not hold exactly enough, InvalidValue for a
         list of another length than the input's.
         """
-        if not self._free:
-            return [self._group(batch, None, ())]
-        lengths = np.hstack([self._lengths(batch.column(place), place)[0] for place in self._free])
-        distinct, numbers = np.unique(lengths, axis=0, return_inverse=True)
-        order = np.argsort(numbers, kind="stable")
-        ends = np.cumsum(np.bincount(numbers.ravel()))[:-1]
-        found = []
-        for sizes, places in zip(distinct, np.split(order, ends), strict=True):
-            part = batch if len(distinct) == 1 else batch.take(pa.array(places))
-            found.append(self._group(part, places, self._free_lengths(sizes)))
-        return found
+        keys = self._keys(batch)
+        if keys is None:
+            return [self._group(batch, None)]
+        groups = _alike(keys)
+        if len(groups) == 1:
+            return [self._group(batch, groups[0])]
+        return [self._group(batch.take(pa.array(places)), places) for places in groups]
 
-    def _group(self, batch: pa.RecordBatch, places: NDArray[np.intp] | None, lengths: Sequence[int]) -> Group:
-        shapes = [self._inputs[place].shape for place in self._lists]
+    def _keys(self, batch: pa.RecordBatch) -> Lengths | None:
+        """Return what must be the same for all rows of one run: lengths, and whether an optional input is there."""
+        found: list[NDArray[Any]] = []
+        for place, each in enumerate(self._inputs):
+            column = batch.column(place)
+            there = None
+            if each.is_left_out and column.null_count:
+                there = column.is_valid().to_numpy(zero_copy_only=False)
+                found.append(there[:, np.newaxis])
+            if place in self._free:
+                own, _ = self._lengths(column if there is None else column.drop_null(), place)
+                lengths = own if there is None else np.zeros((len(column), own.shape[1]), own.dtype)
+                if there is not None:
+                    lengths[there] = own
+                found.append(lengths)
+        return np.hstack(found) if found else None
+
+    def _group(self, batch: pa.RecordBatch, places: NDArray[np.intp] | None) -> Group:
+        lengths: list[int] = []
+        shapes = []
+        for place in self._lists:
+            shape, column = self._inputs[place].shape, batch.column(place)
+            if column.null_count:
+                continue
+            shapes.append(shape)
+            if place in self._free:
+                own = self._lengths(column.slice(0, 1), place)[0][0].tolist()
+                lengths += [size for size, known in zip(own, shape, strict=True) if known is None]
         at_once = self._batch or rows_at_once(shapes, lengths)
         return Group(self._feeds(batch), batch.num_rows, places, at_once, self._batch is not None)
-
-    def _free_lengths(self, sizes: Lengths) -> list[int]:
-        """Return the lengths that are not written in the model, of all lengths of lists with some such."""
-        wanted = [length is None for place in self._free for length in self._inputs[place].shape]
-        return [int(size) for size, is_free in zip(sizes, wanted, strict=True) if is_free]
 
     def _lengths(self, column: pa.ListArray, place: int) -> tuple[Lengths, pa.Array]:
         """Return the lengths of a column's lists and their values; raises InvalidValue for wrong ones."""
@@ -200,6 +219,8 @@ class Layout:
     def _feed(self, tensor: _Tensor, batch: pa.RecordBatch) -> Feed:
         rows = batch.num_rows
         first = tensor.columns[0]
+        if self._inputs[first].is_left_out and batch.column(first).null_count:
+            return None
         if tensor.is_map:
             # One run takes one map, as a Python dict: there is nothing to be had of the column as a whole.
             return [dict(pairs) for pairs in batch.column(first).to_pylist()]
@@ -251,13 +272,24 @@ def _tensors(inputs: Sequence[Input], session: onnxruntime.InferenceSession) -> 
         places.setdefault(each.tensor, []).append((each.position or 0, place))
     found = []
     for value in session.get_inputs():
-        pair = map_of(value.type)
-        element = element_of(value.type) if pair is None else pair[1]
+        kind, _ = required(value.type)
+        pair = map_of(kind)
+        element = element_of(kind) if pair is None else pair[1]
         if element is None or value.name not in places:
             raise ModelFailed("the model file does not fit its stored signature")
         columns = tuple(place for _, place in sorted(places[value.name]))
         found.append(_Tensor(value.name, element, len(value.shape) or 2, columns, pair is not None))
     return found
+
+
+def _alike(keys: Lengths) -> list[NDArray[np.intp]]:
+    """Return the places of rows with the same keys, together."""
+    numbers = np.zeros(len(keys), dtype=np.int64)
+    for column in keys.T:
+        _, own = np.unique(column, return_inverse=True)
+        _, numbers = np.unique(numbers * len(keys) + own, return_inverse=True)
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(numbers))[:-1])
 
 
 def _count(each: Input) -> int:

@@ -98,6 +98,7 @@ class Column:
     position: int | None
     shape: Shape = ()
     map: str | None = None
+    is_optional: bool = False
 
     @property
     def type(self) -> str:
@@ -178,7 +179,10 @@ def _input(declared: DeclaredInput, column: Column) -> Input:
         kind = _value_type(declared, column)
     shape = _shape(declared, column)
     policy = _null_policy(declared, kind, column)
-    return Input(declared.name, list_type(kind, shape), column.tensor, column.position, policy, column.shape)
+    whole = list_type(kind, shape)
+    return Input(
+        declared.name, whole, column.tensor, column.position, policy, column.shape, column.is_optional
+    )
 
 
 def _shape(declared: DeclaredInput, column: Column) -> Shape:

@@ -60,7 +60,14 @@ def inspect(
         declare(columns, declared)
         if declared
         else tuple(
-            Input(column.name, column.type, column.tensor, column.position, shape=column.shape)
+            Input(
+                column.name,
+                column.type,
+                column.tensor,
+                column.position,
+                shape=column.shape,
+                is_optional=column.is_optional,
+            )
             for column in columns
         )
     )
@@ -180,9 +187,9 @@ def _columns(facts: dict[str, Any], *, whole: bool) -> tuple[list[Column], bool]
             kind = f"MAP({pair[0].duckdb}, {pair[1].duckdb})"
             columns.append(Column(name, element, name, None, map=kind))
         elif shape in ((), (1,)):
-            columns.append(Column(name, element, name, None))
-        elif whole or is_list(shape):
-            columns.append(Column(name, element, name, None, shape))
+            columns.append(Column(name, element, name, None, is_optional=each["is_optional"]))
+        elif whole or is_list(shape) or each["is_optional"]:
+            columns.append(Column(name, element, name, None, shape, is_optional=each["is_optional"]))
         else:
             named = False
             columns.extend(Column(f"{name}_{place}", element, name, place) for place in range(shape[0]))

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scoter.errors import ModelFailed
 from scoter.udfs.signature import Shape
 
-# A tensor for each input; for an input that is a map a dict for each row, of which one run takes one.
-Feed = NDArray[np.generic] | list[dict[Any, Any]]
+# A tensor for each input; for an input that is a map a dict for each row, of which one run takes one; None for an
+# optional input that is left out.
+Feed = NDArray[np.generic] | list[dict[Any, Any]] | None
 Feeds = dict[str, Feed]
 
 MOST_VALUES = 1 << 22  # of one list in one row
@@ -63,6 +64,8 @@ def _bounds(rows: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _cut(feed: Feed, start: int, stop: int, given: int) -> Any:
+    if feed is None:
+        return None
     if isinstance(feed, list):
         return feed[start]
     piece = feed[start:stop]

@@ -50,7 +50,7 @@ class Input:
     ``type`` is its DuckDB type, with the lengths of lists; ``tensor`` the name of the model's input.
     ``position`` is the place inside a [N, F] tensor, or None for an input of its own. ``on_null`` is NULL
     (the row's result is NULL), NAN, ERROR, or the text of a value. ``shape`` is what a row has of the tensor,
-    () for a value; a list of less depth holds the same values in a row.
+    () for a value; a list of less depth holds the same values in a row. Without an optional input the model runs, too.
     """
 
     name: str
@@ -59,6 +59,12 @@ class Input:
     position: int | None
     on_null: str = "NULL"
     shape: Shape = ()
+    is_optional: bool = False
+
+    @property
+    def is_left_out(self) -> bool:
+        """Say whether the model runs without the input for a row where it is NULL."""
+        return self.is_optional and self.on_null == "NULL"
 
     @cached_property
     def argument(self) -> str:

@@ -107,6 +107,16 @@ def arrow_type(duckdb: str) -> pa.DataType:
     return _ARROW[duckdb]
 
 
+def required(runtime_type: str) -> tuple[str, bool]:
+    """Return what ONNX Runtime's ``optional(…)`` holds, and whether the type is one.
+
+    >>> required("optional(tensor(float))")
+    ('tensor(float)', True)
+    """
+    inner = runtime_type.removeprefix("optional(")
+    return (inner.removesuffix(")"), True) if inner != runtime_type else (runtime_type, False)
+
+
 def map_of(runtime_type: str) -> tuple[Element, Element] | None:
     """Return the element types of ONNX Runtime's ``map(key,tensor(value))``, or None for any other type.
 

@@ -23,7 +23,7 @@ from scoter.udfs.pieces import MOST_VALUES, Feeds, in_pieces, rows_at_once
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import open_session, reason
 from scoter.udfs.signature import MOST_COLUMNS, Shape, fold, is_list
-from scoter.udfs.tensors import element_of, map_of
+from scoter.udfs.tensors import element_of, map_of, required
 
 _ROWS = 3
 _BATCHES = (64, 512, 2048)
@@ -40,12 +40,13 @@ Declared = Sequence[tuple[str, Shape]]
 class InputFacts:
     """One input: ONNX Runtime's type of it, and what a row has of it: () for [N], (F,) for [N, F], and so on.
 
-    A length is None where rows may differ in it.
+    A length is None where rows may differ in it. An optional input is one that the model can do without.
     """
 
     name: str
     type: str
     shape: Shape
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,11 @@ def _inputs(session: onnxruntime.InferenceSession, declared: Declared) -> tuple[
     found = []
     for place, value in enumerate(values):
         name = value.name[:_NAME_MOST]
+        kind, is_optional = required(value.type)
         if map_of(value.type) is not None:
             found.append(InputFacts(value.name, value.type, ()))
             continue
-        if element_of(value.type) is None:
+        if element_of(kind) is None:
             raise InvalidModel(
                 f"the model's input {name} is of the type {value.type[:_NAME_MOST]}",
                 hint="inputs are tensors, or maps from texts or integers to numbers",
@@ -176,7 +178,7 @@ def _inputs(session: onnxruntime.InferenceSession, declared: Declared) -> tuple[
             raise InvalidModel(f"the model's input {name} has a dimension without values")
         if math.prod(size or 1 for size in shape) > MOST_VALUES:
             raise InvalidModel(f"the model's input {name} has more than {MOST_VALUES:,} values in a row")
-        found.append(InputFacts(value.name, value.type, shape))
+        found.append(InputFacts(value.name, kind, shape, is_optional))
     columns = [size for each in found if not is_list(each.shape) for size in each.shape]
     if sum(size or 0 for size in columns) > MOST_COLUMNS:
         raise InvalidModel(f"the model takes more than {MOST_COLUMNS:,} columns")
@@ -222,7 +224,9 @@ def _dry_run(
     together = _run(session, feeds, _ROWS, batch)
     trial = _Trial(session, inputs, batch, feeds, together)
     for row in range(_ROWS):
-        alone = _run(session, {name: value[row : row + 1] for name, value in feeds.items()}, 1, batch)
+        alone = _run(
+            session, {name: _taken(value, np.array([row])) for name, value in feeds.items()}, 1, batch
+        )
         for name, whole, single in zip(trial.names, together, alone, strict=True):
             if not _has_rows(whole, _ROWS) or not _has_rows(single, 1):
                 raise InvalidModel(
@@ -237,7 +241,20 @@ def _dry_run(
     free = [length for each in inputs for size in each.shape if size is None and length is not None]
     most = rows_at_once([each.shape for each in inputs if is_list(each.shape)], free)
     _score_batches(trial, batch or most)
-    return trial
+    return replace(trial, inputs=_really_optional(trial))
+
+
+def _really_optional(trial: _Trial) -> tuple[InputFacts, ...]:
+    """Return the inputs, those as optional only that the model can be run without."""
+    left_out = {each.name: None for each in trial.inputs if each.is_optional}
+    if not left_out:
+        return trial.inputs
+    try:
+        results = _run(trial.session, trial.feeds | left_out, _ROWS, trial.batch)
+    except InvalidModel:
+        results = [None]
+    can = all(_has_rows(each, _ROWS) for each in results)
+    return tuple(replace(each, is_optional=each.is_optional and can) for each in trial.inputs)
 
 
 def _has_rows(result: Any, rows: int) -> bool:
