@@ -218,6 +218,24 @@ def test_a_fixed_number_of_rows_is_kept_where_the_model_needs_it(tmp_path, rows)
         assert some == [None if v % 3 == 0 else each for v, each in enumerate(expected)]
 
 
+def test_what_a_model_gives_for_its_own_number_of_rows_counts(tmp_path):
+    """This one gives x for four rows, and 2 * x for any other number."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["rows"], start=0, end=1),
+        helper.make_node("Equal", ["rows", "four"], ["is_four"]),
+        helper.make_node("Add", ["x", "x"], ["twice"]),
+        helper.make_node("Where", ["is_four", "x", "twice"], ["y"]),
+    ]
+    four = model(
+        nodes,
+        inputs=[tensor("x", shape=(4, 1))],
+        outputs=[tensor("y", shape=(4, 1))],
+        initializer=[constant("four", [4])],
+    )
+    assert signature_of(four).batch == 4
+    assert Lists(tmp_path, 30).scores(four, ["v"]) == list(range(30))
+
+
 def test_rows_that_are_scored_with_their_neighbours_are_refused_in_fixed_batches_too():
     nodes = [
         helper.make_node("Reshape", ["x", "shape"], ["same"]),
