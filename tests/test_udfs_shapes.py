@@ -310,9 +310,12 @@ def test_a_map_goes_in_row_by_row(tmp_path):
     assert inputs_of(words) == [("x", "MAP(VARCHAR, FLOAT)")]
     assert inputs_of(words, ("w", "MAP(TEXT, REAL)")) == [("w", "MAP(VARCHAR, FLOAT)")]
     sql = Lists(tmp_path, 50)
-    text = "CASE WHEN v = 4 THEN NULL ELSE MAP {'b': v::FLOAT, 'z': 9::FLOAT} END"
+    text = (
+        "CASE v WHEN 4 THEN NULL WHEN 5 THEN MAP {'b': NULL::FLOAT} "
+        "ELSE MAP {'b': v::FLOAT, 'z': 9::FLOAT} END"
+    )
     found = sql.scores(words, [text])
-    assert found == [None if v == 4 else [0.0, v] for v in range(50)]
+    assert found == [None if v in (4, 5) else [0.0, v] for v in range(50)]
 
 
 def test_sequences_as_inputs_are_refused_by_name():

@@ -225,19 +225,23 @@ _Offered = list[dict[str, list[Value]]]
 
 def check_type(wanted: Input, value: Value, version: ModelVersion, span: Span | None) -> None:
     """Raise TypeMismatch where a value may not be cast to what an input takes."""
-    # An empty list, or one of NULLs, is a list of whatever is wanted.
-    given = data_type(
-        value.type.replace('"NULL"', wanted.element)
-        if wanted.depth and value.type.endswith("]")
-        else value.type
-    )
-    fits = _fits(data_type(wanted.argument), given)
+    fits = _fits(data_type(wanted.argument), data_type(_completed(value.type, wanted)))
     if not fits:
         raise TypeMismatch(
             f"input {wanted.name} of {version.model}@{version.version} is {wanted.type}, the argument is {value.type}",
             hint=f"write CAST(… AS {wanted.type}) if that is meant",
             span=span_of(value.expression) or span,
         )
+
+
+def _completed(given: str, wanted: Input) -> str:
+    """Return a type in which an empty list or map, or one of NULLs, holds what is wanted."""
+    if given.endswith("]"):
+        return given.replace('"NULL"', wanted.element)
+    if given.startswith("MAP(") and wanted.element.startswith("MAP("):
+        key, value = wanted.element.removeprefix("MAP(").removesuffix(")").split(", ")
+        return given.replace('MAP("NULL"', f"MAP({key}").replace('"NULL")', f"{value})")
+    return given
 
 
 def _fits(target: exp.DataType, given: exp.DataType) -> bool:

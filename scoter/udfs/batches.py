@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from scoter.errors import InvalidValue, ModelFailed, NotNullViolation, NumericOutOfRange
-from scoter.udfs.lists import Lengths, null_rows, put_together, taken_apart
+from scoter.udfs.lists import Lengths, null_maps, null_rows, put_together, taken_apart
 from scoter.udfs.pieces import MOST_VALUES, Feed, Feeds, rows_at_once
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.signature import Input, Signature
@@ -108,7 +108,7 @@ class Layout:
         columns = batch.columns
         for place, each in enumerate(self._inputs):
             column = columns[place]
-            if each.depth:
+            if each.depth or pa.types.is_map(column.type):
                 valid = self._whole_lists(column, each)
                 if valid is not None:
                     kept = valid if kept is None else pc.and_(kept, valid)
@@ -135,8 +135,8 @@ class Layout:
 
     @staticmethod
     def _whole_lists(column: pa.ListArray, each: Input) -> pa.BooleanArray | None:
-        """Return which rows have a list that can be filled in, None for all."""
-        lists, values = null_rows(column, each.depth)
+        """Return which rows have a list or map that can be filled in, None for all."""
+        lists, values = null_rows(column, each.depth) if each.depth else null_maps(column)
         if lists is not None and each.is_left_out:
             lists &= column.is_valid().to_numpy(zero_copy_only=False)
         if lists is None and values is None:

@@ -27,6 +27,13 @@ def null_rows(column: pa.ListArray, depth: int) -> tuple[Mask | None, Mask | Non
     return lists, _marked(None, values, counts, len(column))
 
 
+def null_maps(column: pa.MapArray) -> tuple[Mask | None, Mask | None]:
+    """Return which rows have NULL for a map, and which for a value in one; None for no row."""
+    maps = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
+    _, values = null_rows(pa.ListArray.from_arrays(column.offsets, column.items), 1)
+    return maps, values
+
+
 def _marked(mask: Mask | None, level: pa.Array, counts: list[Lengths], rows: int) -> Mask | None:
     """Add to ``mask`` the rows in which ``level`` has NULLs; ``counts`` are the lengths of all levels above."""
     if not level.null_count:
