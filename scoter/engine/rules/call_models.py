@@ -340,9 +340,13 @@ def _struct(call: Predict, version: ModelVersion, signature: Signature, values: 
             for place, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True))
         }
         return _struct_pack(parts)
-    if not is_volatile(call):
+    plain = all(
+        isinstance(value.expression, exp.Column) or not _is_nested(wanted) or _is_of(value, wanted)
+        for wanted, value in zip(signature.inputs, values, strict=True)
+    )
+    if plain and not is_volatile(call):
         return _tried(signature, values)
-    # Each value stands twice there, and must be the same both times.
+    # Each value stands twice there, and must be the same both times; TRY takes no subquery and no volatile function.
     given = [
         replace(value, expression=exp.column(f"v{place}", table=_GIVEN)) for place, value in enumerate(values)
     ]
@@ -361,9 +365,13 @@ def _tried(signature: Signature, values: Sequence[Value]) -> exp.Expr:
     for place, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True)):
         parts[f"i{place}"] = value.expression
         if not _is_of(value, wanted):
-            parts[f"i{place}"] = fitting = exp.TryCast(
+            # Of a list or a map TRY_CAST gives one with NULL in the place of what does not fit.
+            nested = _is_nested(wanted)
+            cast = (exp.Cast if nested else exp.TryCast)(
                 this=value.expression, to=data_type(wanted.argument).copy()
             )
+            fitting = exp.Try(this=cast) if nested else cast
+            parts[f"i{place}"] = fitting
             held = exp.Paren(this=value.expression.copy())
             lost = exp.And(
                 this=exp.Not(this=exp.Is(this=held, expression=exp.Null())),
@@ -381,6 +389,10 @@ def _struct_pack(parts: Mapping[str, exp.Expr]) -> exp.Expr:
 
 def _is_of(value: Value, wanted: Input) -> bool:
     return data_type(value.type) == data_type(wanted.argument)
+
+
+def _is_nested(wanted: Input) -> bool:
+    return wanted.depth > 0 or data_type(wanted.argument).this == exp.DType.MAP
 
 
 def _cast(value: exp.Expr, wanted: Input) -> exp.Expr:
