@@ -85,6 +85,11 @@ class Models(_Section):
     allowed_prefixes: tuple[str, ...] = Field(
         (), description="paths or URIs under which CREATE MODEL … FROM may read"
     )
+    mlflow_uri: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="address of the MLflow server whose registry CREATE MODEL … FROM 'models:/…' may read",
+    )
     max_bytes: int = Field(256 * MIB, gt=0, description="most bytes of a model file")
     max_nodes: int = Field(50_000, gt=0, description="most operators in a model")
     load_seconds: float = Field(20.0, gt=0, description="seconds that the first load may take")
@@ -291,3 +296,11 @@ def _known(variable: str) -> bool:
 def client_password() -> str | None:
     """Return the password that a client logs in with, from ``SCOTER_PASSWORD``; no lake's setting."""
     return os.environ.get("SCOTER_PASSWORD")
+
+
+def mlflow_login() -> tuple[str, str] | str | None:
+    """Return the login of the MLflow server from MLflow's own variables: user and password, a token, or None."""
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if user:
+        return user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    return os.environ.get("MLFLOW_TRACKING_TOKEN") or None

@@ -5,15 +5,12 @@ This module must not know how a model is inspected, nor how its record is kept.
 
 from __future__ import annotations
 
-from pathlib import Path
-from urllib.parse import unquote, urlparse
-
-import fsspec
 from sqlglot import exp
 
 from scoter.catalog.model_records import Made, ModelVersion, VersionFacts, number_of
 from scoter.catalog.names import ModelName
 from scoter.engine.commands.model_options import Told, told_of
+from scoter.engine.commands.model_sources import read_source
 from scoter.engine.commands.models_shown import PARAMETER, SIGNATURE, reference_text, signature_rows
 from scoter.engine.commands.outcome import Call, Command, Outcome, done
 from scoter.engine.commands.places import known_schema
@@ -40,7 +37,6 @@ from scoter.errors import (
     InvalidModel,
     InvalidValue,
     NotSupported,
-    PermissionDenied,
     ScoterError,
     UndefinedVersion,
 )
@@ -79,7 +75,7 @@ def _accepted(call: Call) -> Made:
     trained_on = snapshots_of(told.trained_on, call)
     source = tree.args["source"]
     if isinstance(source, exp.Literal):
-        data, origin = read_model(source.name, call), source.name
+        data, origin = read_source(source.name, call)
     else:
         data, origin = call.values[str(source.this)], PARAMETER
         if not isinstance(data, bytes):
@@ -145,48 +141,6 @@ def _on_null(node: exp.Expr | None) -> str:
             return str(node.name)
         case _:
             return str(node.sql(dialect="duckdb"))
-
-
-def read_model(uri: str, call: Call) -> bytes:
-    """Return a model file's bytes; its URI, with links followed, must lie under an allowed prefix.
-
-    Raises PermissionDenied for any other place, InvalidModel for a file that is missing or too large.
-    """
-    limits = call.parts.settings.models
-    span = span_of(call.tree.args["source"])
-    scheme = urlparse(uri).scheme
-    if scheme in {"", "file"}:
-        path = _local(uri)
-        allowed = any(
-            path.is_relative_to(_local(prefix))
-            for prefix in limits.allowed_prefixes
-            if urlparse(prefix).scheme in {"", "file"}
-        )
-        target = str(path)
-    else:
-        allowed = ".." not in uri.split("/") and any(
-            uri.startswith(prefix.rstrip("/") + "/") for prefix in limits.allowed_prefixes
-        )
-        target = uri
-    if not allowed:
-        raise PermissionDenied(
-            "the model file lies under none of models.allowed_prefixes",
-            hint="send the file as a parameter with FROM ?, or have the prefix allowed",
-            span=span,
-        )
-    try:
-        with fsspec.open(target, "rb") as file:
-            data: bytes = file.read(limits.max_bytes + 1)
-    except (OSError, ImportError, ValueError) as error:
-        raise InvalidModel("the model file can not be read", span=span) from error
-    if len(data) > limits.max_bytes:
-        raise InvalidModel(f"the model file has more than {limits.max_bytes:,} bytes", span=span)
-    return data
-
-
-def _local(uri: str) -> Path:
-    parsed = urlparse(uri)
-    return Path(unquote(parsed.path) if parsed.scheme == "file" else uri).resolve()
 
 
 def _name(call: Call) -> ModelName:

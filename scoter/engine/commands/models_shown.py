@@ -14,6 +14,7 @@ from sqlglot import exp
 from scoter.catalog.model_records import Model, ModelVersion
 from scoter.catalog.names import quoted
 from scoter.engine.commands.golden_rows import golden_texts
+from scoter.engine.commands.mlflow import pinned
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
 from scoter.engine.commands.places import known_schema
 from scoter.engine.resolve import model_reference, resolve_model
@@ -116,7 +117,7 @@ def _statements(model: Model, versions: Sequence[ModelVersion]) -> Iterator[str]
 
 def _origin(version: ModelVersion) -> str:
     signature, facts = Signature.from_json(version.signature), version.facts
-    text = "?" if version.source == PARAMETER else literal(version.source)
+    text = "?" if version.source == PARAMETER else literal(pinned(version.source))
     # The columns of a tensor without names have none until INPUT gives them.
     if signature.named:
         text += f" INPUT ({', '.join(map(_input, signature.inputs))})"
