@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sessions import InProcess, opened
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -162,8 +163,61 @@ def by_hand() -> Trained:
     return Trained(net, net.file(), table, rows, "", rtol=1e-12, atol=1e-12, unclear=0)
 
 
+class Digits:
+    """Four filters over pictures of 8 x 8 points and a logistic regression over what they see."""
+
+    def __init__(self) -> None:
+        self.filters = np.random.default_rng(11).normal(size=(4, 1, 3, 3)).astype(np.float32)
+        self.pictures, target = load_digits(return_X_y=True)
+        self.last = quiet(LogisticRegression(max_iter=200).fit, self.seen(self.pictures), target)
+
+    def seen(self, rows: np.ndarray) -> np.ndarray:
+        windows = np.lib.stride_tricks.sliding_window_view(rows.reshape(-1, 8, 8), (3, 3), axis=(1, 2))
+        found = np.einsum("nijab,fab->nfij", windows, self.filters[:, 0])
+        return np.maximum(found, 0).reshape(len(rows), -1)
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return self.last.predict(self.seen(rows))
+
+    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+        return self.last.predict_proba(self.seen(rows))
+
+    def file(self) -> bytes:
+        nodes = [
+            helper.make_node("Conv", ["picture", "filters"], ["seen"]),
+            helper.make_node("Relu", ["seen"], ["bright"]),
+            helper.make_node("Flatten", ["bright"], ["flat"]),
+            helper.make_node("Gemm", ["flat", "weights", "bias"], ["sums"], transB=1),
+            helper.make_node("Softmax", ["sums"], ["probabilities"], axis=1),
+            helper.make_node("ArgMax", ["sums"], ["label"], axis=1, keepdims=0),
+        ]
+        held = {"filters": self.filters, "weights": self.last.coef_, "bias": self.last.intercept_}
+        graph = helper.make_graph(
+            nodes,
+            "digits",
+            [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", 1, 8, 8])],
+            [
+                helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
+                helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 10]),
+            ],
+            [numpy_helper.from_array(value.astype(np.float32), name) for name, value in held.items()],
+        )
+        model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
+        return bytes(model.SerializeToString())
+
+
+def digits() -> Trained:
+    net = Digits()
+    random = np.random.default_rng(12)
+    rows = net.pictures[random.integers(0, len(net.pictures), ROWS)] + random.integers(-2, 3, (ROWS, 64))
+    rows[:3] = [np.zeros(64), np.full(64, 1e4), np.tile([16, 0], 32)]
+    table = pa.table({"picture": pa.array(list(rows), pa.list_(pa.float32()))})
+    return Trained(net, net.file(), table, rows, "", rtol=1e-4, atol=1e-4, unclear=0.01)
+
+
 CASES: dict[str, Callable[[], Trained]] = {
     "by_hand_doubles": by_hand,
+    "digits": digits,
     "one_hot": lambda: over_people([ONE_HOT, SCALED], LogisticRegression(max_iter=500), YES_NO),
     "one_hot_three": lambda: over_people([ONE_HOT, SCALED], LogisticRegression(max_iter=500), TEXTS),
     "one_hot_ridge": lambda: over_people([ONE_HOT, SCALED], Ridge()),
