@@ -37,7 +37,7 @@ class Quarantine:
     def __init__(self, after: int, batch_seconds: float) -> None:
         self._after = after
         self._batch_seconds = batch_seconds
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what ends a batch also counts it
         self._batches: set[_Batch] = set()
         self._ended: dict[str, int] = {}
         self._watching: threading.Thread | None = None
@@ -96,13 +96,14 @@ class Quarantine:
     def _watch(self) -> None:
         while not self._closed.wait(min(_LONGEST_PAUSE, self._batch_seconds / 4)):
             latest = time.monotonic() - self._batch_seconds
+            # While the lock is held no batch can leave, so that none is ended in the place of one that came later.
             with self._lock:
-                over = [batch for batch in self._batches if batch.started < latest and not batch.is_over]
-            for batch in over:
-                batch.is_over = True
-                batch.end(
-                    ModelTooSlow(
-                        f"a batch of the model took longer than {self._batch_seconds:g} s",
-                        hint="the setting models.batch_seconds raises the limit",
-                    )
-                )
+                for batch in self._batches:
+                    if batch.started < latest and not batch.is_over:
+                        batch.is_over = True
+                        batch.end(
+                            ModelTooSlow(
+                                f"a batch of the model took longer than {self._batch_seconds:g} s",
+                                hint="the setting models.batch_seconds raises the limit",
+                            )
+                        )
