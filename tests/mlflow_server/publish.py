@@ -20,7 +20,11 @@ def main(uri: str, name: str, *files: str) -> None:
     client = mlflow.MlflowClient()
     for file in files:
         logged = mlflow.onnx.log_model(
-            onnx.load(file), name="model", pip_requirements=["onnx"], registered_model_name=name
+            onnx.load(file),
+            name="model",
+            pip_requirements=["onnx"],
+            registered_model_name=name,
+            save_as_external_data=False,
         )
     client.set_registered_model_alias(name, "champion", str(logged.registered_model_version))
     with tempfile.TemporaryDirectory() as directory:
