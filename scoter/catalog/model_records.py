@@ -73,7 +73,7 @@ class VersionFacts:
 
     ``opset`` and ``producer`` are what its file says, ``metrics`` and ``properties`` what the user does;
     ``verify`` are golden rows and ``linear`` the weights of a model that is a weighted sum, as JSON text;
-    ``trained_on`` are tables with their snapshots.
+    ``trained_on`` are tables with their snapshots; ``logic`` are expressions around the model, as JSON text.
     """
 
     opset: int | None = None
@@ -84,6 +84,7 @@ class VersionFacts:
     verify: str | None = None
     linear: str | None = None
     trained_on: tuple[tuple[str, int | None], ...] = ()
+    logic: str | None = None
 
     def to_json(self) -> str:
         """Return the facts as one line of JSON."""

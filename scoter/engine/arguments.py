@@ -41,6 +41,7 @@ _NUMBERS = frozenset(
     }
 )
 _TEXTS = frozenset({exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.UUID, exp.DType.ENUM})
+_TIMES = frozenset({exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DATETIME})
 _LISTS = frozenset({exp.DType.ARRAY, exp.DType.LIST})
 
 
@@ -255,6 +256,8 @@ def _fits(target: exp.DataType, given: exp.DataType) -> bool:
         return given.this in _TEXTS
     if target.this == exp.DType.BOOLEAN:
         return bool(given.this == exp.DType.BOOLEAN)
+    if target.this not in _NUMBERS:
+        return given.this == target.this or (given.this == exp.DType.DATE and target.this in _TIMES)
     return given.this in _NUMBERS
 
 

@@ -27,6 +27,7 @@ from scoter.engine.context import Context
 from scoter.engine.dialect import to_duckdb
 from scoter.engine.gate import function_name
 from scoter.engine.inference import infer_parameters
+from scoter.engine.logic import BEHIND
 from scoter.engine.plan import ModelCall, ScanFacts, Stage
 from scoter.engine.predicates import table_predicates
 from scoter.engine.resolve import Resolved, Source
@@ -35,9 +36,9 @@ from scoter.engine.rules.call_models import (
     call_models,
     expand_stars,
     first_places,
-    function_of,
     linear_calls,
     name_results,
+    signature_for,
     without_calls,
 )
 from scoter.engine.rules.pin_now import pin_now, uses_now
@@ -252,13 +253,28 @@ def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
         name = f"scoter_scored_{len(stages)}"
         scores = []
         for part in node.this.expressions:
-            called = functions.get(str(part.this.this)) if isinstance(part.this, exp.Anonymous) else None
-            if called is not None:
-                scores.append((part.alias, called))
-                part.set("this", part.this.expressions[0])
+            found = next(
+                (node for node in part.this.find_all(exp.Anonymous) if str(node.this) in functions), None
+            )
+            if found is None or not (found is part.this or part.this.meta.get(BEHIND)):
+                continue
+            scores.append((part.alias, functions[str(found.this)]))
+            if found is not part.this:
+                _behind_stage(tree, part, found)
+            part.set("this", found.expressions[0])
         stages.append(Stage(name, to_duckdb(node.this), tuple(scores)))
         node.replace(exp.Table(this=exp.to_identifier(name), alias=node.args["alias"].copy()))
     return tuple(stages)
+
+
+def _behind_stage(tree: exp.Expr, part: exp.Expr, call: exp.Expr) -> None:
+    """Compute what a stage makes of a model's result where its rows are read, in place."""
+    columns = [column for column in tree.find_all(exp.Column) if column.name == part.alias]
+    for column in columns:
+        made = part.this.copy()
+        inner = next(node for node in made.find_all(exp.Anonymous) if node.this == call.this)
+        inner.replace(column.copy())
+        column.replace(made)
 
 
 def rows_query(values: exp.Expr | None) -> exp.Select | None:
@@ -388,7 +404,7 @@ def _from_calls(query: exp.Expr, resolved: Resolved) -> dict[str, str]:
     """Return the types of parameters that stand as a model's argument, by position or in a struct by name."""
     found: dict[str, str] = {}
     for call in query.find_all(Predict):
-        signature = function_of(call, resolved.model(call)).signature
+        signature = signature_for(call, resolved.model(call))
         # Parameters have no types yet: their number alone tells values from whole tensors.
         inputs = signature.taking([None] * len(call.arguments)).inputs
         kinds = [_WIDER.get(each.argument, each.argument) if call.tries else each.argument for each in inputs]

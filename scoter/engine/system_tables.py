@@ -10,6 +10,7 @@ from typing import Any
 
 from scoter.catalog.model_records import ModelVersion
 from scoter.catalog.models import Models
+from scoter.engine.logic import Logic, logic_of, signature_outside
 from scoter.udfs.signature import Signature
 
 Columns = tuple[tuple[str, str], ...]
@@ -40,6 +41,8 @@ TABLES: dict[str, Columns] = {
         ("metrics", "MAP(VARCHAR, DOUBLE)"),
         ("properties", "MAP(VARCHAR, VARCHAR)"),
         ("trained_on", "MAP(VARCHAR, BIGINT)"),
+        ("pre", "MAP(VARCHAR, VARCHAR)"),
+        ("post", "VARCHAR"),
         ("opset", "INTEGER"),
         ("producer", "VARCHAR"),
         ("sha256", "VARCHAR"),
@@ -72,7 +75,7 @@ def system_rows(name: str, models: Models) -> Iterator[tuple[Any, ...]]:
         return
     for version in models.list():
         mine = (version.model.schema, version.model.name)
-        signature = Signature.from_json(version.signature)
+        signature = signature_outside(version)
         if name == "model_versions":
             yield (*mine, *_version(version, signature))
         elif name == "model_aliases":
@@ -100,7 +103,7 @@ def _models(models: Models) -> Iterator[tuple[Any, ...]]:
 
 
 def _version(version: ModelVersion, signature: Signature) -> tuple[Any, ...]:
-    facts = version.facts
+    facts, logic = version.facts, logic_of(version) or Logic()
     return (
         version.version,
         version.is_default,
@@ -113,6 +116,8 @@ def _version(version: ModelVersion, signature: Signature) -> tuple[Any, ...]:
         list(facts.metrics),
         list(facts.properties),
         list(facts.trained_on),
+        [(step.name, step.sql) for step in logic.before],
+        logic.behind,
         facts.opset,
         facts.producer,
         version.sha256,

@@ -19,7 +19,7 @@ from scoter.errors import InvalidDefinition, InvalidModel, Span
 from scoter.suggestions import closest
 from scoter.udfs.golden import Golden
 
-_NAMES = ("comment", "metrics", "properties", "sha256", "tolerance", "trained_on", "verify")
+_NAMES = ("comment", "metrics", "post", "pre", "properties", "sha256", "tolerance", "trained_on", "verify")
 _TEXT_MOST = 32_768  # characters
 
 
@@ -35,6 +35,8 @@ class Told:
     verify: Golden | None = None
     verify_place: Span | None = None
     trained_on: tuple[exp.Expr, ...] = ()
+    pre: exp.Expr | None = None
+    post: exp.Expr | None = None
 
     def check_file(self, data: bytes) -> None:
         """Raise InvalidModel for the bytes of another file than ``sha256`` means."""
@@ -71,6 +73,8 @@ def told_of(options: Sequence[Option]) -> Told:
         place=span_of(sha256),
         verify=golden_of(found.get("verify"), found.get("tolerance")),
         verify_place=span_of(found.get("verify")),
+        pre=found.get("pre"),
+        post=found.get("post"),
         trained_on=tuple(_tables(found["trained_on"])) if "trained_on" in found else (),
     )
 

@@ -9,12 +9,14 @@ from sqlglot import exp
 
 from scoter.catalog.model_records import Made, ModelVersion, VersionFacts, number_of
 from scoter.catalog.names import ModelName
+from scoter.engine.commands.logic_told import logic_before, logic_behind
 from scoter.engine.commands.model_options import Told, told_of
 from scoter.engine.commands.model_sources import read_source
 from scoter.engine.commands.models_shown import PARAMETER, SIGNATURE, reference_text, signature_rows
 from scoter.engine.commands.outcome import Call, Command, Outcome, done
 from scoter.engine.commands.places import known_schema
 from scoter.engine.commands.training import snapshots_of
+from scoter.engine.logic import Logic
 from scoter.engine.resolve import model_reference, resolve_model
 from scoter.engine.statements import (
     AddModelVersion,
@@ -84,6 +86,9 @@ def _accepted(call: Call) -> Made:
         DeclaredInput(part.name, part.args["kind"].sql(dialect="duckdb"), _on_null(part.args.get("on_null")))
         for part in tree.args.get("inputs") or []
     )
+    logic = Logic()
+    if told.pre is not None:
+        logic, declared = logic_before(told.pre, declared, call.parts.binder)
     try:
         told.check_file(data)
         found = inspect(data, declared, call.parts.settings.models, call.cancellation.attach)
@@ -94,6 +99,8 @@ def _accepted(call: Call) -> Made:
         _refuse_cancelled(call)
         error.span = error.span or span_of(source)
         raise
+    if told.post is not None:
+        logic = logic_behind(logic, told.post, found.signature, call.parts.binder)
     return Made(
         sha256=sha256,
         size=len(data),
@@ -109,6 +116,7 @@ def _accepted(call: Call) -> Made:
             verify,
             None if found.linear is None else found.linear.to_json(),
             trained_on,
+            None if logic == Logic() else logic.to_json(),
         ),
     )
 

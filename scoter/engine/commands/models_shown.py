@@ -17,6 +17,7 @@ from scoter.engine.commands.golden_rows import golden_texts
 from scoter.engine.commands.mlflow import pinned
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
 from scoter.engine.commands.places import known_schema
+from scoter.engine.logic import Logic, logic_of, signature_outside
 from scoter.engine.resolve import model_reference, resolve_model
 from scoter.engine.statements import (
     DescribeModel,
@@ -27,7 +28,7 @@ from scoter.engine.statements import (
 )
 from scoter.engine.types import literal
 from scoter.udfs.golden import Golden
-from scoter.udfs.signature import Input, Signature
+from scoter.udfs.signature import Input
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 PARAMETER = "parameter"  # the source of a version whose file was sent with the statement
@@ -42,7 +43,7 @@ SIGNATURE: Columns = (
 
 def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
     """Return a version as rows: the version, its inputs in order, its outputs; one note on lossy casts."""
-    signature = Signature.from_json(version.signature)
+    signature, logic = signature_outside(version), logic_of(version) or Logic()
     rows: list[tuple[Any, ...]] = [
         ("model", str(version.model), f"version {version.version}", None, f"sha256 {version.sha256}")
     ]
@@ -50,7 +51,9 @@ def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
         is_rounded = wanted.element == "FLOAT"
         note = "DOUBLE, DECIMAL and integers above 2^24 are rounded" if is_rounded else None
         rows.append(("input", wanted.name, wanted.type, wanted.on_null, note))
-    return rows + [("output", o.name, o.type, None, o.role) for o in signature.outputs]
+    rows += [("pre", step.name, step.type, None, step.sql) for step in logic.before]
+    rows += [("output", o.name, o.type, None, o.role) for o in signature.outputs]
+    return rows + ([] if logic.behind is None else [("post", None, logic.type, None, logic.behind)])
 
 
 def _models(call: Call) -> Outcome:
@@ -116,12 +119,13 @@ def _statements(model: Model, versions: Sequence[ModelVersion]) -> Iterator[str]
 
 
 def _origin(version: ModelVersion) -> str:
-    signature, facts = Signature.from_json(version.signature), version.facts
+    signature, facts, logic = signature_outside(version), version.facts, logic_of(version) or Logic()
     text = "?" if version.source == PARAMETER else literal(pinned(version.source))
     # The columns of a tensor without names have none until INPUT gives them.
     if signature.named:
         text += f" INPUT ({', '.join(map(_input, signature.inputs))})"
-    options = [f"sha256 = {literal(version.sha256)}"]
+    options = [f"{key} = {text}" for key, text in _logic(logic)]
+    options += [f"sha256 = {literal(version.sha256)}"]
     if facts.comment is not None:
         options.append(f"comment = {literal(facts.comment)}")
     if facts.metrics:
@@ -136,6 +140,13 @@ def _origin(version: ModelVersion) -> str:
         options.append(f"verify = [{', '.join(golden_texts(golden))}]")
         options.append(f"tolerance = {golden.tolerance!r}")
     return f"{text} WITH ({', '.join(options)})"
+
+
+def _logic(logic: Logic) -> Iterator[tuple[str, str]]:
+    if logic.before:
+        yield "pre", f"{{{', '.join(f'{quoted(step.name)}: {step.sql}' for step in logic.before)}}}"
+    if logic.behind is not None:
+        yield "post", logic.behind
 
 
 def _table(name: str, snapshot: int | None) -> str:

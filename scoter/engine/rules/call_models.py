@@ -16,6 +16,7 @@ from scoter.engine.binding import Binder, data_type, marked, marker_types, subst
 from scoter.engine.dialect import Scoter
 from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
+from scoter.engine.logic import Logic, logic_of
 from scoter.engine.plan import ModelCall, ModelPin
 from scoter.engine.relations import is_row_and_column, relations_of
 from scoter.engine.replacing import put
@@ -35,11 +36,31 @@ _GIVEN = "scoter_given"
 _VERBS = {"predict": "predict", "proba": "predict_proba", "all": "predict_all", "try": "try_predict"}
 
 
+def result_type(call: Predict, version: ModelVersion) -> str:
+    """Return the DuckDB type of a call; raises NotSupported, WrongArguments."""
+    logic = _logic_behind(call, version)
+    return function_of(call, version).return_type if logic is None else str(logic.type)
+
+
+def _logic_behind(call: Predict, version: ModelVersion) -> Logic | None:
+    """Return the logic that makes a call's value of the model's outputs, None where it is an output."""
+    logic = logic_of(version)
+    return logic if logic is not None and logic.behind and call.kind in {"predict", "try"} else None
+
+
+def signature_for(call: Predict, version: ModelVersion) -> Signature:
+    """Return the signature that a call's arguments have to fit; raises NotSupported, WrongArguments."""
+    signature, logic = function_of(call, version).signature, logic_of(version)
+    return signature if logic is None else logic.outside(signature)
+
+
 def function_of(call: Predict, version: ModelVersion) -> Function:
     """Return the function that a call runs; raises NotSupported, WrongArguments."""
     signature = Signature.from_json(version.signature)
     label = call.class_label
     kind = "predict" if call.kind == "try" else call.kind
+    if _logic_behind(call, version) is not None:
+        kind = "all"
     function = Function(version.sha256, signature, kind, tries=call.tries)
     try:
         _ = function.return_type
@@ -113,7 +134,7 @@ def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int
     # Inner calls first: an outer call's arguments then hold no call any more.
     for original, call in reversed(list(zip(originals, copies, strict=True))):
         number = numbers.get(id(original))
-        kind = function_of(original, resolved.model(original)).return_type
+        kind = result_type(original, resolved.model(original))
         parts = [
             argument if number is None else marked(argument, f"{number}_{j}")
             for j, argument in enumerate(call.arguments)
@@ -299,6 +320,9 @@ def call_models(
         if id(call) in linear:
             given = [field.expression for field in struct.expressions]
             new = inlined(function, linear[id(call)], given, new)
+        behind = _logic_behind(call, version)
+        if behind is not None:
+            new = behind.result(new, function.signature)
         if call is tree:
             return new, tuple(used.values())
         put(call, new)
@@ -311,8 +335,35 @@ def _called(
     """Return the function that fits what a call gives, and the values that it gives in order."""
     function = function_of(call, version)
     given = types[_number(call)]
+    logic = logic_of(version)
+    if logic is not None and logic.before:
+        return function, _before(call, version, logic, function.signature, given, resolved)
     signature, values = bound(call, version, function.signature, given, span_of(call), resolved)
     return replace(function, signature=signature), values
+
+
+def _before(
+    call: Predict,
+    version: ModelVersion,
+    logic: Logic,
+    signature: Signature,
+    types: Sequence[str],
+    resolved: Resolved,
+) -> list[Value]:
+    """Return the values of the model's inputs that its version makes of what a call gives."""
+    span = span_of(call)
+    if is_volatile(call):
+        raise NotSupported(
+            f"a value that is another one each time is not given to {version.model}@{version.version}",
+            hint="its pre may read a value several times; compute it in a MATERIALIZED common table expression",
+            span=span,
+        )
+    outside = logic.outside(signature)
+    _, given = bound(call, version, outside, types, span, resolved)
+    for wanted, value in zip(outside.inputs, given, strict=True):
+        check_type(wanted, value, version, span)
+    made = logic.values(signature, [value.expression for value in given], tries=call.tries)
+    return [Value(expression, kind, None) for expression, kind in made]
 
 
 def first_places(tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[str, ...]]) -> dict[str, Span]:

@@ -1,0 +1,127 @@
+"""The logic that WITH (pre = {…}, post = …) gives a version: checked here, and typed by DuckDB's binder.
+
+This module must not know how it is applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlglot import exp
+
+from scoter.engine.binding import Binder, typed_null
+from scoter.engine.commands.constants import pairs
+from scoter.engine.dialect import Scoter
+from scoter.engine.functions import AGGREGATES, NOW, SCALARS, SESSION, VOLATILE
+from scoter.engine.gate import function_name
+from scoter.engine.logic import Logic, Step, columns_in
+from scoter.engine.statements import Predict, span_of
+from scoter.errors import InvalidDefinition, NotSupported, ScoterError, UndefinedColumn
+from scoter.suggestions import closest
+from scoter.udfs.declared import DeclaredInput
+from scoter.udfs.signature import Signature
+
+_NOT_HERE = (exp.Query, exp.Window, exp.Placeholder, exp.Star, exp.Columns, Predict)
+# Sums of integers, which no model takes; what does not fit is an error.
+_SMALLER = {"HUGEINT": "BIGINT", "UHUGEINT": "UBIGINT"}
+_EXAMPLE = "{age: least(years, 100)}"
+
+
+def logic_before(
+    pre: exp.Expr, declared: Sequence[DeclaredInput], binder: Binder
+) -> tuple[Logic, tuple[DeclaredInput, ...]]:
+    """Return the logic of ``pre``, and the inputs that the model itself is asked for.
+
+    These are the names in ``pre``, and the inputs in ``declared`` that it does not read. Raises InvalidDefinition,
+    UndefinedColumn, NotSupported, and what DuckDB's binder says.
+    """
+    if not declared:
+        raise InvalidDefinition(
+            "pre needs INPUT: the names and types of what callers give", span=span_of(pre)
+        )
+    given = {each.name.casefold(): each for each in declared}
+    expressions = dict(pairs("pre", _EXAMPLE, pre))
+    read: set[str] = set()
+    for expression in expressions.values():
+        _check(expression, [each.name for each in declared], "INPUT")
+        read |= {column.name.casefold() for column in columns_in(expression)}
+    columns = [exp.column(exp.to_identifier(each.name, quoted=True)) for each in declared]
+    # The first types are those of INPUT as DuckDB spells them.
+    types = _types([*columns, *expressions.values()], [(each.name, each.type) for each in declared], binder)
+    inputs = tuple(zip((each.name for each in declared), types, strict=False))
+    made = {name.casefold() for name in expressions}
+    for each in declared:
+        if each.on_null.upper() != "NULL" and each.name.casefold() in read - made:
+            raise InvalidDefinition(
+                f'ON NULL of "{each.name}" has no meaning: the model does not take it',
+                hint=f"write coalesce({each.name}, …) in pre",
+                span=span_of(pre),
+            )
+    steps = [
+        Step(name, _text(expression), kind)
+        for (name, expression), kind in zip(expressions.items(), types[len(declared) :], strict=True)
+    ]
+    asked = [
+        DeclaredInput(
+            step.name, _SMALLER.get(step.type, step.type), _on_null(given.get(step.name.casefold()))
+        )
+        for step in steps
+    ]
+    asked += [each for each in declared if each.name.casefold() not in read | made]
+    return Logic(inputs, tuple(steps)), tuple(asked)
+
+
+def logic_behind(logic: Logic, post: exp.Expr, signature: Signature, binder: Binder) -> Logic:
+    """Return ``logic`` with the expression over the model's outputs; raises as ``logic_before`` does."""
+    outputs = [(output.name, output.type) for output in signature.outputs]
+    _check(post, [name for name, _ in outputs], "the model's outputs")
+    (kind,) = _types([post], outputs, binder)
+    if kind == '"NULL"':
+        raise InvalidDefinition("post has no type", hint="write a cast", span=span_of(post))
+    return replace(logic, behind=_text(post), type=kind)
+
+
+def _on_null(declared: DeclaredInput | None) -> str:
+    return "NULL" if declared is None else declared.on_null
+
+
+def _text(expression: exp.Expr) -> str:
+    return Scoter().generate(expression, comments=False)
+
+
+def _check(expression: exp.Expr, names: Sequence[str], where: str) -> None:
+    known = {name.casefold() for name in names}
+    for node in expression.walk():
+        name = function_name(node)
+        if isinstance(node, _NOT_HERE) or (
+            name is not None and (name not in SCALARS or name in VOLATILE | NOW | SESSION | AGGREGATES)
+        ):
+            raise NotSupported(
+                "pre and post are scalar expressions that give the same value each time",
+                span=span_of(node) or span_of(expression),
+            )
+    for column in columns_in(expression):
+        if column.table or column.name.casefold() not in known:
+            raise UndefinedColumn(
+                f'"{column.name}" is not in {where}',
+                hint=closest(column.name, list(names)) or f"there are: {', '.join(names)}",
+                span=span_of(column),
+            )
+
+
+def _types(
+    expressions: Sequence[exp.Expr], columns: Sequence[tuple[str, str]], binder: Binder
+) -> tuple[str, ...]:
+    rows = exp.Select(expressions=[exp.alias_(typed_null(kind), name, quoted=True) for name, kind in columns])
+    query = exp.Select(
+        expressions=[
+            exp.alias_(expression.copy(), f"e{place}") for place, expression in enumerate(expressions)
+        ],
+        from_=exp.From(this=exp.Subquery(this=rows, alias=exp.TableAlias(this=exp.to_identifier("given")))),
+    )
+    try:
+        return binder.columns(query, exp.Tuple(expressions=list(expressions)).copy()).texts
+    except ScoterError as error:
+        error.span = error.span or span_of(expressions[0])
+        raise
