@@ -430,5 +430,6 @@ def _fits(found: labels.Labels, label: OutputFacts | None) -> bool:
 
 def _are_probabilities(values: NDArray[np.floating[Any]]) -> bool:
     """Tell probabilities from decision scores, which exporters write under the same name."""
-    inside = bool(np.all((values >= 0) & (values <= 1)))
+    # Votes that are summed as floats come out a hair above 1, and what is left of 1 below 0.
+    inside = bool(np.all((values >= -_TOLERANCE) & (values <= 1 + _TOLERANCE)))
     return inside and bool(np.allclose(values.sum(axis=1), 1, atol=_TOLERANCE))
