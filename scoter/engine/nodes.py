@@ -160,11 +160,11 @@ _OTHERS: dict[type[exp.Expr], str] = {
 
 
 def _ours() -> dict[type[exp.Expr], frozenset[str]]:
-    found = (kind for kind in vars(ours).values() if isinstance(kind, type))
+    found = (getattr(ours, name) for name in ours.__all__)
     return {
         kind: frozenset(kind.arg_types)
         for kind in found
-        if issubclass(kind, exp.Expression) and kind.__module__ == ours.__name__
+        if isinstance(kind, type) and issubclass(kind, exp.Expression)
     }
 
 
