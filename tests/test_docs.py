@@ -135,6 +135,20 @@ def test_every_block_of_the_sql_reference(lake: Lake) -> None:
     run_all(lake, blocks(DOCS / "sql.md"))
 
 
+def test_the_guide_to_models(lake: Lake) -> None:
+    run_all(lake, blocks(DOCS / "models.md"))
+    wrong = []
+    for heading, (case, sql, result) in table_of(DOCS / "models.md", "What a call gives"):
+        assert heading == "What a call gives"
+        found, refused = lake._said(
+            f"SELECT {sql.strip('`')} AS r" + (" FROM flights" if "carrier" in sql else "")
+        )
+        given = found[0].partition(":")[0] if refused else found[-1].strip()
+        if given != result.strip("`"):
+            wrong.append(f"{case}: {sql} is {given}, the document says {result}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_sql_reference_runs_every_statement_of_ours() -> None:
     texts = [sql for b in blocks(DOCS / "sql.md") if b.language == "sql" for sql in statements(b.text)]
     seen: set[type] = set()
