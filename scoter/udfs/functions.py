@@ -157,7 +157,7 @@ class _Scorer:
         self._sessions = sessions
         self._run = run
         self._type = _results_type(function)
-        self._wanted = [output.name for output in function.outputs]
+        self._wanted = [output.in_file for output in function.outputs]
         self._finish = _finisher(function)
         # The session may be let go and loaded again between calls; its layout goes with it.
         self._known: tuple[Loaded, batches.Layout] | None = None

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from scoter.errors import CorruptData, NotSupported, WrongArguments
+from scoter.errors import CorruptData, InvalidDefinition, NotSupported, WrongArguments
 
 _FORMAT = 2
 _READABLE = (1, 2)  # 1 knew values and no lists
@@ -94,12 +94,19 @@ class Input:
 class Output:
     """One result of a model: its name in the model, DuckDB type, and role.
 
-    ``role`` is label, value, probabilities or other. The first output is what PREDICT returns.
+    ``role`` is label, value, probabilities or other. The first output is what PREDICT returns. ``tensor`` is its
+    name in the file where it was given another one.
     """
 
     name: str
     type: str
     role: str
+    tensor: str | None = None
+
+    @property
+    def in_file(self) -> str:
+        """The output's name in the file."""
+        return self.tensor or self.name
 
 
 @dataclass(frozen=True)
@@ -179,6 +186,24 @@ class Signature:
             for each, depth in zip(signature.inputs, depths, strict=True)
         )
         return signature if inputs == signature.inputs else replace(signature, inputs=inputs)
+
+    def naming(self, names: Sequence[str]) -> Signature:
+        """Return the signature with other names of its outputs, in their order.
+
+        Raises InvalidDefinition for a wrong number, and for a name that stands twice.
+        """
+        if len(names) != len(self.outputs):
+            raise InvalidDefinition(
+                f"OUTPUT names {len(names)} outputs, the model has {len(self.outputs)}",
+                hint=f"they are {', '.join(f'{each.name} {each.type}' for each in self.outputs[:20])}",
+            )
+        if len({name.casefold() for name in names}) < len(names):
+            raise InvalidDefinition("OUTPUT has a name twice")
+        outputs = (
+            replace(each, name=name, tensor=each.in_file)
+            for name, each in zip(names, self.outputs, strict=True)
+        )
+        return replace(self, outputs=tuple(outputs))
 
     @property
     def primary(self) -> Output:

@@ -5,10 +5,13 @@ This module must not know how a model is inspected, nor how its record is kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from scoter.catalog.model_records import Made, ModelVersion, VersionFacts, number_of
 from scoter.catalog.names import ModelName
+from scoter.engine.binding import data_type
 from scoter.engine.commands.logic_told import logic_before, logic_behind
 from scoter.engine.commands.model_options import Told, told_of
 from scoter.engine.commands.model_sources import read_source
@@ -36,6 +39,7 @@ from scoter.engine.statements import (
 )
 from scoter.errors import (
     Cancelled,
+    InvalidDefinition,
     InvalidModel,
     InvalidValue,
     NotSupported,
@@ -71,8 +75,6 @@ def _add_version(call: Call) -> Outcome:
 def _accepted(call: Call) -> Made:
     """Read, inspect and store the model file of a statement; return what its record holds."""
     tree = call.tree
-    if tree.args.get("outputs"):
-        raise NotSupported("OUTPUT is not offered yet", span=span_of(tree.args["outputs"][0]))
     told = told_of(tree.args.get("options") or [])
     trained_on = snapshots_of(told.trained_on, call)
     source = tree.args["source"]
@@ -93,18 +95,21 @@ def _accepted(call: Call) -> Made:
         told.check_file(data)
         found = inspect(data, declared, call.parts.settings.models, call.cancellation.attach)
         _refuse_cancelled(call)
+        signature = found.signature
+        if tree.args.get("outputs"):
+            signature = _named(signature, tree.args["outputs"])
         sha256 = call.parts.artifacts.put(data)
-        verify = _verified(call, told, sha256, found.signature)
+        verify = _verified(call, told, sha256, signature)
     except ScoterError as error:
         _refuse_cancelled(call)
         error.span = error.span or span_of(source)
         raise
     if told.post is not None:
-        logic = logic_behind(logic, told.post, found.signature, call.parts.binder)
+        logic = logic_behind(logic, told.post, signature, call.parts.binder)
     return Made(
         sha256=sha256,
         size=len(data),
-        signature=found.signature.to_json(),
+        signature=signature.to_json(),
         source=origin,
         principal=call.context.principal.name,
         facts=VersionFacts(
@@ -119,6 +124,21 @@ def _accepted(call: Call) -> Made:
             None if logic == Logic() else logic.to_json(),
         ),
     )
+
+
+def _named(signature: Signature, outputs: Sequence[exp.Expr]) -> Signature:
+    """Return the signature with the names of OUTPUT; raises InvalidDefinition, with the place."""
+    try:
+        named = signature.naming([each.name for each in outputs])
+        for wanted, each in zip(outputs, named.outputs, strict=True):
+            kind = wanted.args.get("kind")
+            if kind is not None and kind != data_type(each.type):
+                text = kind.sql(dialect="duckdb")
+                raise InvalidDefinition(f'the output "{each.name}" is {each.type}, not {text}')  # noqa: TRY301  # gets its place below
+    except InvalidDefinition as error:
+        error.span = span_of(outputs[0])
+        raise
+    return named
 
 
 def _verified(call: Call, told: Told, sha256: str, signature: Signature) -> str | None:

@@ -124,6 +124,9 @@ def _origin(version: ModelVersion) -> str:
     # The columns of a tensor without names have none until INPUT gives them.
     if signature.named:
         text += f" INPUT ({', '.join(map(_input, signature.inputs))})"
+    if any(output.tensor is not None for output in signature.outputs):
+        named = ", ".join(f"{quoted(output.name)} {output.type}" for output in signature.outputs)
+        text += f" OUTPUT ({named})"
     options = [f"{key} = {text}" for key, text in _logic(logic)]
     options += [f"sha256 = {literal(version.sha256)}"]
     if facts.comment is not None:
