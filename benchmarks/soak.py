@@ -6,15 +6,17 @@ Nothing is measured against a peer; the result says what was survived. The first
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from measure import Row, report
+from measure import RESULTS, Row, report
 
 ROOT = Path(__file__).resolve().parent.parent
 FAULTS = ("-k", "kill or race or process or concurrent or locked or crash or differential")
@@ -22,7 +24,7 @@ DECODERS = ("-m", "decoder")
 
 
 def run(*selection: str, examples: int | None = None) -> list[str]:
-    """Run the tests of a selection and return the names of those that passed; a failure ends the program."""
+    """Run the tests of a selection and return the names of those that passed; raises SystemExit for a failure."""
     environment = dict(os.environ)
     if examples is not None:
         environment["EXAMPLES"] = str(examples)
@@ -47,13 +49,38 @@ def faults(rounds: int) -> None:
     report("soak_faults", [*rows, _spent(started)])
 
 
-def decoders(examples: int) -> None:
-    """Send every decoder so many damaged messages and write results/soak_decoders.json."""
+def decoders(examples: int, *, resume: bool) -> None:
+    """Send every decoder so many damaged messages and write results/soak_decoders.json, a row as each has passed.
+
+    With ``resume`` decoders that have a row for as many messages are left out, as after a run that was ended.
+    """
     started = time.monotonic()
-    print(f"{examples:,} damaged messages for each decoder", flush=True)
-    names = run(*DECODERS, "-n", "logical", "--dist", "load", examples=examples)
-    rows = [Row(name.removeprefix("test_").replace("_", " "), examples, "examples") for name in names]
-    report("soak_decoders", [*rows, _spent(started)])
+    done = _passed(examples) if resume else []
+    waiting = [test for test in _collected() if _name(test) not in done]
+    print(f"{examples:,} damaged messages for each of {len(waiting)} decoders", flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        running = {pool.submit(run, test, examples=examples): test for test in waiting}
+        for one in as_completed(running):
+            one.result()
+            done.append(_name(running[one]))
+            rows = [Row(name, examples, "examples") for name in done]
+            report("soak_decoders", [*rows, _spent(started)])
+
+
+def _collected() -> list[str]:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *DECODERS]
+    found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [line for line in found.splitlines() if "::" in line]
+
+
+def _name(test: str) -> str:
+    return test.rpartition("::test_")[2].replace("_", " ")
+
+
+def _passed(examples: int) -> list[str]:
+    path = RESULTS / "soak_decoders.json"
+    rows = json.loads(path.read_text())["results"] if path.exists() else []
+    return [row["name"] for row in rows if row["unit"] == "examples" and row["value"] >= examples]
 
 
 def _spent(started: float) -> Row:
@@ -65,11 +92,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="times that the tests of faults are run")
     parser.add_argument("--examples", type=int, default=100_000, help="damaged messages for each decoder")
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out the decoders that have passed already"
+    )
     asked = parser.parse_args()
     if asked.rounds:
         faults(asked.rounds)
     if asked.examples:
-        decoders(asked.examples)
+        decoders(asked.examples, resume=asked.resume)
 
 
 if __name__ == "__main__":
