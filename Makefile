@@ -72,6 +72,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/small.py
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/predict.py
+	$(BIN)/python benchmarks/predict_jobs.py
 	$(BIN)/python benchmarks/tpch.py
 	$(BIN)/python benchmarks/tpch_orders.py
 	$(BIN)/python benchmarks/tpch_large.py

@@ -26,6 +26,7 @@ _ORDER = (
     "deletes",
     "s3",
     "predict",
+    "predict_jobs",
     "ingest",
     "connections",
 )

@@ -1,0 +1,173 @@
+"""What scoring is for: a table of scores, the first call, one row at a time, and the memory of many rows.
+
+Run: python benchmarks/predict_jobs.py. The round trip is what one does without models in SQL: fetch the rows over ADBC,
+score them in Python with ONNX Runtime on all cores, and ingest the scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import measure
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+from scored import NUMBERS, Scored, models
+
+MODELS = ("boosting, 100 trees", "MLP 64-32", "logistic regression")
+
+
+def filled(cursor: Any, cases: list[Scored], count: int) -> None:
+    """Make the table of rows and the models."""
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in cases[0].columns.items())
+    cursor.execute(f"CREATE TABLE t AS SELECT range AS id, {columns} FROM range({count})")
+    for number, case in enumerate(cases):
+        cursor.execute(f"CREATE MODEL m{number} FROM ?", (case.data,))
+
+
+def round_trips(cursor: Any, cases: list[Scored], count: int, runs: int) -> list[measure.Row]:
+    """Measure `INSERT INTO scores SELECT … PREDICT(…)` against the way through Python."""
+    cursor.execute("CREATE TABLE scores (id BIGINT, p BIGINT)")
+    found = []
+    for number, case in enumerate(cases):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = os.cpu_count() or 1
+        scorer = onnxruntime.InferenceSession(case.data, options, providers=["CPUExecutionProvider"])
+        name = scorer.get_inputs()[0].name
+
+        def through_python(scorer: Any = scorer, name: str = name) -> None:
+            cursor.execute(f"SELECT id, {', '.join(NUMBERS)} FROM t")
+            rows = cursor.fetch_arrow_table()
+            matrix = np.column_stack([rows.column(column).to_numpy() for column in NUMBERS])
+            scores = scorer.run(None, {name: matrix})[0]
+            ready = pa.table({"id": rows.column("id"), "p": scores})
+            cursor.adbc_ingest("scores", ready, mode="append")
+
+        def ours(number: int = number) -> None:
+            cursor.execute(f"INSERT INTO scores SELECT id, PREDICT('m{number}', {', '.join(NUMBERS)}) FROM t")
+
+        mine, theirs = measure.paired(ours, through_python, runs)
+        found.append(
+            measure.Row(
+                f"scores of {count / 1e6:g} M rows, {case.name}", count / mine / 1e6, "M rows/s", theirs / mine,
+                ">= 3", "fetch, score in Python, ingest",
+            )
+        )  # fmt: skip
+    return found
+
+
+def single(cursor: Any, cases: list[Scored], calls: int) -> list[measure.Row]:
+    """Measure a prepared PREDICT of one row of bound values."""
+    found = []
+    for number, case in enumerate(cases):
+        marks = ", ".join("?" for _ in NUMBERS)
+        sql = f"SELECT PREDICT('m{number}', {marks}) AS p"
+        values = [0.5] * len(NUMBERS)
+        spent = []
+        for _ in range(calls):
+            started = time.perf_counter()
+            cursor.execute(sql, values)
+            cursor.fetchall()
+            spent.append((time.perf_counter() - started) * 1000)
+        hundredths = statistics.quantiles(spent, n=100)
+        found.append(measure.Row(f"one bound row, p50, {case.name}", hundredths[49], "ms"))
+        found.append(measure.Row(f"one bound row, p99, {case.name}", hundredths[98], "ms"))
+    return found
+
+
+def first_calls(directory: Path, cases: list[Scored]) -> list[measure.Row]:
+    """Measure the first call of each model after a server has started, and the next one."""
+    found = []
+    for number, case in enumerate(cases):
+        sql = f"SELECT PREDICT('m{number}', {', '.join(NUMBERS)}) FROM t LIMIT 1"
+        with (
+            measure.served(directory) as (address, _),
+            measure.connect(address) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT 1")
+            cursor.fetchall()
+            cold, warm = (_timed(partial(_asked, cursor, sql)) for _ in range(2))
+        found.append(measure.Row(f"first call, {case.name}", cold, "ms"))
+        found.append(measure.Row(f"second call, {case.name}", warm, "ms"))
+    return found
+
+
+def _asked(cursor: Any, sql: str) -> None:
+    cursor.execute(sql)
+    cursor.fetchall()
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000
+
+
+def memory(cases: list[Scored], counts: tuple[int, ...]) -> list[measure.Row]:
+    """Measure how the server's memory grows while it scores and stores more and more rows."""
+    columns = ", ".join(f"CAST((range + {i}) % 1000 AS FLOAT) / 1000 AS {n}" for i, n in enumerate(NUMBERS))
+    case = next(each for each in cases if each.name == "MLP 64-32")
+    with (
+        measure.lake_directory() as directory,
+        measure.served(directory) as (address, pid),
+        measure.connect(address) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("CREATE MODEL m FROM ?", (case.data,))
+        rows = f"SELECT id, PREDICT('m', {', '.join(NUMBERS)}) AS p FROM (SELECT range AS id, {columns} FROM range({{}}))"
+        cursor.execute(f"CREATE TABLE scores AS {rows.format(100_000)}")
+        found: list[measure.Row] = []
+        grown: list[float] = []
+        for count in counts:
+            peak = measure.Peak(pid)
+            started = time.perf_counter()
+            cursor.execute(f"INSERT INTO scores {rows.format(count)}")
+            spent = time.perf_counter() - started
+            grown.append(peak.end())
+            found.append(
+                measure.Row(f"INSERT of {count / 1e6:g} M scored rows", count / spent / 1e6, "M rows/s")
+            )
+            found.append(
+                measure.Row(f"memory growth in the INSERT of {count / 1e6:g} M rows", grown[-1], "MiB")
+            )
+    most = measure.Row(
+        "memory growth in the larger INSERT", grown[-1], "MiB", grown[-1] / 1024, "<= 1", "1 GiB"
+    )
+    return [*found, most]
+
+
+def main() -> None:
+    """Measure all of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--calls", type=int, default=300)
+    parser.add_argument(
+        "--inserted", type=int, default=10_000_000, help="rows of the smaller INSERT, a fifth of the larger"
+    )
+    options = parser.parse_args()
+    cases = [case for case in models() if case.name in MODELS]
+    with measure.lake_directory() as directory:
+        with (
+            measure.served(directory) as (address, _),
+            measure.connect(address) as connection,
+            connection.cursor() as cursor,
+        ):
+            filled(cursor, cases, options.rows)
+            rows = round_trips(cursor, cases, options.rows, options.runs)
+            rows += single(cursor, cases, options.calls)
+        rows += first_calls(directory, cases)
+    rows += memory(cases, (options.inserted, 5 * options.inserted))
+    measure.report("predict_jobs", rows)
+
+
+if __name__ == "__main__":
+    main()
