@@ -145,6 +145,16 @@ def test_skipped_rows_are_counted(lake):
     assert table["p"].null_count == lake.value("SELECT count(*) FROM t WHERE a IS NULL OR b IS NULL")
 
 
+def test_sums_of_integers_are_the_models_own(lake):
+    ends = [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", 1]) for name in ("a", "b", "y")]
+    graph = helper.make_graph([helper.make_node("Add", ["a", "b"], ["y"])], "whole", ends[:2], ends[2:])
+    model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 18)])
+    lake.update("CREATE MODEL whole FROM ?", pa.RecordBatch.from_pydict({"1": [model.SerializeToString()]}))
+    sql = "SELECT count(*) FROM t WHERE PREDICT('whole', 9007199254740992 + id, 0) = 9007199254740992 + id"
+    assert not inlined(lake, sql)
+    assert lake.value(sql) == ROWS
+
+
 def test_a_model_that_is_not_linear_is_not_taken_for_one(lake):
     draw = np.random.default_rng(3)
     rows = draw.normal(size=(500, 3)).astype(np.float32)

@@ -95,20 +95,24 @@ class Logic:
                 found.append(by_name[wanted.name.casefold()])
                 continue
             made = _put(_read(step.sql), lambda name: by_name[name][0])
-            whole = exp.Anonymous(this="try", expressions=[made]) if tries else exp.Paren(this=made)
+            whole = _tried(made) if tries else exp.Paren(this=made)
             found.append((whole, step.type))
         return found
 
-    def result(self, call: exp.Expr, signature: Signature) -> exp.Expr:
+    def result(self, call: exp.Expr, signature: Signature, *, tries: bool) -> exp.Expr:
         """Return the value of PREDICT, where ``call`` gives all outputs as a struct; NULL where that has none.
+
+        With ``tries`` what fails is NULL.
 
         The expression holds ``call`` once, however often it names an output.
         """
         names = {output.name.casefold(): output.name for output in signature.outputs}
-        value = exp.Cast(
+        value: exp.Expr = exp.Cast(
             this=exp.Paren(this=_put(_read(self.behind or ""), lambda name: _field(names[name]))),
             to=data_type(self.type or "").copy(),
         )
+        if tries:
+            value = _tried(value)
         missing = exp.Is(this=_field(signature.primary.name), expression=exp.Null())
         each = exp.Lambda(
             this=exp.Case(ifs=[exp.If(this=missing, true=exp.Null())], default=value),
@@ -177,6 +181,13 @@ def _put(expression: exp.Expr, value_of: Callable[[str], exp.Expr]) -> exp.Expr:
     for column in columns_in(holder):
         column.replace(exp.Paren(this=value_of(column.name.casefold()).copy()))
     return holder
+
+
+def _tried(expression: exp.Expr) -> exp.Expr:
+    """Return an expression that is NULL where it fails; DuckDB can not say that of one with a subquery."""
+    if expression.find(exp.Query):
+        return exp.Paren(this=expression)
+    return exp.Anonymous(this="try", expressions=[expression])
 
 
 def _field(name: str) -> exp.Expr:

@@ -253,6 +253,8 @@ def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
         name = f"scoter_scored_{len(stages)}"
         scores = []
         for part in node.this.expressions:
+            if not isinstance(part, exp.Alias):
+                continue
             found = next(
                 (node for node in part.this.find_all(exp.Anonymous) if str(node.this) in functions), None
             )

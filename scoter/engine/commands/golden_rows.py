@@ -54,7 +54,10 @@ def _parts(row: exp.Expr) -> tuple[dict[str, exp.Expr], dict[str, exp.Expr]]:
     if result is None:
         raise InvalidDefinition(f"a row of verify has no {_EXPECTED}", span=span_of(row))
     if isinstance(result, exp.Struct):
-        return values, dict(pairs(_EXPECTED, "{label: 1}", result))
+        results = dict(pairs(_EXPECTED, "{label: 1}", result))
+        if not results:
+            raise InvalidDefinition(f"{_EXPECTED} names no output", span=span_of(row))
+        return values, results
     return values, {PRIMARY: result}
 
 

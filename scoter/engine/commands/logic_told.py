@@ -22,7 +22,12 @@ from scoter.suggestions import closest
 from scoter.udfs.declared import DeclaredInput
 from scoter.udfs.signature import Signature
 
-_NOT_HERE = (exp.Query, exp.Window, exp.Placeholder, exp.Star, exp.Columns, Predict)
+# A lambda's variable could stand for a caller's column, and so could the name before a method.
+_NOT_HERE = (
+    exp.Query, exp.Window, exp.Placeholder, exp.Star, exp.Columns, exp.Lambda, exp.Comprehension, exp.Dot, exp.Any,
+    Predict,
+)  # fmt: skip
+_ROWS = frozenset({"unnest", "generate_subscripts"})
 # Sums of integers, which no model takes; what does not fit is an error.
 _SMALLER = {"HUGEINT": "BIGINT", "UHUGEINT": "UBIGINT"}
 _EXAMPLE = "{age: least(years, 100)}"
@@ -41,7 +46,11 @@ def logic_before(
             "pre needs INPUT: the names and types of what callers give", span=span_of(pre)
         )
     given = {each.name.casefold(): each for each in declared}
+    if len(given) < len(declared):
+        raise InvalidDefinition("INPUT names a column twice", span=span_of(pre))
     expressions = dict(pairs("pre", _EXAMPLE, pre))
+    if len({name.casefold() for name in expressions}) < len(expressions):
+        raise InvalidDefinition("pre names an input twice", span=span_of(pre))
     read: set[str] = set()
     for expression in expressions.values():
         _check(expression, [each.name for each in declared], "INPUT")
@@ -95,10 +104,11 @@ def _check(expression: exp.Expr, names: Sequence[str], where: str) -> None:
     for node in expression.walk():
         name = function_name(node)
         if isinstance(node, _NOT_HERE) or (
-            name is not None and (name not in SCALARS or name in VOLATILE | NOW | SESSION | AGGREGATES)
+            name is not None
+            and (name not in SCALARS or name in VOLATILE | NOW | SESSION | AGGREGATES | _ROWS)
         ):
             raise NotSupported(
-                "pre and post are scalar expressions that give the same value each time",
+                "pre and post are scalar expressions that give the same value each time, without lambdas and methods",
                 span=span_of(node) or span_of(expression),
             )
     for column in columns_in(expression):

@@ -13,7 +13,7 @@ from scoter.engine.commands.outcome import Call
 from scoter.engine.dialect import parse
 from scoter.engine.gate import check
 from scoter.engine.resolve import resolve
-from scoter.engine.statements import Predict, span_of
+from scoter.engine.statements import span_of
 from scoter.errors import InvalidDefinition, ScoterError
 
 
@@ -37,6 +37,16 @@ def snapshots_of(references: Sequence[exp.Expr], call: Call) -> tuple[tuple[str,
     return tuple(found.items())
 
 
+def _is_stored(node: exp.Expr) -> bool:
+    """Say whether a relation is a name with no more than a version."""
+    given = {key for key, value in node.args.items() if value}
+    return (
+        isinstance(node, exp.Table)
+        and isinstance(node.this, exp.Identifier | exp.Dot)
+        and given <= {"this", "db", "catalog", "version"}
+    )
+
+
 def _snapshots(reference: exp.Expr, call: Call) -> list[tuple[str, int | None]]:
     lake = call.parts.lake
     query = parse(f"SELECT * FROM {reference.name}", call.parts.settings.query.max_sql_bytes)
@@ -46,9 +56,9 @@ def _snapshots(reference: exp.Expr, call: Call) -> list[tuple[str, int | None]]:
         "expressions",
         "from_",
     }
-    if not plain or from_ is None or not isinstance(from_.this, exp.Table) or query.find(Predict):
+    if not plain or from_ is None or not _is_stored(from_.this):
         raise InvalidDefinition("trained_on is a list of tables: ['t', 't FOR VERSION AS OF ''x''']")
     resolved = resolve(query, call.context, lake, call.parts.models, call.parts.binder.instant)
-    if any(source.metadata is None for source in resolved.sources):
+    if any(source.metadata is None or source.virtual is not None for source in resolved.sources):
         raise InvalidDefinition("trained_on names a table that has no snapshots")
     return [(str(source.name), source.snapshot_id) for source in resolved.sources]

@@ -322,7 +322,7 @@ def call_models(
             new = inlined(function, linear[id(call)], given, new)
         behind = _logic_behind(call, version)
         if behind is not None:
-            new = behind.result(new, function.signature)
+            new = behind.result(new, function.signature, tries=call.tries)
         if call is tree:
             return new, tuple(used.values())
         put(call, new)

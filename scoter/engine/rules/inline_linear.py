@@ -16,6 +16,7 @@ from scoter.engine.statements import Predict
 from scoter.udfs.functions import Function
 from scoter.udfs.linear import Linear
 
+_FLOATS = frozenset({"FLOAT", "DOUBLE"})  # sums of integers wrap, and are exact beyond 2^53
 _INPUTS_MOST = 256
 _NODES_MOST = 5000  # of the arguments, which are written twice
 _LARGEST = 1e30  # a FLOAT holds it
@@ -35,7 +36,9 @@ def can_inline(call: Predict, function: Function, linear: Linear | None) -> bool
         return False
     if function.kind == "proba_class":
         return linear.is_logistic
-    return function.kind == "predict" and (not linear.is_score or len(linear.labels) == 2)
+    if function.kind != "predict":
+        return False
+    return len(linear.labels) == 2 if linear.is_score else function.return_type in _FLOATS
 
 
 def inlined(function: Function, linear: Linear, values: Sequence[exp.Expr], model: exp.Expr) -> exp.Expr:

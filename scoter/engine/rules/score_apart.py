@@ -26,6 +26,7 @@ from scoter.engine.rules.score_once import (
 from scoter.engine.statements import Predict
 
 APART = "scoter_apart"
+_OWN = "scoter_"  # names of columns that are added begin so
 READ_WHOLE = "scoter_read_whole"
 """Marks a SELECT inside another query, of which all rows and all scores are needed."""
 ColumnsOf = Callable[[exp.Table], list[str] | None]
@@ -63,6 +64,8 @@ def _is_sure(select: exp.Select, calls: list[Predict], table: exp.Table, columns
     if not {key for key, value in select.args.items() if value} <= _CLAUSES:
         return False
     if any(table.args.get(key) for key in ("joins", "pivots", "sample", "laterals")):
+        return False
+    if any(name.casefold().startswith(_OWN) for name in columns):
         return False
     alias = table.args.get("alias")
     if (alias is not None and alias.columns) or not adds_unseen(select, [table]):
