@@ -152,7 +152,7 @@ def test_a_commit_that_failed_before_it_was_made_leaves_nothing(lake, connection
             append(connection, "SELECT 1, 'x'", table, properties={})
     finally:
         event.remove(Session, "before_commit", fail)
-    assert type(caught.value).__module__ == "scoter.errors"
+    assert type(caught.value).__module__.startswith("scoter.errors.")
     assert rows(lake) == []
     assert data_files(lake) == []
 
