@@ -13,7 +13,7 @@ TABLES := flights weather planes airports airlines
 .PHONY: help install demo serve test check format bench soak proto
 
 help:
-	@echo 'make demo      the whole story on a year of real flights, in about two minutes'
+	@echo 'make demo      the whole story on a year of real flights, in about a minute'
 	@echo 'make serve     a server on ./$(LAKE) with the demo data (LAKE=DIR, PORT=N)'
 	@echo 'make test      all tests'
 	@echo 'make check     format, lint, types, import layers'
@@ -53,9 +53,10 @@ $(LAKE)/metastore.db: | $(STAMP)
 serve: $(STAMP) $(LAKE)/metastore.db
 	@exec $(BIN)/scoter serve $(LAKE) --port $(PORT)
 
+# Each worker has a core: what trains models with more threads only waits for them.
 test: $(STAMP)
 	@$(BIN)/python -m pytest -q -m alone
-	@$(BIN)/python -m pytest -q -n logical --max-worker-restart 0 --dist loadfile -m 'not alone'
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --max-worker-restart 0 --dist loadfile -m 'not alone'
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

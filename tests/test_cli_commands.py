@@ -15,7 +15,6 @@ from command import Command, serving, start
 from scoter.cli.sessions import connect
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # what is tested is that it is refused, or needs a login
-MODELS = Path(__file__).parent.parent / "examples" / "models"
 COMMANDS = [
     ["serve"],
     ["sql"],
@@ -154,25 +153,6 @@ def test_a_password_comes_from_standard_input(tmp_path: Path) -> None:
     with serving(lake) as (address, _):
         session = connect(address, "anna", "another")
         session.close()
-
-
-def test_a_model_is_added_and_then_a_version(tmp_path: Path, scoter: Command) -> None:
-    lake = tmp_path / "lake"
-    first = scoter("model", "add", "late", MODELS / "late_v1.onnx", "--alias", "champion", "--lake", lake)
-    assert first.code == 0
-    assert "late@1 is registered as late@champion" in first.err
-    assert "dep_delay" in first.out
-    second = scoter("model", "add", "LATE", MODELS / "late_v2.onnx", "--default", "--lake", lake)
-    assert "LATE@2 is registered" in second.err
-    shown = scoter.well(
-        "sql", lake, "--format", "csv", "-c",
-        "SELECT version, is_default, aliases FROM system.model_versions ORDER BY version",
-    )  # fmt: skip
-    assert shown.splitlines()[1:] == ['1,false,"[""champion""]"', '2,true,"[]"']
-    refused = scoter("model", "add", "bad", MODELS / "train_late_arrival.py", "--lake", lake)
-    assert (refused.code, "INVALID_MODEL" in refused.err) == (1, True)
-    missing = scoter("model", "add", "bad", tmp_path / "none.onnx", "--lake", lake)
-    assert (missing.code, "can not be read" in missing.err) == (2, True)
 
 
 def test_a_server_and_the_command_line_share_a_lake(tmp_path: Path, scoter: Command) -> None:

@@ -130,6 +130,48 @@ def test_it_stands_wherever_a_call_may_stand(lake):
         assert ours.equals(theirs), sql
 
 
+@pytest.mark.parametrize("largest", [1.0, 1e3, 1e6])
+@pytest.mark.parametrize("inputs", [3, 16])
+def test_labels_at_the_edge_are_the_models_own(tmp_path, inputs, largest):
+    """Rows whose score is 0 but for rounding, of any size: a sum in other order or width sees the other label."""
+    draw = np.random.default_rng(inputs)
+    weights, bias = draw.normal(size=inputs).astype(np.float32), np.float32(draw.normal())
+    rows = (draw.uniform(-1, 1, size=(ROWS, inputs)) * largest).astype(np.float32)
+    rest = rows[:, :-1].astype(np.float64) @ weights[:-1].astype(np.float64) + bias
+    rows[:, -1] = (-rest / weights[-1]).astype(np.float32)
+    node = helper.make_node(
+        "LinearClassifier",
+        ["x"],
+        ["label", "scores"],
+        domain="ai.onnx.ml",
+        coefficients=[*(-weights).tolist(), *weights.tolist()],
+        intercepts=[float(-bias), float(bias)],
+        classlabels_ints=[0, 1],
+        post_transform="LOGISTIC",
+    )
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", inputs]),
+        helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 2]),
+    ]
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    data = helper.make_model(graph, ir_version=9, opset_imports=opsets).SerializeToString()
+    names = [f"x{place}" for place in range(inputs)]
+    with opened(tmp_path / "lake") as engine:
+        session = InProcess(engine)
+        session.update("CREATE MODEL m FROM ?", pa.RecordBatch.from_pydict({"1": [data]}))
+        session.update(f"CREATE TABLE t (id INTEGER, {', '.join(f'{name} FLOAT' for name in names)})")
+        columns = [pa.array(np.arange(ROWS, dtype=np.int32)), *(pa.array(column) for column in rows.T.copy())]
+        marks = ", ".join("?" for _ in columns)
+        session.update(
+            f"INSERT INTO t VALUES ({marks})",
+            pa.RecordBatch.from_arrays(columns, [str(place) for place, _ in enumerate(columns, start=1)]),
+        )
+        ours, theirs = both(session, f"SELECT id, PREDICT('m', {', '.join(names)}) AS p FROM t ORDER BY id")
+    assert ours.equals(theirs)
+
+
 def test_what_may_not_be_evaluated_twice_is_not_inlined(lake):
     assert inlined(lake, "SELECT PREDICT('amount', a, b, c) FROM t")
     assert not inlined(lake, "SELECT PREDICT('amount', a, b, random()) FROM t")

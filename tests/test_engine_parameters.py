@@ -179,6 +179,82 @@ def test_types_of_many_take_few_plans(lake: InProcess, monkeypatch: pytest.Monke
     assert len(asked) < 10
 
 
+GIVEN = [
+    ("Oslo", 1, True, 0.5),
+    ("'; DROP TABLE t; --", -(2**63), False, -0.0),
+    ('$1 ? "', 2**63 - 1, True, float("inf")),
+    ("", 0, False, 5e-324),
+    ("日本", 7, True, 0.1),
+]
+
+
+@pytest.mark.parametrize(
+    "call", ["PREDICT_ALL('mixed', ?, ?, ?, ?)", "PREDICT_ALL('mixed', {city: ?, n: ?, 'on': ?, w: ?})"]
+)
+def test_a_prepared_call_is_the_same_sql_for_all_values(lake: InProcess, call: str) -> None:
+    given = [pa.array(column) for column in zip(*GIVEN, strict=True)]
+    sql = f"SELECT {call} AS all_of_it, 'X' AS x"
+    plans = []
+    for place, values in enumerate(GIVEN):
+        batch = pa.RecordBatch.from_arrays([column.slice(place, 1) for column in given], list("1234"))
+        assert lake.query(sql, batch).to_pylist() == [
+            {"all_of_it": dict(zip(("text", "n_out", "on_out", "w_out"), values, strict=True)), "x": "X"}
+        ]
+        plans.append(lake.engine.plan(sql, lake.context, parameters=batch))
+    assert len({plan.sql for plan in plans}) == 1
+    assert [plan.values for plan in plans] == GIVEN
+    # NULL in, NULL out; and then the next value is not NULL.
+    (nothing,) = lake.query(sql, bound(*[pa.scalar(None, column.type) for column in given])).to_pylist()
+    assert nothing["all_of_it"] is None
+    assert lake.query(sql, bound(*GIVEN[0])).column("all_of_it").null_count == 0
+
+
+def test_values_of_a_prepared_call_are_checked_and_explained(lake: InProcess) -> None:
+    sql = "SELECT PREDICT('pair', ?, ?)"
+    assert lake.rows(sql, 1, 2) == [(21.0,)]
+    assert "[22" in refused(lake, sql, "many", 2)
+    assert "[07001]" in refused(lake, sql, 1)
+    assert "[07001]" in refused(lake, sql)
+    with pytest.raises(Refused, match=r"\[07001\]"):
+        lake.query(sql, pa.RecordBatch.from_pydict({"1": [1, 2], "2": [3, 4]}))
+    for explain in ("EXPLAIN", "EXPLAIN ANALYZE"):
+        assert "main.pair version 1" in str(lake.rows(f"{explain} {sql}", 1, 2))
+    assert lake.rows(sql, 2, 2) == [(22.0,)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT PREDICT('pair', ?, (SELECT max(id) FROM t))",
+        "SELECT PREDICT('pair', ?, 0) FROM t WHERE id = 3",
+        "SELECT PREDICT('pair', ?, 0) LIMIT 1",
+        "SELECT PREDICT('pair', q.a, 0) FROM (SELECT CAST(? AS FLOAT) AS a) AS q",
+        "SELECT PREDICT('pair', ?, 0) UNION ALL SELECT 3.0 LIMIT 1",
+        "SELECT PREDICT('pair', ?, 0) WHERE true",
+        "SELECT PREDICT('pair', ?, unnest([0]))",
+        "SELECT PREDICT('pair', ?, CAST(epoch(now()) * 0 AS FLOAT))",
+    ],
+)
+def test_values_of_calls_in_larger_queries(lake: InProcess, sql: str) -> None:
+    for value in (1.0, 2.0):
+        expected = value + (30 if "max" in sql else 0)
+        assert lake.rows(sql, value) == [(expected,)]
+
+
+def test_values_of_a_call_beside_much_are_not_held(lake: InProcess) -> None:
+    """What DuckDB binds itself is held whole: only a query that certainly has one row may be asked so."""
+    for sql in (
+        "SELECT PREDICT('pair', ?, 0), unnest(range(3))",
+        "SELECT PREDICT('pair', ?, 0), repeat('x', 3)",
+        "SELECT PREDICT('pair', ?, 0), list_transform([1, 2], x -> x)",
+    ):
+        plan = lake.engine.plan(sql, lake.context, parameters=bound(1.0))
+        assert plan.values is None, sql
+    assert lake.engine.plan("SELECT PREDICT('pair', ?, 0)", lake.context, parameters=bound(1.0)).values == (
+        1.0,
+    )
+
+
 def test_a_type_that_can_not_be_known_is_said(lake: InProcess) -> None:
     for sql in ("SELECT ?", "SELECT ? + ?", "SELECT ? FROM t", "SELECT [?]", "SELECT ? IS NULL"):
         text = refused(lake, sql, *[1] * sql.count("?"))

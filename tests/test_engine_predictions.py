@@ -161,7 +161,7 @@ def rows(session: InProcess, sql: str, *, ordered: bool) -> list[list[str]]:
 def test_a_call_is_worth_its_formula(
     lake: InProcess, template: str, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scoter.engine.querying.APART_ROWS", 0 if apart else 1_000_000)
+    monkeypatch.setattr("scoter.engine.rewriting.APART_ROWS", 0 if apart else 1_000_000)
     ordered = "ORDER BY" in template.rsplit(")", 1)[-1]
     linear = "CAST(2 * {t}.a + {t}.b AS FLOAT)"
     expected = rows(lake, filled(template, FORMULA, linear), ordered=ordered)

@@ -120,9 +120,10 @@ def test_a_statement_asked_again_is_not_parsed_again_and_reads_what_is_there_the
         session.update("CREATE TABLE t AS SELECT 1 AS n")
         assert session.rows(sql) == [("2020-01-01 12:00:00+00", 1)]
         (instance,) = idle(session)
-        kept = dict(instance._queries)
+        kept = dict(instance._queries._items)
         assert session.rows(sql) == [("2020-01-01 12:00:00+00", 1)]
-        assert all(instance._queries[text] is relation for text, relation in kept.items())
+        assert kept
+        assert all(instance._queries.get(text) is relation for text, relation in kept.items())
         session.update("SET timezone = 'Asia/Tokyo'")
         assert session.rows(sql) == [("2020-01-01 21:00:00+09", 1)]
         session.update("INSERT INTO t VALUES (2)")
@@ -134,7 +135,7 @@ def test_a_statement_asked_again_is_not_parsed_again_and_reads_what_is_there_the
         for number in range(100):
             assert session.rows(f"SELECT {number} AS n") == [(number,)]
         session.rows(f"SELECT length('{'x' * 100_000}') AS n")
-        assert sum(map(len, instance._queries)) < 10_000
+        assert sum(map(len, instance._queries._items)) < 10_000
         assert len(instance._queries) == 64
 
 
@@ -144,5 +145,5 @@ def test_large_statements_are_kept_by_their_size(tmp_path: Path) -> None:
         for number in range(5):
             assert session.value(f"SELECT length('{'x' * 400_000}{number}') AS n") == 400_001
         for kept in (engine._parsed, engine._prepared):
-            assert len(kept._values) == 2
-            assert kept._size == sum(size for _, size in kept._values.values()) <= 1024 * 1024
+            assert len(kept) == 2
+            assert kept._held == sum(one.size for one in kept._items.values()) <= 1024 * 1024

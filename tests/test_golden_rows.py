@@ -13,13 +13,14 @@ from slt import Refused
 PAIR = "INPUT (x FLOAT, y FLOAT) WITH (verify = [{x: 1, y: 2, expected: 21}])"
 
 
-def spoil(directory: Path, model: str) -> None:
-    """Change the expected result in the record, as if another runtime gave another one."""
+def spoil(directory: Path, model: str, fact: str = "verify", old: str = "[21]", new: str = "[22.5]") -> None:
+    """Change what a record says, at first the expected result as if another runtime gave another one."""
     with sqlite3.connect(directory / "metastore.db") as database:
         query = "SELECT v.rowid, facts FROM scoter_model_versions v JOIN scoter_models m ON m.id = model_id WHERE name = ?"
         ((row, facts),) = database.execute(query, [model]).fetchall()
         told = json.loads(facts)
-        told["verify"] = told["verify"].replace("[21]", "[22.5]")
+        assert old in told[fact]
+        told[fact] = told[fact].replace(old, new)
         database.execute(
             "UPDATE scoter_model_versions SET facts = ? WHERE rowid = ?", [json.dumps(told), row]
         )
@@ -52,6 +53,34 @@ def test_a_model_whose_rows_do_not_hold_is_not_served(session: InProcess, model_
         assert "main.bad version 1" in str(there.rows("EXPLAIN SELECT PREDICT('bad', x, y) FROM t"))
         with pytest.raises(Refused, match="42P01"):
             there.rows("SELECT * FROM u")
+
+
+def test_the_logic_of_a_version_is_proven_with_its_model(tmp_path: Path, model_files: Path) -> None:
+    # With one place for statements: what proves a version must not wait for the statement that asks.
+    flags = {
+        "models": {"allowed_prefixes": [str(model_files)]},
+        "query": {"concurrency": 1, "queue_seconds": 5},
+    }
+    calls = {
+        "before": "CREATE MODEL before FROM '{}/pair.onnx' INPUT (n INTEGER, b FLOAT) "
+        "WITH (pre = {{a: n + 1}}, verify = [{{n: 0, b: 2, expected: 21}}])",
+        "behind": "CREATE MODEL behind FROM '{}/pair.onnx' INPUT (a FLOAT, b FLOAT) "
+        "WITH (post = y + 1, verify = [{{a: 0, b: 2, expected: 21}}])",
+    }
+    with opened(tmp_path, **flags) as engine:
+        there = InProcess(engine)
+        for statement in calls.values():
+            there.update(statement.format(model_files))
+        assert there.rows("SELECT PREDICT('before', 0, 2), PREDICT('behind', 0, 2)") == [(21.0, 21.0)]
+    for model in calls:
+        spoil(tmp_path, model, "logic", "+ 1", "+ 3")
+    with opened(tmp_path, **flags) as engine:
+        there = InProcess(engine)
+        for model in calls:
+            for _ in range(2):
+                with pytest.raises(Refused, match=rf"BROKEN: main.{model}@1 .* is 23.0, not 21 \(1:8\)"):
+                    there.rows(f"SELECT PREDICT('{model}', 0, 2)")
+        assert engine.instances.running == 0
 
 
 def test_outputs_and_probabilities_have_golden_values(session: InProcess, model_files: Path) -> None:

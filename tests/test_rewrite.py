@@ -22,7 +22,7 @@ from sessions import InProcess, opened
 from slt import written
 from sqlglot import exp
 
-from scoter.engine import pipeline, querying
+from scoter.engine import pipeline, querying, rewriting
 from scoter.engine.dialect import Scoter, parse, to_duckdb
 from scoter.engine.execute import Running
 from scoter.engine.querying import Bound
@@ -110,7 +110,7 @@ class Rules:
         return querying.bind(tree, resolved, parts.binder, context)
 
     def score_once(self, bound: Bound) -> exp.Expr:
-        return score_once(bound.tree.copy(), lambda node: querying._names_of(bound.resolved.source(node)))
+        return score_once(bound.tree.copy(), lambda node: rewriting._names_of(bound.resolved.source(node)))
 
     def run(
         self, bound: Bound, tree: exp.Expr, *, inline: bool = False
@@ -276,7 +276,7 @@ def _named(sql: str) -> exp.Expr:
 @of("score_apart")
 def test_score_apart(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
     bound = rules.bound(case.sql)
-    tree = score_apart(bound.tree.copy(), lambda node: querying._names_of(bound.resolved.source(node)))
+    tree = score_apart(bound.tree.copy(), lambda node: rewriting._names_of(bound.resolved.source(node)))
     marked = tree.copy()
     for subquery in [found for found in marked.find_all(exp.Subquery) if APART in found.meta]:
         subquery.this.append("expressions", exp.alias_(exp.Literal.string("apart"), "mark"))

@@ -65,7 +65,7 @@ def test_in_process(path: Path, tmp_path: Path, model_files: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in FILES if "PREDICT" in path.read_text("utf-8")], ids=named)
 def test_scored_apart(path: Path, tmp_path: Path, model_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same where few rows are enough to be scored between two queries."""
-    monkeypatch.setattr("scoter.engine.querying.APART_ROWS", 0)
+    monkeypatch.setattr("scoter.engine.rewriting.APART_ROWS", 0)
     with opened(tmp_path, models={"allowed_prefixes": [str(model_files)]}) as engine:
         assert slt.run(path, "process", lambda: InProcess(engine), values(model_files)) > 0
 

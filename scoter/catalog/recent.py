@@ -44,3 +44,9 @@ class Recent(Generic[_K, _V]):
             while self._held > self._capacity and len(self._items) > 1:
                 _, gone = self._items.popitem(last=False)
                 self._held -= self._weigh(gone)
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._items.clear()
+            self._held = 0

@@ -31,6 +31,12 @@ app.add_typer(user, name="user")
 app.add_typer(model, name="model")
 
 LakeOption = Annotated[Path, typer.Option("--lake", "-l", metavar="DIR", help="The lake's directory.")]
+LoginOption = Annotated[
+    str | None, typer.Option("--user", metavar="NAME", help="User to log in as at a server.")
+]
+AuthorityOption = Annotated[
+    Path | None, typer.Option("--tls-ca", metavar="FILE", help="PEM file with the authority to trust.")
+]
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
 ]
@@ -117,10 +123,8 @@ def sql(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write results to a file.")
     ] = None,
     rows: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of a result that a table shows.")] = 40,
-    user: Annotated[str | None, typer.Option(metavar="NAME", help="User to log in as at a server.")] = None,
-    tls_ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="PEM file with the authority to trust.")
-    ] = None,
+    user: LoginOption = None,
+    tls_ca: AuthorityOption = None,
     timing: Annotated[bool | None, typer.Option("--timing/--no-timing", help="Say how long it took.")] = None,
 ) -> None:
     """Run SQL on a server, or in this process on a lake's directory.
@@ -193,21 +197,31 @@ def user_list(lake: LakeOption = Path("lake")) -> None:
     epilog=_examples(
         "scoter model add churn churn.onnx",
         "scoter model add churn churn_v2.onnx --alias challenger",
+        "scoter model add churn churn.onnx --server grpc://127.0.0.1:31337",
     ),
 )
 def model_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name, or schema.name.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The ONNX file.")],
     lake: LakeOption = Path("lake"),
+    server: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Send it to a server instead: grpc://HOST:PORT, ….")
+    ] = None,
+    user: LoginOption = None,
+    tls_ca: AuthorityOption = None,
     alias: Annotated[
         str | None, typer.Option(metavar="ALIAS", help="An alias for this version, such as champion.")
     ] = None,
     default: Annotated[bool, typer.Option("--default", help="Make this version the default.")] = False,
 ) -> None:
-    """Register a model; when there is one of that name, add the file as its next version."""
+    """Register a model; when there is one of that name, add the file as its next version.
+
+    A large file goes to a server in pieces. A password is asked for, or
+    taken from SCOTER_PASSWORD in the environment.
+    """
     from scoter.cli.models import add
 
-    add(lake, name, file, alias=alias, default=default)
+    add(server or str(lake), name, file, user=user, authority=tls_ca, alias=alias, default=default)
 
 
 @app.command(

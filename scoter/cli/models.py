@@ -12,27 +12,36 @@ import pyarrow as pa
 from scoter.catalog.names import quoted
 from scoter.cli.console import notice
 from scoter.cli.output import TableSink
-from scoter.cli.sessions import LocalSession, open_lake
+from scoter.cli.sessions import Session
+from scoter.cli.targets import open_target
 from scoter.cli.waiting import Meter, wait_for
-from scoter.errors import ConfigurationError, DuplicateModel
+from scoter.errors import ConfigurationError, UndefinedModel
 
 
-def add(directory: Path, name: str, file: Path, *, alias: str | None, default: bool) -> None:
-    """Register ``file`` and print its signature; raises ScoterError."""
+def add(
+    target: str,
+    name: str,
+    file: Path,
+    *,
+    user: str | None,
+    authority: Path | None,
+    alias: str | None,
+    default: bool,
+) -> None:
+    """Register ``file`` in a lake's directory or on a server, and print its signature; raises ScoterError."""
     try:
         data = file.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{file} can not be read: {error.strerror}") from error
     written = ".".join(quoted(part) for part in name.split("."))
-    session = LocalSession(open_lake(directory, create=True))
+    session = open_target(target, user, authority)
     sink = TableSink()
     try:
-        wait_for(
+        version = wait_for(
             lambda: _register(session, written, data, sink),
             session.cancel,
             Meter("checking the model"),
         )
-        version = _newest(session, name)
         if alias is not None:
             _done(session, f"ALTER MODEL {written} SET ALIAS {quoted(alias)} = {version}")
         if default:
@@ -43,27 +52,24 @@ def add(directory: Path, name: str, file: Path, *, alias: str | None, default: b
     notice(f"{name}@{version} is registered" + (f" as {name}@{alias}" if alias else ""))
 
 
-def _register(session: LocalSession, name: str, data: bytes, sink: TableSink) -> None:
+def _register(session: Session, name: str, data: bytes, sink: TableSink) -> int:
     file = pa.record_batch({"1": pa.array([data], pa.binary())})
     try:
+        # Asked first, because a file that is sent twice is sent slowly.
+        _done(session, f"DESCRIBE MODEL {name}")
+    except UndefinedModel:
         answer = session.run(f"CREATE MODEL {name} FROM ?", file)
-    except DuplicateModel:
+    else:
         answer = session.run(f"ALTER MODEL {name} ADD VERSION FROM ?", file)
     sink.begin(answer.schema)
+    version = 0
     for batch in answer.batches:
         sink.write(batch)
+        made = {row["kind"]: row["type"] for row in batch.to_pylist()}
+        version = int(made["model"].removeprefix("version ")) if "model" in made else version
+    return version
 
 
-def _newest(session: LocalSession, name: str) -> int:
-    schema, _, bare = name.rpartition(".")
-    row = pa.record_batch({"1": [schema or session.context.schema], "2": [bare]})
-    sql = (
-        "SELECT max(version) FROM system.model_versions"
-        " WHERE lower(schema_name) = lower(?::VARCHAR) AND lower(model_name) = lower(?::VARCHAR)"
-    )
-    return int(next(session.run(sql, row).batches).column(0)[0].as_py())
-
-
-def _done(session: LocalSession, sql: str) -> None:
+def _done(session: Session, sql: str) -> None:
     for _ in session.run(sql).batches:
         pass

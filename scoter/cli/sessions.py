@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ from scoter.engine.context import Context
 from scoter.engine.journal import new_query_id
 from scoter.engine.result import Result
 from scoter.engine.service import Engine
+from scoter.engine.values import PIECES
 from scoter.errors import (
     AuthenticationFailed,
     Cancelled,
@@ -37,6 +39,7 @@ from scoter.settings import load
 LOCAL = Principal("local", Role.ADMIN)
 """Who runs statements in a lake that is opened in process: whoever may read its files may do all."""
 
+_PIECE = 8 * 1024 * 1024  # bytes of one message
 _SCHEMES = ("grpc://", "grpc+tls://", "grpc+tcp://")
 
 
@@ -124,7 +127,7 @@ class RemoteSession:
             cursor = self._connection.cursor()
             with self._lock:
                 self._cursor = cursor
-            cursor.execute(sql, parameters=parameters)
+            cursor.execute(sql, parameters=_in_pieces(parameters))
             reader = cursor.fetch_record_batch()
             # The number of rows is known beforehand only when they have been written.
             if cursor.rowcount >= 0 and reader.schema.names in ([], ["Count"]):
@@ -165,6 +168,19 @@ class RemoteSession:
                 cursor.close()
             except (Error, RuntimeError):
                 cursor._closed = True  # noqa: SLF001  # else the driver tries again when it is collected, and warns
+
+
+def _in_pieces(parameters: pa.RecordBatch | None) -> pa.RecordBatch | pa.RecordBatchReader | None:
+    """Return a large file that is bound to a statement as a stream of small messages."""
+    if parameters is None or parameters.nbytes <= _PIECE or parameters.schema.types != [pa.binary()]:
+        return parameters
+    data = memoryview(parameters.column(0)[0].as_buffer())
+    schema = parameters.schema.with_metadata({PIECES: sha256(data).hexdigest()})
+    rows = (
+        pa.RecordBatch.from_arrays([pa.array([data[at : at + _PIECE]], pa.binary())], schema=schema)
+        for at in range(0, len(data), _PIECE)
+    )
+    return pa.RecordBatchReader.from_batches(schema, rows)
 
 
 def is_address(target: str) -> bool:

@@ -17,10 +17,10 @@ from scoter.cli.console import is_interactive, notice, show_error
 from scoter.cli.formats import Format
 from scoter.cli.output import Sink, format_of, open_sink
 from scoter.cli.running import run
-from scoter.cli.sessions import LocalSession, Session, connect, is_address, open_lake
+from scoter.cli.sessions import Session
 from scoter.cli.splitting import Piece, split
+from scoter.cli.targets import open_target
 from scoter.errors import Cancelled, ConfigurationError, ScoterError
-from scoter.settings import client_password
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Request:
 def run_sql(request: Request) -> None:
     """Run all statements, or the prompt; stop at the first that fails, which exits with 1."""
     scripts = _scripts(request)
-    session = _open(request)
+    session = open_target(request.target, request.user, request.authority)
     try:
         with open_sink(format_of(request.output, request.format), request.output, request.rows) as sink:
             if scripts is None:
@@ -82,26 +82,6 @@ def _read(file: Path) -> str:
         raise ConfigurationError(f"{file} can not be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{file} is not UTF-8 text") from error
-
-
-def _open(request: Request) -> Session:
-    if not is_address(request.target):
-        if request.user is not None:
-            raise ConfigurationError(
-                "--user is for servers: whoever may read a lake's files may do all in it"
-            )
-        directory = Path(request.target)
-        if not directory.exists():
-            notice(f"a new lake is made in {directory}")
-        return LocalSession(open_lake(directory, create=True))
-    password = client_password()
-    if request.user is not None and password is None:
-        if not sys.stdin.isatty():
-            raise ConfigurationError(
-                "no password was given", hint="SCOTER_PASSWORD in the environment gives it"
-            )
-        password = typer.prompt(f"Password of {request.user}", hide_input=True, err=True)
-    return connect(request.target, request.user, password, request.authority)
 
 
 def _run(session: Session, sink: Sink, name: str, pieces: list[Piece], *, timing: bool) -> None:

@@ -68,6 +68,8 @@ def bound(
     """
     kinds = [data_type(text) for text in types]
     rows = [kind.this == exp.DType.STRUCT for kind in kinds]
+    if ROWS not in call.meta and _are_values(kinds, signature):
+        rows = [False] * len(kinds)
     if rows and all(rows) and (len(rows) == 1 or ROWS in call.meta):
         offered = _offered(call, version, kinds, span, resolved)
         return _by_name(call, version, signature, offered, span)
@@ -85,6 +87,19 @@ def bound(
             span=span,
         )
     return signature, [Value(a, t, None) for a, t in zip(call.arguments, types, strict=True)]
+
+
+def _are_values(kinds: Sequence[exp.DataType], signature: Signature) -> bool:
+    """Say whether each struct is the value of an input that takes one: it then is no row of values by name."""
+    takes = [data_type(each.type).this == exp.DType.STRUCT for each in signature.inputs]
+    if len(takes) != len(kinds):
+        return False
+    for kind, does in zip(kinds, takes, strict=True):
+        if kind.this == exp.DType.STRUCT and not does:
+            return False
+    if len(kinds) != 1 or kinds[0].this != exp.DType.STRUCT:
+        return True
+    return fold(signature.inputs[0].name) not in {fold(field.name) for field in kinds[0].expressions}
 
 
 def _depth(kind: exp.DataType) -> int | None:
@@ -252,6 +267,11 @@ def _fits(target: exp.DataType, given: exp.DataType) -> bool:
     if target.this in _LISTS or target.this == exp.DType.MAP:
         alike = given.this == target.this or (given.this in _LISTS and target.this in _LISTS)
         return alike and all(map(_fits, target.expressions, given.expressions))
+    if target.this == exp.DType.STRUCT and given.this == exp.DType.STRUCT:
+        # DuckDB's cast takes fields by name, and gives NULL for those that are missing.
+        fields = {field.name.casefold(): field.args["kind"] for field in target.expressions}
+        named = {field.name.casefold(): field.args["kind"] for field in given.expressions}
+        return fields.keys() == named.keys() and all(_fits(fields[name], named[name]) for name in fields)
     if target.this in _TEXTS:
         return given.this in _TEXTS
     if target.this == exp.DType.BOOLEAN:

@@ -16,6 +16,8 @@ from scoter.udfs.signature import Signature
 TRUE = "scoter_true"
 RESULT = "scoter_result"
 SCORED = "scoter_scored"
+EVALUATED = "scoter_evaluated"
+"""Marks the call of an evaluation with the parts of its errors' texts by which they are known to be its own."""
 
 # scikit-learn keeps probabilities so far from 0 and 1 before it takes their logarithm.
 _EPSILON = sys.float_info.epsilon
@@ -31,12 +33,15 @@ class Evaluation:
     """SQL in two parts, and the columns of its one row.
 
     ``scored`` are expressions by name over the columns ``TRUE`` with the right answer and ``RESULT`` with the struct
-    that PREDICT_ALL gives; ``measures`` is a query that reads these names from ``SCORED``.
+    that PREDICT_ALL gives; ``measures`` is a query that reads these names from ``SCORED``. ``of_label`` and
+    ``of_model`` are what errors say of the label and of the model.
     """
 
     scored: dict[str, str]
     measures: str
     columns: tuple[str, ...]
+    of_label: str
+    of_model: str
 
 
 def evaluation(signature: Signature, model: str, label: str) -> Evaluation:
@@ -48,7 +53,7 @@ def evaluation(signature: Signature, model: str, label: str) -> Evaluation:
         case "classification":
             return _classification(signature, model, label)
         case "regression":
-            return _regression(signature, label)
+            return _regression(signature, model, label)
     raise NotSupported(
         f"{model} is neither a classifier nor a regression",
         hint="ML_EVALUATE needs a model whose first output is a class label or one number",
@@ -57,15 +62,23 @@ def evaluation(signature: Signature, model: str, label: str) -> Evaluation:
 
 def _of_type(wanted: str, value: str, label: str, kind: str) -> str:
     """Return ``value`` guarded: a number is never read as a text, nor a text as a number."""
-    words = f"{literal(f'the label {label} is ')} || typeof({TRUE}) || {literal(f', the model gives {kind}')}"
+    words = f"{literal(_of_label(label))} || typeof({TRUE}) || {literal(f', the model gives {kind}')}"
     return f"CASE WHEN {TRUE} IS NULL THEN NULL WHEN NOT ({wanted}) THEN error({words}) ELSE {value} END"
+
+
+def _of_label(label: str) -> str:
+    return f"the label {label} is "
+
+
+def _of_model(model: str) -> str:
+    return f" is none of the classes of {model}: "
 
 
 def _output(name: str) -> str:
     return f"struct_extract({RESULT}, {literal(name)})"
 
 
-def _regression(signature: Signature, label: str) -> Evaluation:
+def _regression(signature: Signature, model: str, label: str) -> Evaluation:
     scored = {
         "y": _of_type(_NUMBERS, f"TRY_CAST({TRUE} AS DOUBLE)", label, "numbers"),
         "p": f"CAST({_output(signature.primary.name)} AS DOUBLE)",
@@ -79,7 +92,8 @@ def _regression(signature: Signature, label: str) -> Evaluation:
                      count(y + p) * var_pop(y) FILTER (WHERE p IS NOT NULL) AS total
               FROM {SCORED})
     """
-    return Evaluation(scored, measures, ("task", "n", "rows_skipped", "rmse", "mae", "r2"))
+    columns = ("task", "n", "rows_skipped", "rmse", "mae", "r2")
+    return Evaluation(scored, measures, columns, _of_label(label), _of_model(model))
 
 
 def _classification(signature: Signature, model: str, label: str) -> Evaluation:
@@ -123,7 +137,8 @@ def _classification(signature: Signature, model: str, label: str) -> Evaluation:
         FROM total AS t, rates AS r, measured AS m
     """
     columns = ("task", "n", "rows_skipped", "accuracy", "precision", "recall", "f1", "roc_auc", "log_loss")
-    return Evaluation({"y": true, "p": said, "s": scores}, measures, columns)
+    scored = {"y": true, "p": said, "s": scores}
+    return Evaluation(scored, measures, columns, _of_label(label), _of_model(model))
 
 
 def _classes(signature: Signature, model: str, label: str, scores: str) -> tuple[str, str]:
@@ -138,7 +153,7 @@ def _classes(signature: Signature, model: str, label: str, scores: str) -> tuple
     if signature.labels:
         names = [str(one) for one in signature.labels]
         listed = ", ".join(literal(one) if is_text else f"CAST({one} AS BIGINT)" for one in names)
-        about = literal(f" is none of the classes of {model}: {', '.join(names[:20])}")
+        about = literal(f"{_of_model(model)}{', '.join(names[:20])}")
         unknown = f"error('the label ' || CAST({TRUE} AS VARCHAR) || {about})"
         value = f"coalesce(list_position([{listed}], {value}), {unknown})"
         of_label = f"list_position([{listed}], {said})"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -33,6 +35,9 @@ from scoter.errors import (
     Span,
 )
 from scoter.udfs.runs import Run
+
+# A query with parameters of its own has one row (scoter.engine.querying.is_of_values).
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result makes an extra copy", UserWarning)
 
 VECTOR = 2048
 _ROWS_MOST = 60 * VECTOR
@@ -64,6 +69,7 @@ class Running:
         self._registered: list[str] = []
         self._places: dict[str, Span] = {}
         self._timezone = context.timezone
+        self._values: tuple[Any, ...] | None = None
         self.instance: Instance = instances.take(context.timezone, cancellation or Cancellation())
         self._timer: threading.Timer | None = None
         if timeout > 0:
@@ -89,6 +95,7 @@ class Running:
     def start(self, plan: Plan, tables: Mapping[str, pa.Table | Arriving]) -> str:
         """Make known what a plan needs and return the SQL to run; raises Cancelled, duckdb.Error."""
         self.prepare(plan.calls, tables)
+        self._values = plan.values
         self.instance.objects.begin([file for scan in plan.scans for file in scan.objects])
         if plan.staged is None:
             return plan.sql
@@ -111,8 +118,10 @@ class Running:
                 cursor.register(name, table)
         return cursor
 
-    def query(self, sql: str) -> duckdb.DuckDBPyRelation:
-        """Return the relation of what ``start`` gave; raises duckdb.Error."""
+    def query(self, sql: str) -> duckdb.DuckDBPyRelation | duckdb.DuckDBPyConnection:
+        """Return what gives the rows of what ``start`` gave; raises duckdb.Error."""
+        if self._values is not None:
+            return self.instance.execute(sql, self._values)
         return self.connection.sql(sql) if self._registered else self.instance.query(sql)
 
     def _failed(self, error: Exception) -> None:
@@ -196,7 +205,7 @@ def stream(
     """
     rows = size = 0
     reader: pa.RecordBatchReader | None = None
-    relation: duckdb.DuckDBPyRelation | None = None
+    relation: duckdb.DuckDBPyRelation | duckdb.DuckDBPyConnection | None = None
     try:
         with entry.stage("execute"):
             running.check()

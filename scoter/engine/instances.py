@@ -10,13 +10,15 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from scoter.catalog.objects.stores import Objects
+from scoter.catalog.recent import Recent
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.objects import ObjectFiles
 from scoter.engine.scanning.paths import PREFIX
@@ -83,7 +85,8 @@ class Instance:
             self.connection.execute(statement)
         self._limits: tuple[int, int, str] | None = None
         self._cursors: list[duckdb.DuckDBPyConnection] = []
-        self._queries: OrderedDict[str, duckdb.DuckDBPyRelation] = OrderedDict()
+        self._queries: Recent[str, duckdb.DuckDBPyRelation] = Recent(_QUERIES_MOST)
+        self._statements: Recent[str, duckdb.Statement] = Recent(_QUERIES_MOST)
 
     def prepare(self, memory: int, threads: int, timezone: str) -> None:
         """Set the limits and the time zone of the next statement; what has not changed costs nothing."""
@@ -111,12 +114,20 @@ class Instance:
         if found is None:
             found = self.connection.sql(sql)
             if len(sql) <= _QUERY_LENGTH_MOST:
-                self._queries[sql] = found
-                if len(self._queries) > _QUERIES_MOST:
-                    self._queries.popitem(last=False)
-        else:
-            self._queries.move_to_end(sql)
+                self._queries.put(sql, found)
         return found
+
+    def execute(self, sql: str, values: Sequence[Any]) -> duckdb.DuckDBPyConnection:
+        """Run a query with values for its parameters and return what gives its rows, which are held in memory.
+
+        It is bound once more each time, but not parsed, where it was asked before. Raises duckdb.Error.
+        """
+        statement = self._statements.get(sql)
+        if statement is None:
+            statement = self.connection.extract_statements(sql)[0]
+            if len(sql) <= _QUERY_LENGTH_MOST:
+                self._statements.put(sql, statement)
+        return self.connection.execute(statement, values)
 
     def scorer(self, function: Function) -> Callable[[pa.RecordBatch], pa.Array]:
         """Return what scores batches for the statement that runs."""
@@ -162,6 +173,7 @@ class Instance:
     def close(self) -> None:
         """Close the database and remove its temporary files."""
         self._queries.clear()
+        self._statements.clear()
         self.connection.close()
         self._temporary.cleanup()
 

@@ -11,10 +11,10 @@ from scoter.catalog.lake import Lake
 from scoter.catalog.models import Models
 from scoter.catalog.principals import Principals
 from scoter.engine.binding import Binder
+from scoter.engine.proving import Proofs
 from scoter.engine.scan import Scans
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
-from scoter.udfs.golden import GoldenRows
 from scoter.udfs.quarantine import Quarantine
 from scoter.udfs.sessions import Sessions
 
@@ -29,7 +29,7 @@ class Parts:
     principals: Principals
     artifacts: Artifacts
     sessions: Sessions
-    golden: GoldenRows
+    proofs: Proofs
     quarantine: Quarantine
     scans: Scans
     binder: Binder

@@ -20,7 +20,8 @@ from scoter.engine.gate import check
 from scoter.engine.journal import Entry
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Pins, Plan
-from scoter.engine.planning import Prepared, bind, finish
+from scoter.engine.planning import finish
+from scoter.engine.preparing import Prepared, bind
 from scoter.engine.resolve import resolve
 
 

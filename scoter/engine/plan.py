@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from scoter.catalog.model_records import ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.scanning.removed import Removed
 from scoter.errors import Span
 from scoter.udfs.functions import Function
-from scoter.udfs.signature import Signature
 
 
 class Kind(StrEnum):
@@ -152,15 +152,15 @@ class ScanFacts:
 class ModelCall:
     """A model function that the plan's SQL calls; ``span`` is the first place in the statement that means it.
 
-    ``golden`` are the rows by which the model is proven before it is served, as JSON text, and the model's own
-    signature for them; ``inlined`` says that the SQL computes what it can without the model.
+    ``proven`` is the version where it has golden rows, by which it is proven before it is served; ``inlined`` says
+    that the SQL computes what it can without the model.
     """
 
     pin: ModelPin
     function: Function
     volatile: bool
     span: Span | None = None
-    golden: tuple[Signature, str] | None = None
+    proven: ModelVersion | None = None
     inlined: bool = False
 
 
@@ -209,7 +209,8 @@ class Plan:
 
     ``schema`` is what clients see, ``parameters`` what they bind. ``tree`` is the statement as written,
     for the places of errors. ``virtual`` are tables of Scoter's own
-    by the name under which the SQL reads them, ``rows`` the bound rows of an INSERT. ``staged`` is the
+    by the name under which the SQL reads them, ``rows`` the bound rows of an INSERT, ``values`` what is bound to
+    parameters that the SQL itself has. ``staged`` is the
     faster way to run a plan that scores many rows, where there is one. ``command`` is the
     resolved statement of a command, ``inner`` the plan that EXPLAIN or DESCRIBE is about,
     ``described`` the names and DuckDB types of its columns.
@@ -228,6 +229,7 @@ class Plan:
     staged: Staged | None = None
     virtual: tuple[tuple[str, Any], ...] = ()
     rows: pa.Table | None = None
+    values: tuple[Any, ...] | None = None
     target: Target | None = None
     command: Any = None
     inner: Plan | None = None

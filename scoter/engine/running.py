@@ -26,8 +26,8 @@ from scoter.engine.instances import Instances
 from scoter.engine.journal import Entry
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Plan, Target
-from scoter.engine.querying import ROWS
 from scoter.engine.result import Result
+from scoter.engine.rewriting import ROWS
 from scoter.engine.statements import (
     DescribeQuery,
     Explain,
@@ -94,16 +94,13 @@ class Runner:
         cancellation.attach(running.cancel)
         return running
 
-    def _prove(self, plan: Plan, cancellation: Cancellation) -> None:
+    def _prove(self, plan: Plan, context: Context, cancellation: Cancellation) -> None:
         """Let no model be served that is in quarantine or does not give the results of its golden rows."""
         for call in plan.calls:
             try:
                 self._parts.quarantine.check(call.function.sha256, str(call.pin))
-                if call.golden is not None:
-                    signature, rows = call.golden
-                    self._parts.golden.check(
-                        str(call.pin), call.function.sha256, signature, rows, cancellation.attach
-                    )
+                if call.proven is not None:
+                    self._parts.proofs.check(str(call.pin), call.proven, context, cancellation)
             except ScoterError as error:
                 error.span = error.span or call.span
                 raise
@@ -136,7 +133,7 @@ class Runner:
     def _query(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Result:
         if not plan.sql:
             raise WrongParameterCount(f"the statement has {len(plan.parameters)} parameters, none is bound")
-        self._prove(plan, cancellation)
+        self._prove(plan, context, cancellation)
         tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
 
@@ -159,7 +156,7 @@ class Runner:
             raise InternalError("a write has no target")
         if not plan.sql:
             raise WrongParameterCount(f"the statement has {len(plan.parameters)} parameters, none is bound")
-        self._prove(plan, cancellation)
+        self._prove(plan, context, cancellation)
         lake = self._parts.lake
         create = None
         if target.definition is not None:
@@ -257,7 +254,7 @@ class Runner:
         if analyze and plan.kind is not Kind.QUERY:
             raise NotSupported("EXPLAIN ANALYZE runs queries only", hint="EXPLAIN shows the plan of a write")
         if analyze:
-            self._prove(plan, cancellation)
+            self._prove(plan, context, cancellation)
         tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
         try:

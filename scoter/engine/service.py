@@ -5,10 +5,7 @@ This module must not know sockets, tokens or terminals.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from sqlglot import exp
@@ -20,6 +17,7 @@ from scoter.catalog.metastore import Metastore
 from scoter.catalog.models import Models
 from scoter.catalog.names import TableName
 from scoter.catalog.principals import Principal, Principals
+from scoter.catalog.recent import Recent
 from scoter.engine import pipeline
 from scoter.engine.authorise import authorise
 from scoter.engine.binding import Binder
@@ -29,51 +27,23 @@ from scoter.engine.instances import Instances
 from scoter.engine.journal import Entry, Journal, new_query_id
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Pins, Plan
-from scoter.engine.planning import Prepared, aligned
+from scoter.engine.planning import filled
+from scoter.engine.preparing import Prepared
+from scoter.engine.proving import Proofs
 from scoter.engine.result import Result
 from scoter.engine.rules.pin_session import asks_who
 from scoter.engine.running import Runner, normalised
 from scoter.engine.scan import Scans
+from scoter.engine.values import in_one
 from scoter.errors import TooComplex
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
-from scoter.udfs.golden import GoldenRows
 from scoter.udfs.quarantine import Quarantine
 from scoter.udfs.sessions import Sessions, check_provider
 
 _KEPT = 1024
 _KEPT_SQL = 1024 * 1024  # characters of statements; the trees and plans of one take some 150 bytes for each
 _PATIENCE = 5.0  # seconds that interrupted statements get to end when the engine closes
-V = TypeVar("V")
-
-
-class _Recent(Generic[V]):
-    """The values used last, by key, of so many entries and so large; safe for many threads."""
-
-    def __init__(self, most: int, largest: int) -> None:
-        self._most = most
-        self._largest = largest
-        self._size = 0
-        self._lock = threading.Lock()
-        self._values: OrderedDict[object, tuple[V, int]] = OrderedDict()
-
-    def get(self, key: object) -> V | None:
-        with self._lock:
-            found = self._values.get(key)
-            if found is None:
-                return None
-            self._values.move_to_end(key)
-            return found[0]
-
-    def put(self, key: object, value: V, size: int = 1) -> None:
-        """Keep a value; the newest stays, whatever its size."""
-        with self._lock:
-            _, before = self._values.pop(key, (None, 0))
-            self._values[key] = (value, size)
-            self._size += size - before
-            while len(self._values) > 1 and (len(self._values) > self._most or self._size > self._largest):
-                _, (_, gone) = self._values.popitem(last=False)
-                self._size -= gone
 
 
 @dataclass(frozen=True)
@@ -81,6 +51,7 @@ class _Parsed:
     tree: exp.Expr
     normalised: str
     personal: bool  # the result may depend on who asks
+    size: int
 
 
 @dataclass
@@ -90,7 +61,12 @@ class _Kept:
     prepared: Prepared
     pointers: dict[TableName, str]
     revision: int | None
-    plan: Plan | None = field(default=None)
+    size: int
+    plan: Plan | None = None
+
+
+def _size(held: _Parsed | _Kept) -> int:
+    return max(held.size, _KEPT_SQL // _KEPT)
 
 
 class Engine:
@@ -113,18 +89,6 @@ class Engine:
         limits = settings.models
         self._quarantine = Quarantine(limits.quarantine_after, limits.batch_seconds)
         self._binder = Binder()
-        self._parts = Parts(
-            settings,
-            self.lake,
-            self.models,
-            self.principals,
-            artifacts,
-            sessions,
-            GoldenRows(sessions),
-            self._quarantine,
-            Scans(Manifests(self.lake.io, real=self.lake.real)),
-            self._binder,
-        )
         self.instances = Instances(
             settings.query,
             lambda: tuple(self.lake.directories()),
@@ -132,11 +96,23 @@ class Engine:
             self.lake.objects,
             self._quarantine,
         )
+        self._parts = Parts(
+            settings,
+            self.lake,
+            self.models,
+            self.principals,
+            artifacts,
+            sessions,
+            Proofs(self.instances, settings.query.statement_timeout),
+            self._quarantine,
+            Scans(Manifests(self.lake.io, real=self.lake.real)),
+            self._binder,
+        )
         self._runner = Runner(self._parts, self.instances)
-        self._parsed: _Recent[_Parsed] = _Recent(_KEPT, _KEPT_SQL)
-        self._prepared: _Recent[_Kept] = _Recent(_KEPT, _KEPT_SQL)
+        self._parsed: Recent[str, _Parsed] = Recent(_KEPT_SQL, _size)
+        self._prepared: Recent[tuple[str, ...], _Kept] = Recent(_KEPT_SQL, _size)
         # What planning took, for the line that running writes under the same query id.
-        self._stages: _Recent[dict[str, float]] = _Recent(_KEPT, _KEPT_SQL)
+        self._stages: Recent[str, dict[str, float]] = Recent(_KEPT)
 
     def close(self) -> None:
         """Close the lake; running statements are interrupted."""
@@ -198,6 +174,7 @@ class Engine:
         entry.times |= self._stages.get(entry.query_id) or {}
         cancellation = cancellation or Cancellation()
         try:
+            parameters = None if parameters is None else in_one(parameters)
             authorised = plan
             if (plan.parameters.names and plan.sql == "" and plan.command is None) or parameters is not None:
                 check = self._watch(context, cancellation)
@@ -229,8 +206,8 @@ class Engine:
         if found is None:
             with entry.stage("parse"):
                 tree = pipeline.parse(sql, self._parts)
-            found = _Parsed(tree, normalised(tree), asks_who(tree))
-            self._parsed.put(sql, found, len(sql))
+            found = _Parsed(tree, normalised(tree), asks_who(tree), len(sql))
+            self._parsed.put(sql, found)
         return found
 
     def _plan(
@@ -270,15 +247,15 @@ class Engine:
             resolved = prepared.resolved
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
             pointers |= {pin.name: pin.location for pin in resolved.pins.views}
-            kept = _Kept(prepared, pointers, revision if resolved.models else None)
+            size = len(sql) + sum(len(pin.sql) for pin in resolved.pins.views)
+            kept = _Kept(prepared, pointers, revision if resolved.models else None, size)
             if not resolved.relative:
-                size = len(sql) + sum(len(pin.sql) for pin in resolved.pins.views)
-                self._prepared.put(own if parsed.personal or resolved.personal else shared, kept, size)
+                self._prepared.put(own if parsed.personal or resolved.personal else shared, kept)
         prepared = kept.prepared
         authorise(prepared.analysis, context.principal)
-        if kept.plan is not None:
-            aligned(prepared, values)
-            return kept.plan
+        filling = values is not None or not prepared.parameters.names
+        if kept.plan is not None and filling:
+            return filled(kept.plan, prepared, values)
         if pins is not None and pins.instant is not None:
             prepared = replace(
                 prepared,
@@ -287,11 +264,13 @@ class Engine:
                 ),
             )
         plan = pipeline.plan(prepared, context, self._parts, values, entry, check)
-        if prepared.is_stable:
-            kept.plan = plan
+        if prepared.is_stable and filling:
+            # What is bound to it is this execution's alone.
+            bound = plan.rows is not None or plan.values is not None
+            kept.plan = replace(plan, rows=None, values=None) if bound else plan
         return plan
 
-    def _holding(self, key: object, pins: Pins | None, check: Check) -> _Kept | None:
+    def _holding(self, key: tuple[str, ...], pins: Pins | None, check: Check) -> _Kept | None:
         """Return a prepared statement that is kept, if it holds still."""
         kept = self._prepared.get(key)
         return kept if kept is not None and self._holds(kept, pins, check) else None

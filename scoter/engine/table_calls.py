@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from sqlglot import exp
 
 from scoter.catalog.model_records import ModelVersion
-from scoter.engine.evaluation import RESULT, SCORED, TRUE, evaluation
+from scoter.engine.evaluation import EVALUATED, RESULT, SCORED, TRUE, evaluation
 from scoter.engine.rules.score_apart import READ_WHOLE
 from scoter.engine.rules.score_once import VOLATILE_CALL
 from scoter.engine.statements import (
@@ -104,6 +104,7 @@ def _evaluation(call: TableCall, model: str, signature: Signature) -> exp.Expr:
         error.span = span_of(call)
         raise
     predict, relation = _scored(call, model)
+    predict.meta[EVALUATED] = (wanted.of_label, wanted.of_model)
     true = exp.column(exp.to_identifier(option.expression.name, quoted=True), table=_ROW)
     true.this.meta.update(option.meta)
     scored = exp.Select(expressions=[exp.alias_(true, TRUE), exp.alias_(predict, RESULT)])

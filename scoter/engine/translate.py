@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from scoter.engine.evaluation import EVALUATED
 from scoter.engine.functions import AGGREGATES, SESSION, SESSION_WORDS
 from scoter.engine.gate import function_name
-from scoter.engine.statements import span_of
+from scoter.engine.statements import Predict, span_of
 from scoter.errors import (
     AmbiguousColumn,
     Cancelled,
@@ -71,7 +72,11 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
         rest.casefold(),
         whole,
         name,
-        _find(tree, name) or _find_value(tree, rest) or _find_nested(tree, rest) or _find_copied(tree, rest),
+        _find_evaluation(tree, rest)
+        or _find(tree, name)
+        or _find_value(tree, rest)
+        or _find_nested(tree, rest)
+        or _find_copied(tree, rest),
     )
     found = _BY_PREFIX.get(prefix.casefold())
     if found is None:
@@ -175,6 +180,18 @@ def _find_copied(tree: exp.Expr | None, text: str) -> Span | None:
         if function_name(node) == "unnest" and node.find(exp.Query) is not None:
             return span_of(node)
     return None
+
+
+def _find_evaluation(tree: exp.Expr | None, text: str) -> Span | None:
+    """Return where the one ML_EVALUATE stands whose label a message is about."""
+    if tree is None or not text.startswith("the label "):
+        return None
+    there = [
+        call
+        for call in tree.find_all(Predict)
+        if EVALUATED in call.meta and any(part in text for part in call.meta[EVALUATED])
+    ]
+    return span_of(there[0]) if len(there) == 1 else None
 
 
 def _candidates(told: _Told) -> str | None:

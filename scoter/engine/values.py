@@ -5,6 +5,7 @@ This module must not know statements; it turns one Arrow value into one constant
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,27 @@ from scoter.errors import InvalidValue
 def parameter_schema(names: tuple[str, ...], types: dict[str, str]) -> pa.Schema:
     """Return the Arrow schema of a statement's parameters, one nullable field each, in order."""
     return pa.schema([pa.field(name, wire_type(data_type(types[name]))) for name in names])
+
+
+PIECES = b"scoter.sha256"
+"""The metadata of a schema that says: the rows are pieces of one file, which has this sha256."""
+
+
+def in_one(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a file that was sent in pieces, a row each, as one row, and any other rows as they are.
+
+    So no message of a client has to be as large as its file. Raises InvalidValue for pieces that are not of the file.
+    """
+    wanted = (batch.schema.metadata or {}).get(PIECES)
+    if wanted is None or batch.num_columns != 1 or not pa.types.is_binary(batch.schema.field(0).type):
+        return batch
+    pieces = batch.column(0)
+    whole = b"" if pieces.null_count else b"".join(pieces.to_pylist())
+    if sha256(whole).hexdigest().encode() != wanted:
+        raise InvalidValue(
+            "the pieces of a file that were sent do not make the file", hint="send the file once more"
+        )
+    return pa.RecordBatch.from_arrays([pa.array([whole], pa.binary())], names=batch.schema.names)
 
 
 def align(batch: pa.RecordBatch, schema: pa.Schema, exact: frozenset[str] = frozenset()) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ from scoter.errors import ConfigurationError
 
 TABLES = ("flights", "weather", "planes", "airports", "airlines")
 MODELS = ("late_v1", "late_v2")
+PROGRAM = Path("examples", "models", "log_model.py")
 
 
 def checkout() -> Path:
@@ -36,4 +37,5 @@ def table_file(root: Path, table: str) -> Path:
 def _paths() -> list[Path]:
     here = Path()
     tables = [table_file(here, table) for table in TABLES]
-    return [*tables, *(here / "examples" / "models" / f"{name}.onnx" for name in MODELS)]
+    models = [here / "examples" / "models" / f"{name}.onnx" for name in MODELS]
+    return [*tables, *models, PROGRAM]

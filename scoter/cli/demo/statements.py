@@ -53,20 +53,49 @@ FROM departures d
 WHERE month = 12
 """
 
-COMPARE = """
-SELECT a.name AS airline,
-       count(*) AS flights,
-       round(avg((d.arr_delay >= 15)::INTEGER), 3) AS was_late,
-       round(avg(PREDICT_PROBA('late@1', d, class => 1)), 3) AS v1_says,
-       round(avg(PREDICT_PROBA('late@2', d, class => 1)), 3) AS v2_says,
-       sum((PREDICT('late@1', d) <> PREDICT('late@2', d))::INTEGER)
-           AS differ
-FROM departures d
-JOIN airlines a ON a.carrier = d.carrier
-WHERE d.month >= 11 AND d.arr_delay IS NOT NULL
-GROUP BY a.name
-ORDER BY flights DESC
-LIMIT 6
+HOLDOUT = """
+CREATE VIEW holdout AS
+SELECT *, (arr_delay >= 15)::INTEGER AS was_late
+FROM departures
+WHERE month >= 11 AND arr_delay IS NOT NULL
+"""
+
+EVALUATE = """
+SELECT version, n, round(accuracy, 4) AS accuracy,
+       round(precision, 4) AS precision, round(recall, 4) AS recall,
+       round(roc_auc, 4) AS roc_auc, round(log_loss, 4) AS log_loss
+FROM (
+  SELECT 1 AS version, *
+  FROM ML_EVALUATE(MODEL late@1, TABLE holdout, label => 'was_late')
+  UNION ALL
+  SELECT 2 AS version, *
+  FROM ML_EVALUATE(MODEL late@2, TABLE holdout, label => 'was_late')
+)
+ORDER BY version
+"""
+
+A_B = """
+SELECT arm, count(*) AS flights, sum(was_late) AS were_late,
+       sum(late) AS called_late, sum(late * was_late) AS hits,
+       round(hits / called_late, 3) AS hit_rate
+FROM (
+  SELECT was_late,
+         CASE WHEN hash(carrier, flight) % 2 = 0
+              THEN 'champion' ELSE 'challenger' END AS arm,
+         CASE arm WHEN 'champion' THEN PREDICT('late@champion', d)
+                  ELSE PREDICT('late@challenger', d) END AS late
+  FROM holdout d
+)
+GROUP BY arm
+ORDER BY arm
+"""
+
+EVALUATE_CANDIDATE = """
+SELECT n, round(accuracy, 4) AS accuracy,
+       round(precision, 4) AS precision, round(recall, 4) AS recall,
+       round(roc_auc, 4) AS roc_auc, round(log_loss, 4) AS log_loss
+FROM ML_EVALUATE(MODEL late@candidate,
+                 TABLE (SELECT * FROM holdout), label => 'was_late')
 """
 
 CREATE_SCORES = """
@@ -98,7 +127,8 @@ INSERT INTO scores
 SELECT month, day, carrier, flight, origin, dest,
        PREDICT('late@champion', d),
        PREDICT_PROBA('late@champion', d, class => 1)
-FROM departures d, range(1000) AS again
+FROM departures d, range(10000) AS again
+WHERE month = 12
 """
 
 STATE = """
@@ -110,19 +140,19 @@ FROM scores
 
 CHAMPION = """
 SELECT count(*) AS flights,
-       count(*) FILTER (arr_delay >= 15) AS were_late,
+       sum(was_late) AS were_late,
        sum(PREDICT('late@champion', d)) AS called_late,
-       count(*) FILTER ((PREDICT('late@champion', d) = 1) = (arr_delay >= 15))
+       count(*) FILTER (PREDICT('late@champion', d) = was_late)
            AS called_right
-FROM departures d
-WHERE month >= 11 AND arr_delay IS NOT NULL
+FROM holdout d
 """
 
 FLIP = "ALTER MODEL late SET ALIAS champion = 2"
 
 LOAD = """
 for table in {tables}; do
-  scoter import $table {files} --lake {lake}
+  scoter import $table {files} \\
+    --lake {lake}
 done
 """
 

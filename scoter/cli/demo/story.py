@@ -19,8 +19,9 @@ from types import FrameType
 import pyarrow.compute as pc
 from pyiceberg.catalog.sql import SqlCatalog
 
+from scoter.cli.demo import program
 from scoter.cli.demo import statements as st
-from scoter.cli.demo.examples import TABLES, checkout, table_file
+from scoter.cli.demo.examples import PROGRAM, TABLES, checkout, table_file
 from scoter.cli.demo.server import ServerProcess
 from scoter.cli.demo.stage import Shown, Stage
 from scoter.cli.importing import load_files
@@ -31,6 +32,7 @@ _SETTINGS = """\
 [models]
 allowed_prefixes = ["examples/models"]
 """
+_NEEDED = ("pandas", "scoter_client", "skl2onnx", "sklearn")  # what a model is logged with
 _STAGED = 60.0  # seconds until a long INSERT has written its first file
 
 
@@ -64,6 +66,8 @@ def _tell(setting: _Setting) -> None:
         _load(setting)
         _query(setting, session)
         _models(setting, session)
+        _compare(setting, session)
+        _log(setting, session)
         _score(setting, session)
         before = _state(setting, session)
         _crash(setting)
@@ -132,8 +136,39 @@ def _models(setting: _Setting, session: RemoteSession) -> None:
         "See how a prediction will run", "version and file are pinned; one of twelve partitions is read"
     )
     stage.sql(session, st.EXPLAIN)
-    stage.step("Compare both versions in one query", "on November and December, which neither has seen")
-    stage.sql(session, st.COMPARE)
+
+
+def _compare(setting: _Setting, session: RemoteSession) -> None:
+    stage = setting.stage
+    stage.step("Measure both versions", "on November and December, which neither has seen")
+    stage.sql(session, st.HOLDOUT)
+    stage.sql(session, st.EVALUATE)
+    stage.step(
+        "Put them to an A/B test",
+        "a flight number is always scored by the same one of the two; hits are flights that were called "
+        "late and were late",
+    )
+    stage.sql(session, st.A_B)
+
+
+def _log(setting: _Setting, session: RemoteSession) -> None:
+    stage = setting.stage
+    stage.step(
+        "Log a model from Python",
+        "scikit-learn learns from a sample over ADBC; log_model makes it ONNX and proves the file on the sample",
+    )
+    if program.missing(_NEEDED):
+        stage.say("left out, as it needs: pip install scikit-learn './client[models]'", style="yellow")
+        return
+    source = (setting.root / PROGRAM).read_text()
+    stage.code(source[source.index("import ") :], "python")
+    stage.code(f"python {PROGRAM} {setting.server.address}", "bash")
+    started = time.monotonic()
+    lines = program.run(PROGRAM, setting.server.address, setting.root)
+    for line in lines:
+        stage.say(line, style="green")
+    stage.timed("ok", time.monotonic() - started)
+    stage.sql(session, st.EVALUATE_CANDIDATE)
 
 
 def _score(setting: _Setting, session: RemoteSession) -> None:
@@ -156,7 +191,7 @@ def _state(setting: _Setting, session: RemoteSession) -> Shown:
 def _crash(setting: _Setting) -> None:
     """Kill the server while an INSERT is writing files; raises InternalError when it ended before."""
     stage = setting.stage
-    stage.say("a thousand times as many rows, in another connection:")
+    stage.say("December ten thousand times, in another connection:")
     stage.code(f"{st.LONG_INSERT.strip()};")
     before = _files(setting.lake)
     ended: list[str] = []
@@ -255,9 +290,10 @@ def _addresses(setting: _Setting) -> None:
     stage = setting.stage
     stage.step("Connect your own tools", "`make serve` keeps a server with this data at port 31337")
     place = "127.0.0.1:31337"
-    stage.say(f"shell  scoter sql grpc://{place}")
-    stage.say(f'ADBC   adbc_driver_flightsql.dbapi.connect("grpc://{place}")')
-    stage.say(f"JDBC   jdbc:arrow-flight-sql://{place}/?useEncryption=false")
+    stage.say(f"shell   scoter sql grpc://{place}")
+    stage.say(f'ADBC    adbc_driver_flightsql.dbapi.connect("grpc://{place}")')
+    stage.say(f"JDBC    jdbc:arrow-flight-sql://{place}/?useEncryption=false")
+    stage.say(f"models  python {PROGRAM} grpc://{place}")
 
 
 def _files(lake: Path) -> set[Path]:

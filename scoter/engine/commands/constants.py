@@ -44,7 +44,12 @@ def constant(value: exp.Expr) -> Any:
         case exp.Struct() | exp.ToMap():
             struct = value.this if isinstance(value, exp.ToMap) else value
             return {name: constant(part) for name, part in pairs("its parts", "{a: 1}", struct)}
-    raise InvalidDefinition("only constants can stand here", span=span_of(value))
+    raise InvalidDefinition("only constants can stand here", hint=_hint(value), span=span_of(value))
+
+
+def _hint(value: exp.Expr) -> str | None:
+    of_text = isinstance(value, exp.Cast) and isinstance(value.this, exp.Literal) and value.this.is_string
+    return f"write the text alone: {literal(value.this.name)}" if of_text else None
 
 
 def constant_text(value: Any) -> str:

@@ -6,20 +6,21 @@ This module must not know how a model is inspected, nor how its record is kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
-from scoter.catalog.model_records import Made, ModelVersion, VersionFacts, number_of
+from scoter.catalog.model_records import Made, ModelVersion, VersionFacts, now, number_of
 from scoter.catalog.names import ModelName
 from scoter.engine.binding import data_type
 from scoter.engine.commands.logic_told import logic_before, logic_behind
-from scoter.engine.commands.model_options import Told, told_of
+from scoter.engine.commands.model_options import told_of
 from scoter.engine.commands.model_sources import read_source
 from scoter.engine.commands.models_shown import PARAMETER, SIGNATURE, reference_text, signature_rows
 from scoter.engine.commands.outcome import Call, Command, Outcome, done
 from scoter.engine.commands.places import known_schema
 from scoter.engine.commands.training import snapshots_of
-from scoter.engine.logic import Logic
+from scoter.engine.logic import Logic, signature_outside
 from scoter.engine.resolve import model_reference, resolve_model
 from scoter.engine.statements import (
     AddModelVersion,
@@ -44,11 +45,12 @@ from scoter.errors import (
     InvalidValue,
     NotSupported,
     ScoterError,
+    Span,
     UndefinedVersion,
 )
 from scoter.suggestions import closest
 from scoter.udfs.declared import DeclaredInput
-from scoter.udfs.golden import fitted
+from scoter.udfs.golden import Golden, fitted
 from scoter.udfs.inspection import inspect
 from scoter.udfs.signature import Signature
 
@@ -99,14 +101,13 @@ def _accepted(call: Call) -> Made:
         if tree.args.get("outputs"):
             signature = _named(signature, tree.args["outputs"])
         sha256 = call.parts.artifacts.put(data)
-        verify = _verified(call, told, sha256, signature)
     except ScoterError as error:
         _refuse_cancelled(call)
         error.span = error.span or span_of(source)
         raise
     if told.post is not None:
         logic = logic_behind(logic, told.post, signature, call.parts.binder)
-    return Made(
+    made = Made(
         sha256=sha256,
         size=len(data),
         signature=signature.to_json(),
@@ -118,12 +119,13 @@ def _accepted(call: Call) -> Made:
             told.comment,
             told.metrics,
             told.properties,
-            verify,
+            None,
             None if found.linear is None else found.linear.to_json(),
             trained_on,
             None if logic == Logic() else logic.to_json(),
         ),
     )
+    return made if told.verify is None else _verified(call, made, told.verify, told.verify_place)
 
 
 def _named(signature: Signature, outputs: Sequence[exp.Expr]) -> Signature:
@@ -141,17 +143,33 @@ def _named(signature: Signature, outputs: Sequence[exp.Expr]) -> Signature:
     return named
 
 
-def _verified(call: Call, told: Told, sha256: str, signature: Signature) -> str | None:
-    """Return golden rows as they are kept; raises GoldenRowsBroken where they do not hold now."""
-    if told.verify is None:
-        return None
+def _verified(call: Call, made: Made, rows: Golden, place: Span | None) -> Made:
+    """Return what is kept of a version with its golden rows; raises GoldenRowsBroken where they do not hold now."""
     try:
-        golden = fitted(told.verify, signature).to_json()
-        call.parts.golden.check("the model", sha256, signature, golden, call.cancellation.attach)
+        golden = fitted(rows, signature_outside(_unnumbered(call, made)))
+        proven = replace(made, facts=replace(made.facts, verify=golden.to_json()))
+        call.parts.proofs.check("the model", _unnumbered(call, proven), call.context, call.cancellation)
     except ScoterError as error:
-        error.span = error.span or told.verify_place
+        error.span = error.span or place
         raise
-    return golden
+    return proven
+
+
+def _unnumbered(call: Call, made: Made) -> ModelVersion:
+    """Return a version as it will be, before it has a number."""
+    return ModelVersion(
+        model=_name(call),
+        version=0,
+        sha256=made.sha256,
+        size=made.size,
+        signature=made.signature,
+        facts=made.facts,
+        source=made.source,
+        created_at=now(),
+        created_by=made.principal,
+        aliases=(),
+        is_default=False,
+    )
 
 
 def _refuse_cancelled(call: Call) -> None:
@@ -188,14 +206,7 @@ def _ready(call: Call) -> ModelVersion:
     version = _version(call)
     signature = Signature.from_json(version.signature)
     call.parts.sessions.get(version.sha256, free=signature.batch is None)
-    if version.facts.verify is not None:
-        call.parts.golden.check(
-            f"{version.model}@{version.version}",
-            version.sha256,
-            signature,
-            version.facts.verify,
-            call.cancellation.attach,
-        )
+    call.parts.proofs.check(f"{version.model}@{version.version}", version, call.context, call.cancellation)
     return version
 
 

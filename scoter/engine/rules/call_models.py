@@ -311,10 +311,9 @@ def call_models(
         once = volatile or bool(call.meta.get(VOLATILE_CALL))
         name = function.name + ("_v" if once else "")
         pin = ModelPin(version.model, version.version, version.sha256, resolved.written[number])
-        rows = version.facts.verify
-        golden = None if rows is None else (Signature.from_json(version.signature), rows)
+        proven = None if version.facts.verify is None else version
         used.setdefault(
-            (name, once), ModelCall(pin, function, once, golden=golden, inlined=id(call) in linear)
+            (name, once), ModelCall(pin, function, once, proven=proven, inlined=id(call) in linear)
         )
         new: exp.Expr = exp.Anonymous(this=name, expressions=[struct])
         if id(call) in linear:

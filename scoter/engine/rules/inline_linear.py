@@ -21,8 +21,7 @@ _INPUTS_MOST = 256
 _NODES_MOST = 5000  # of the arguments, which are written twice
 _LARGEST = 1e30  # a FLOAT holds it
 _STEEPEST = 500.0  # exp of it is a DOUBLE
-# A runtime that adds in 32 bits may see the other side of 0; for inputs of the size of 1.
-_EDGE = 1e-5
+_ROUNDING = 2.0**-24  # of one operation in 32 bits
 
 
 def can_inline(call: Predict, function: Function, linear: Linear | None) -> bool:
@@ -51,14 +50,18 @@ def inlined(function: Function, linear: Linear, values: Sequence[exp.Expr], mode
     kind = function.return_type
     if not linear.is_score:
         return _where_plain(score, _LARGEST, _cast(score, kind), model)
-    edge = _EDGE * (abs(linear.bias) + sum(map(abs, linear.weights)))
+    # A runtime that adds in 32 bits, in any order, may see the other side of 0 within this part of the summands' sizes
+    # (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
+    part = (len(linear.weights) + 2) * _ROUNDING
+    sizes = [
+        exp.Abs(this=_times(value, weight)) for value, weight in zip(values, linear.weights, strict=True)
+    ]
+    size = exp.Paren(this=exp.Add(this=_total(sizes), expression=_number(abs(linear.bias))))
+    edge = exp.Paren(this=exp.Mul(this=_number(part), expression=size))
+    plain = exp.LT(this=size, expression=_number(_LARGEST))
     first, second_label = (_cast(exp.Literal.string(str(label)), kind) for label in linear.labels)
-    # NaN is above every number.
-    above = exp.And(
-        this=exp.GT(this=score.copy(), expression=_number(edge)),
-        expression=exp.LT(this=score.copy(), expression=_number(_LARGEST)),
-    )
-    below = exp.LT(this=score, expression=_number(-edge))
+    below = exp.And(this=exp.LT(this=score, expression=exp.Neg(this=edge)), expression=plain)
+    above = exp.And(this=exp.GT(this=score.copy(), expression=edge.copy()), expression=plain.copy())
     return exp.Case(
         ifs=[exp.If(this=below, true=first), exp.If(this=above, true=second_label)], default=model
     )

@@ -1,0 +1,299 @@
+"""From bound types to DuckDB SQL: the rules, in order.
+
+The rules that look at no value make a query's shape, once for all its executions; the others take an execution's
+values, its instant and the files that it reads. This module must not know commands, writes, or how SQL is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pyarrow as pa
+from pyiceberg.table.metadata import TableMetadata
+from sqlglot import exp
+
+from scoter.catalog.fetching import Check, unchecked
+from scoter.engine.binding import data_type, empty_relation, substitute, typed_null
+from scoter.engine.changes import constants_of
+from scoter.engine.context import Context
+from scoter.engine.dialect import to_duckdb
+from scoter.engine.gate import function_name
+from scoter.engine.logic import BEHIND
+from scoter.engine.plan import ModelCall, ScanFacts, Stage
+from scoter.engine.predicates import table_predicates
+from scoter.engine.querying import Bound
+from scoter.engine.resolve import Source
+from scoter.engine.rules.call_models import call_models, first_places, linear_calls
+from scoter.engine.rules.pin_now import pin_now
+from scoter.engine.rules.read_tables import read_tables
+from scoter.engine.rules.score_apart import APART, score_apart
+from scoter.engine.rules.score_once import score_once
+from scoter.engine.scan import Scans
+from scoter.engine.types import quote
+from scoter.engine.values import literal_at
+from scoter.engine.virtual import VirtualTable
+from scoter.errors import InternalError
+
+ROWS = "scoter_rows"
+# Below so many rows a model's calls inside one query end sooner than a second query starts.
+APART_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Query:
+    """DuckDB SQL with what must be there when it runs."""
+
+    sql: str
+    scans: tuple[ScanFacts, ...]
+    calls: tuple[ModelCall, ...]
+    virtual: tuple[tuple[str, Source], ...]
+    stages: tuple[Stage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A query after the rules that look at no value and no file: models are functions, parameters stand in it still."""
+
+    tree: exp.Expr
+    calls: tuple[ModelCall, ...] = ()
+
+
+def shape(bound: Bound, *, only_planned: bool = False, apart: bool = False, inline: bool = False) -> Shape:
+    """Return what all executions of a bound query have in common.
+
+    SQL that is ``only_planned``, as by EXPLAIN, runs no model. With ``apart`` predictions are scored between two
+    queries where that is possible; the query then has stages and its SQL reads from them. With ``inline`` linear
+    models are computed in the SQL.
+    """
+    resolved = bound.resolved
+    if not resolved.models:
+        return Shape(bound.tree)
+    tree = score_once(bound.tree.copy(), lambda node: _names_of(resolved.source(node)))
+    if apart:
+        linear = linear_calls(tree, resolved, bound.arguments) if inline else {}
+        tree = score_apart(tree, lambda node: _stored_names_of(resolved.source(node)), linear.keys())
+    tree, called = call_models(tree, resolved, bound.arguments, volatile=only_planned, inline=inline)
+    # These rules move calls and make one of several: places are those of the statement as written.
+    places = first_places(bound.tree, resolved, bound.arguments)
+    return Shape(tree, tuple(replace(call, span=places.get(call.function.name)) for call in called))
+
+
+def rewrite(
+    bound: Bound,
+    shape: Shape,
+    context: Context,
+    scans: Scans,
+    values: pa.RecordBatch | None,
+    instant: datetime | None,
+    *,
+    check: Check = unchecked,
+) -> Query:
+    """Return the DuckDB SQL of a query for one execution: its values, its instant and the files that it reads.
+
+    ``values`` is one row of parameter values in the order of the parameter schema. ``check`` is called while
+    files are read, and may raise.
+    """
+    if values is not None:
+        row = {
+            field.name: _cast(literal_at(column, 0), bound.parameters[field.name])
+            for field, column in zip(values.schema, values.columns, strict=True)
+        }
+        tree = substitute(shape.tree, lambda _, name: row[name].copy())
+    else:
+        tree = shape.tree.copy()
+    if instant is not None:
+        tree = pin_now(tree, instant, context.timezone)
+    predicates: dict[int, exp.Expr] = {}
+    used: frozenset[str] | None = None
+    if bound.resolved.sources:
+        predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
+        used = _columns_used(tree)
+    facts: list[ScanFacts] = []
+    virtual: dict[str, Source] = {}
+
+    def relation(node: exp.Table, source: Source) -> str:
+        if source.virtual is not None:
+            name = f"scoter_virtual_{len(virtual)}"
+            own = _narrowed(source.virtual, used if source.metadata is not None else None)
+            virtual[name] = replace(source, virtual=own)
+            return _virtual(name, own)
+        if source.changes is not None:
+            return _changes(source, lambda snapshot_id: scanned(node, source, snapshot_id, added=True))
+        return scanned(node, source, source.snapshot_id)
+
+    def scanned(node: exp.Table, source: Source, snapshot_id: int | None, *, added: bool = False) -> str:
+        metadata = _metadata_of(source)
+        scan = scans.build(
+            metadata,
+            snapshot_id,
+            predicates.get(id(node)),
+            used,
+            name=str(source.name),
+            schema=source.schema,
+            added=added,
+            hidden=[name for name, _ in source.hidden],
+            check=check,
+        )
+        facts.append(
+            ScanFacts(
+                str(source.name),
+                snapshot_id,
+                scan.files,
+                scan.files_total,
+                scan.rows,
+                scan.bytes,
+                scan.note,
+                scan.removed,
+                source.metadata_location,
+                scan.objects,
+            )
+        )
+        return scan.sql
+
+    tree = read_tables(tree, bound.resolved, relation)
+    stages = _stages(tree, shape.calls)
+    return Query(to_duckdb(tree, copy=False), tuple(facts), shape.calls, tuple(virtual.items()), stages)
+
+
+def _metadata_of(source: Source) -> TableMetadata:
+    if source.metadata is None:
+        raise InternalError(f"{source.name} has no metadata")
+    return source.metadata
+
+
+def _changes(source: Source, scanned: Callable[[int], str]) -> str:
+    """Return the SQL of the rows that each snapshot added, with what is known of the snapshot."""
+    parts = [
+        f"SELECT *, {constants_of(change)} FROM {scanned(change.snapshot_id)}"
+        for change in source.changes or ()
+    ]
+    empty = empty_relation((*source.columns, *source.hidden))
+    return f"({' UNION ALL '.join(parts)})" if parts else str(empty.this)
+
+
+def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
+    """Cut the marked subqueries out of ``tree``, in place, and return them."""
+    functions = {call.function.name + ("_v" if call.volatile else ""): call.function for call in calls}
+    stages: list[Stage] = []
+    for node in [found for found in tree.find_all(exp.Subquery) if APART in found.meta]:
+        name = f"scoter_scored_{len(stages)}"
+        scores = []
+        for part in node.this.expressions:
+            if not isinstance(part, exp.Alias):
+                continue
+            found = next(
+                (node for node in part.this.find_all(exp.Anonymous) if str(node.this) in functions), None
+            )
+            if found is None or not (found is part.this or part.this.meta.get(BEHIND)):
+                continue
+            scores.append((part.alias, functions[str(found.this)]))
+            if found is not part.this:
+                _behind_stage(tree, part, found)
+            part.set("this", found.expressions[0])
+        stages.append(Stage(name, to_duckdb(node.this), tuple(scores)))
+        node.replace(exp.Table(this=exp.to_identifier(name), alias=node.args["alias"].copy()))
+    return tuple(stages)
+
+
+def _behind_stage(tree: exp.Expr, part: exp.Expr, call: exp.Expr) -> None:
+    """Compute what a stage makes of a model's result where its rows are read, in place."""
+    columns = [column for column in tree.find_all(exp.Column) if column.name == part.alias]
+    for column in columns:
+        made = part.this.copy()
+        inner = next(node for node in made.find_all(exp.Anonymous) if node.this == call.this)
+        inner.replace(column.copy())
+        column.replace(made)
+
+
+def over_rows(bound: Bound) -> Bound:
+    """Return ``bound`` reading its parameters from the registered table of bound rows."""
+    tree = substitute(
+        bound.tree, lambda _, name: _cast(exp.column(f"p{name}", table=ROWS), bound.parameters[name])
+    )
+    tree.set("from_", exp.From(this=exp.Table(this=exp.to_identifier(ROWS))))
+    return replace(bound, tree=tree)
+
+
+def over_values(bound: Bound) -> Bound:
+    """Return ``bound`` with DuckDB's own parameters, in the order of the parameter schema."""
+    places = {name: place for place, name in enumerate(bound.parameter_schema.names, start=1)}
+    tree = substitute(
+        bound.tree,
+        lambda _, name: _cast(exp.Parameter(this=exp.Literal.number(places[name])), bound.parameters[name]),
+    )
+    return replace(bound, tree=tree)
+
+
+def _cast(value: exp.Expr, kind: str) -> exp.Expr:
+    if isinstance(value, exp.Cast) and value.to == data_type(kind):
+        return value
+    if isinstance(value, exp.Cast) and isinstance(value.this, exp.Null):
+        # A NULL of another type is no NULL as a UNION.
+        return typed_null(kind)
+    return exp.Cast(this=value, to=data_type(kind).copy())
+
+
+def _virtual(name: str, table: VirtualTable) -> str:
+    columns = ", ".join(
+        # Arrow has no UUID that DuckDB would know inside a struct.
+        f"CAST({quote(column)} AS {kind}) AS {quote(column)}" if "UUID" in kind else quote(column)
+        for column, kind in table.columns
+    )
+    return f"(SELECT {columns} FROM {name})"
+
+
+def _narrowed(table: VirtualTable, used: frozenset[str] | None) -> VirtualTable:
+    """Return a table with those of its columns that may be used, at least one: all others need not be made."""
+    if used is None:
+        return table
+    columns = tuple(pair for pair in table.columns if pair[0].casefold() in used)
+    return replace(table, columns=columns or table.columns[:1])
+
+
+def _names_of(source: Source | None) -> list[str] | None:
+    return None if source is None or source.hidden else [name for name, _ in source.columns]
+
+
+def _stored_names_of(source: Source | None) -> list[str] | None:
+    if source is None or source.virtual is not None or source.changes is not None or source.hidden:
+        return None
+    return [name for name, _ in source.columns]
+
+
+def _name_set(source: Source | None) -> frozenset[str] | None:
+    return None if source is None else frozenset(name for name, _ in source.columns)
+
+
+def _columns_used(tree: exp.Expr) -> frozenset[str] | None:
+    """Return every name in the statement, or None where a column may be meant without being named."""
+    rows: set[str] = set()
+    columns: set[str] = set()
+    names: set[str] = set()
+    for node in tree.walk():
+        if isinstance(node, _UNNAMED):
+            if _means_unnamed(node):
+                return None
+        elif isinstance(node, exp.Table):
+            rows.add(node.alias_or_name.casefold())
+        elif isinstance(node, exp.Column):
+            columns.add(node.name.casefold())
+        elif isinstance(node, exp.Identifier):
+            names.add(node.name.casefold())
+    return frozenset(names) if rows.isdisjoint(columns) else None
+
+
+# Where these stand, columns can be read that the statement does not name.
+_UNNAMED = (exp.Star, exp.Columns, exp.PositionalColumn, exp.Pivot, exp.Join, exp.TableAlias)
+
+
+def _means_unnamed(node: exp.Expr) -> bool:
+    match node:
+        case exp.Star():
+            return node.parent is None or function_name(node.parent) != "count"
+        case exp.Join():
+            return bool(node.args.get("method") == "NATURAL")
+        case exp.TableAlias():
+            return isinstance(node.parent, exp.Table) and bool(node.columns)
+    return True
