@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,24 @@ def session(tmp_path: Path, model_files: Path) -> Iterator[InProcess]:
     """An administrator's session of a fresh lake in this process."""
     with opened(tmp_path / "lake", models={"allowed_prefixes": [str(model_files)]}) as engine:
         yield InProcess(engine)
+
+
+class Clock:
+    """The time of this process, which a test sets forward in place of waiting."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ahead = 0.0
+        for name in ("time", "monotonic"):
+            monkeypatch.setattr(time, name, self._ahead_of(getattr(time, name)))
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
+
+    def _ahead_of(self, real: Callable[[], float]) -> Callable[[], float]:
+        return lambda: real() + self._ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that tests of limits in time set forward, so that a slow machine does not fail them."""
+    return Clock(monkeypatch)

@@ -145,14 +145,14 @@ def test_all_of_it_outlives_the_servers(tmp_path):
         assert values(client.query("SELECT n FROM t")) == [(1,)]
 
 
-def test_tickets_handles_and_bound_values_end(tmp_path):
-    limits = {"ticket_lifetime": 2, "handle_lifetime": 4}
+def test_tickets_handles_and_bound_values_end(tmp_path, clock):
+    limits = {"ticket_lifetime": 600, "handle_lifetime": 1200}
     with lakes(tmp_path, **limits) as (lake, other), Client(lake.address) as client:
         ticket = ticket_of(client, m.CommandStatementQuery(query="SELECT 1"))
         handle = client.prepare("SELECT 2").prepared_statement_handle
         bare = m.CommandPreparedStatementQuery(prepared_statement_handle=handle)
         large = bound(client, "SELECT length(CAST(? AS VARCHAR))", "x" * 100_000)
-        time.sleep(3)
+        clock.advance(700)
         with Client(other.address) as elsewhere:
             for asking in (client, elsewhere):
                 error = asking.refusal(read, asking, ticket)
@@ -161,7 +161,7 @@ def test_tickets_handles_and_bound_values_end(tmp_path):
                 assert values(asking.table(bare)) == [(2,)]
                 error = asking.refusal(asking.table, large)
                 assert "[26000] INVALID_HANDLE: the server no longer holds these values" in str(error)
-            time.sleep(2)
+            clock.advance(600)
             error = elsewhere.refusal(elsewhere.info, bare)
             assert str(error).startswith("[26000] INVALID_HANDLE")
             # A statement that asks for none of it is not affected.
