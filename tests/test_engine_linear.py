@@ -130,45 +130,83 @@ def test_it_stands_wherever_a_call_may_stand(lake):
         assert ours.equals(theirs), sql
 
 
-@pytest.mark.parametrize("largest", [1.0, 1e3, 1e6])
-@pytest.mark.parametrize("inputs", [3, 16])
-def test_labels_at_the_edge_are_the_models_own(tmp_path, inputs, largest):
-    """Rows whose score is 0 but for rounding, of any size: a sum in other order or width sees the other label."""
-    draw = np.random.default_rng(inputs)
-    weights, bias = draw.normal(size=inputs).astype(np.float32), np.float32(draw.normal())
-    rows = (draw.uniform(-1, 1, size=(ROWS, inputs)) * largest).astype(np.float32)
-    rest = rows[:, :-1].astype(np.float64) @ weights[:-1].astype(np.float64) + bias
-    rows[:, -1] = (-rest / weights[-1]).astype(np.float32)
-    node = helper.make_node(
+def classifier(given: str, weights: np.ndarray, bias: float, transform: str = "LOGISTIC") -> onnx.NodeProto:
+    return helper.make_node(
         "LinearClassifier",
-        ["x"],
+        [given],
         ["label", "scores"],
         domain="ai.onnx.ml",
         coefficients=[*(-weights).tolist(), *weights.tolist()],
         intercepts=[float(-bias), float(bias)],
         classlabels_ints=[0, 1],
-        post_transform="LOGISTIC",
+        post_transform=transform,
     )
+
+
+def labels_of(tmp_path, nodes, held, rows):
+    """Return the labels of rows [N, F] in SQL and by the model."""
+    inputs = rows.shape[1]
     ends = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", inputs]),
         helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 2]),
     ]
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
-    graph = helper.make_graph([node], "g", ends[:1], ends[1:])
+    tensors = [numpy_helper.from_array(value, name) for name, value in held.items()]
+    # Without a probability only the label is a result.
+    results = ends[1:] if nodes[-1].attribute[-1].s == b"LOGISTIC" else ends[1:2]
+    graph = helper.make_graph(nodes, "g", ends[:1], results, tensors)
     data = helper.make_model(graph, ir_version=9, opset_imports=opsets).SerializeToString()
     names = [f"x{place}" for place in range(inputs)]
     with opened(tmp_path / "lake") as engine:
         session = InProcess(engine)
         session.update("CREATE MODEL m FROM ?", pa.RecordBatch.from_pydict({"1": [data]}))
         session.update(f"CREATE TABLE t (id INTEGER, {', '.join(f'{name} FLOAT' for name in names)})")
-        columns = [pa.array(np.arange(ROWS, dtype=np.int32)), *(pa.array(column) for column in rows.T.copy())]
+        columns = [pa.array(np.arange(len(rows), dtype=np.int32)), *map(pa.array, rows.T.copy())]
         marks = ", ".join("?" for _ in columns)
         session.update(
             f"INSERT INTO t VALUES ({marks})",
             pa.RecordBatch.from_arrays(columns, [str(place) for place, _ in enumerate(columns, start=1)]),
         )
-        ours, theirs = both(session, f"SELECT id, PREDICT('m', {', '.join(names)}) AS p FROM t ORDER BY id")
+        return both(session, f"SELECT id, PREDICT('m', {', '.join(names)}) AS p FROM t ORDER BY id")
+
+
+@pytest.mark.parametrize("largest", [1e-42, 1e-37, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("inputs", [3, 16])
+def test_labels_at_the_edge_are_the_models_own(tmp_path, inputs, largest):
+    """Rows whose score is 0 but for rounding, of any size: a sum in other order or width sees the other label."""
+    draw = np.random.default_rng(inputs)
+    weights, bias = draw.normal(size=inputs).astype(np.float32), np.float32(draw.normal() * min(1, largest))
+    rows = (draw.uniform(-1, 1, size=(ROWS, inputs)) * largest).astype(np.float32)
+    rest = rows[:, :-1].astype(np.float64) @ weights[:-1].astype(np.float64) + bias
+    last = (-rest / weights[-1]).astype(np.float32)
+    rows[:, -1] = last + draw.integers(-8, 9, ROWS) * np.spacing(last)
+    ours, theirs = labels_of(tmp_path, [classifier("x", weights, bias)], {}, rows)
+    assert ours.equals(theirs)
+
+
+def test_parts_that_cancel_count_for_the_edge(tmp_path):
+    """Two layers of which the second takes back nearly all of the first: what was rounded was larger than the sum."""
+    draw = np.random.default_rng(5)
+    turned, weights = np.array([[1000, -999.5], [1, 0.3]], np.float32), np.array([1, 1], np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "turned"], ["z"]), classifier("z", weights, 0.0, "NONE")]
+    first = draw.uniform(-1000, 1000, ROWS)
+    rows = np.column_stack([first, first * -0.5 / 1.3 + draw.uniform(-0.03, 0.03, ROWS)]).astype(np.float32)
+    ours, theirs = labels_of(tmp_path, nodes, {"turned": turned}, rows)
+    assert ours.equals(theirs)
+
+
+def test_a_mean_far_from_the_rows_counts_for_the_edge(tmp_path):
+    """The means of two columns take back each other in the bias, after each was rounded."""
+    draw = np.random.default_rng(6)
+    mean = np.array([12345.678, 12345.678], np.float32)
+    nodes = [
+        helper.make_node("Sub", ["x", "mean"], ["moved"]),
+        classifier("moved", np.array([1, -1], np.float32), 0.0, "NONE"),
+    ]
+    first = draw.uniform(-1, 1, ROWS)
+    rows = np.column_stack([first, first + draw.uniform(-1e-3, 1e-3, ROWS)]).astype(np.float32)
+    ours, theirs = labels_of(tmp_path, nodes, {"mean": mean}, rows)
     assert ours.equals(theirs)
 
 

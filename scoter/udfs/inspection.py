@@ -83,9 +83,10 @@ def _linear(found: dict[str, Any] | None, columns: list[Column], signature: Sign
         return None
     if any(column.shape for column in columns):
         return None
-    by_place = dict(zip(((c.tensor, c.position) for c in columns), found["weights"], strict=True))
-    weights = tuple(by_place[one.tensor, one.position] for one in signature.inputs)
-    return Linear(**(found | {"weights": weights, "labels": tuple(found["labels"])}))
+    places = {(column.tensor, column.position): place for place, column in enumerate(columns)}
+    order = [places[each.tensor, each.position] for each in signature.inputs]
+    sorted_parts = {name: [found[name][place] for place in order] for name in ("weights", "sizes")}
+    return Linear.from_parts(found | sorted_parts)
 
 
 def _ask_sandbox(

@@ -7,7 +7,7 @@ runs inside the sandbox.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,6 +35,9 @@ class Linear:
 
     It is the result ``output`` itself, or the score of a classifier's second class, whose label ``output`` is where
     the score is above 0; ``labels`` are both in order. ``is_logistic``: the probability of the second class is 1 / (1 + exp(-score)).
+
+    The model adds in 32 bits what is never larger than ``size`` + the sum of ``sizes`` times the absolute columns, and
+    each part of it goes through ``steps`` roundings at most. Without ``sizes`` nothing is known of its rounding.
     """
 
     output: str
@@ -43,6 +46,9 @@ class Linear:
     is_score: bool = False
     is_logistic: bool = False
     labels: tuple[str | int, ...] = ()
+    sizes: tuple[float, ...] = ()
+    size: float = 0.0
+    steps: int = 0
 
     def to_json(self) -> str:
         """Return the weights as one line of JSON."""
@@ -52,10 +58,17 @@ class Linear:
     def from_json(cls, text: str) -> Linear:
         """Read what ``to_json`` wrote; raises CorruptData for anything else."""
         try:
-            found = json.loads(text)
-            return cls(**(found | {"weights": tuple(found["weights"]), "labels": tuple(found["labels"])}))
+            return cls.from_parts(json.loads(text))
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptData("the stored weights of a model can not be read") from error
+
+    @classmethod
+    def from_parts(cls, parts: Mapping[str, Any]) -> Linear:
+        """Make it of what ``asdict`` gave, in which JSON made lists of tuples."""
+        made: dict[str, Any] = {
+            name: tuple(part) if isinstance(part, list) else part for name, part in parts.items()
+        }
+        return cls(**made)
 
 
 @dataclass(frozen=True)
@@ -69,14 +82,79 @@ class Given:
 
 @dataclass(frozen=True)
 class _Affine:
-    """A tensor [N, K] as ``matrix`` [F, K] and ``bias`` [K] over the model's F columns."""
+    """A tensor [N, K] as ``matrix`` [F, K] and ``bias`` [K] over the model's F columns.
+
+    ``sizes`` [F, K] and ``size`` [K] are the same sums of absolute parts, before parts cancel each other; ``steps`` is
+    how often a part is rounded on its way.
+    """
 
     matrix: Matrix
     bias: Matrix
+    sizes: Matrix
+    size: Matrix
+    steps: int
+
+    @classmethod
+    def columns(cls, chosen: Matrix) -> _Affine:
+        """Return columns of the model as they are given; its inputs may be rounded to 32 bits."""
+        none = np.zeros(chosen.shape[1])
+        return cls(chosen, none, chosen, none, 1)
 
     @property
     def width(self) -> int:
         return len(self.bias)
+
+    @property
+    def is_finite(self) -> bool:
+        return bool(np.all(np.isfinite(self.sizes)) and np.all(np.isfinite(self.size)))
+
+    def scaled(self, by: Matrix) -> _Affine:
+        most = np.abs(by)
+        return _Affine(self.matrix * by, self.bias * by, self.sizes * most, self.size * most, self.steps + 2)
+
+    def moved(self, by: Matrix) -> _Affine:
+        return _Affine(self.matrix, self.bias + by, self.sizes, self.size + np.abs(by), self.steps + 1)
+
+    def product(self, weights: Matrix) -> _Affine:
+        most = np.abs(weights)
+        return _Affine(
+            self.matrix @ weights,
+            self.bias @ weights,
+            self.sizes @ most,
+            self.size @ most,
+            self.steps + self.width + 1,
+        )
+
+    def plus(self, other: _Affine, sign: int = 1) -> _Affine:
+        return _Affine(
+            self.matrix + sign * other.matrix,
+            self.bias + sign * other.bias,
+            self.sizes + other.sizes,
+            self.size + other.size,
+            max(self.steps, other.steps) + 1,
+        )
+
+    def column(self, place: int) -> _Affine:
+        chosen = [place]
+        return _Affine(
+            self.matrix[:, chosen],
+            self.bias[chosen],
+            self.sizes[:, chosen],
+            self.size[chosen],
+            self.steps,
+        )
+
+    def linear(self, output: str, **facts: Any) -> Linear:
+        """Return the one column as a model's result."""
+        return Linear(
+            output,
+            _floats(self.matrix[:, 0]),
+            float(self.bias[0]),
+            sizes=_floats(self.sizes[:, 0]),
+            size=float(self.size[0]),
+            steps=self.steps,
+            **facts,
+        )
 
 
 def linear_of(
@@ -93,7 +171,7 @@ def linear_of(
     for output in outputs:
         found = tensors.get(output)
         if found is not None and found.width == 1:
-            linear = Linear(output, _floats(found.matrix[:, 0]), float(found.bias[0]))
+            linear = found.linear(output)
             return linear if _is_value(linear, inputs, run) else None
     return _classifier(model, tensors, inputs, outputs, labels, run)
 
@@ -105,11 +183,11 @@ def _affine_tensors(model: ModelProto, inputs: Sequence[Given]) -> dict[str, _Af
     found: dict[str, _Affine] = {}
     first = 0
     for each in inputs:
-        found[each.name] = _Affine(columns[:, first : first + each.width], np.zeros(each.width))
+        found[each.name] = _Affine.columns(columns[:, first : first + each.width])
         first += each.width
     for node in model.graph.node:
         made = _applied(node, found, known)
-        if made is not None and np.all(np.isfinite(made.matrix)) and np.all(np.isfinite(made.bias)):
+        if made is not None and made.is_finite:
             found[node.output[0]] = made
     return found
 
@@ -125,14 +203,20 @@ def _applied(node: NodeProto, tensors: dict[str, _Affine], known: dict[str, NDAr
             parts = [each for each in given if each is not None]
             if len(parts) < len(given):
                 return None
-            return _Affine(np.hstack([p.matrix for p in parts]), np.concatenate([p.bias for p in parts]))
+            matrix, sizes = (
+                np.hstack(each) for each in zip(*((p.matrix, p.sizes) for p in parts), strict=True)
+            )
+            bias, size = (
+                np.concatenate(each) for each in zip(*((p.bias, p.size) for p in parts), strict=True)
+            )
+            return _Affine(matrix, bias, sizes, size, max(each.steps for each in parts))
         case "Add" | "Sub" | "Mul" | "Div":
             return _arithmetic(node, given, known)
         case "MatMul" | "Gemm":
             return _product(node, given, known, told)
         case "Scaler" if given[0] is not None:
             scale, offset = np.array(told.get("scale", 1.0)), np.array(told.get("offset", 0.0))
-            return _Affine(given[0].matrix * scale, (given[0].bias - offset) * scale)
+            return given[0].moved(-offset).scaled(scale)
         case "LinearRegressor" if given[0] is not None and _is_plain(told):
             targets = int(told.get("targets", 1))
             return _weighted(given[0], told.get("coefficients", ()), told.get("intercepts"), targets)
@@ -145,34 +229,26 @@ def _arithmetic(
     node: NodeProto, given: Sequence[_Affine | None], known: dict[str, NDArray[Any]]
 ) -> _Affine | None:
     left, right = given
-    if (
-        left is not None
-        and right is not None
-        and left.width == right.width
-        and node.op_type in {"Add", "Sub"}
-    ):
-        sign = 1 if node.op_type == "Add" else -1
-        return _Affine(left.matrix + sign * right.matrix, left.bias + sign * right.bias)
-    if left is not None and right is None:
+    if left is not None and right is not None:
+        if left.width != right.width or node.op_type not in {"Add", "Sub"}:
+            return None
+        return left.plus(right, 1 if node.op_type == "Add" else -1)
+    if left is not None:
         value = _row(known.get(node.input[1]), left.width)
         if value is None:
             return None
         match node.op_type:
             case "Add":
-                return _Affine(left.matrix, left.bias + value)
+                return left.moved(value)
             case "Sub":
-                return _Affine(left.matrix, left.bias - value)
+                return left.moved(-value)
             case "Mul":
-                return _Affine(left.matrix * value, left.bias * value)
-        return _Affine(left.matrix / value, left.bias / value) if np.all(value != 0) else None
-    if right is not None and left is None and node.op_type in {"Add", "Mul"}:
+                return left.scaled(value)
+        return left.scaled(1 / value) if np.all(value != 0) else None
+    if right is not None and node.op_type in {"Add", "Mul"}:
         value = _row(known.get(node.input[0]), right.width)
-        if value is None:
-            return None
-        scaled = node.op_type == "Mul"
-        return _Affine(
-            right.matrix * (value if scaled else 1), right.bias * value if scaled else right.bias + value
-        )
+        if value is not None:
+            return right.scaled(value) if node.op_type == "Mul" else right.moved(value)
     return None
 
 
@@ -188,14 +264,11 @@ def _product(
     matrix = np.asarray(factor, np.float64).T if told.get("transB") else np.asarray(factor, np.float64)
     if len(matrix) != left.width:
         return None
-    matrix = matrix * float(told.get("alpha", 1.0))
-    bias = left.bias @ matrix
-    if node.op_type == "Gemm" and len(node.input) > 2:
-        added = _row(known.get(node.input[2]), matrix.shape[1])
-        if added is None:
-            return None
-        bias = bias + added * float(told.get("beta", 1.0))
-    return _Affine(left.matrix @ matrix, bias)
+    made = left.product(matrix * float(told.get("alpha", 1.0)))
+    if node.op_type == "MatMul" or len(node.input) < 3:
+        return made
+    added = _row(known.get(node.input[2]), made.width)
+    return None if added is None else made.moved(added * float(told.get("beta", 1.0)))
 
 
 def _weighted(given: _Affine, weights: Any, bias: Any, rows: int) -> _Affine | None:
@@ -206,7 +279,7 @@ def _weighted(given: _Affine, weights: Any, bias: Any, rows: int) -> _Affine | N
     added = np.array(bias or [0.0] * rows, np.float64)
     if len(added) != rows:
         return None
-    return _Affine(given.matrix @ matrix, given.bias @ matrix + added)
+    return given.product(matrix).moved(added)
 
 
 def _row(value: NDArray[Any] | None, width: int) -> Matrix | None:
@@ -245,15 +318,13 @@ def _classifier(
     )
     if scores is None:
         return None
-    matrix, bias = scores.matrix[:, 1], scores.bias[1]
+    first, second = (scores.column(place) for place in (0, 1))
     if told.get("post_transform") == b"SOFTMAX":
-        matrix, bias = matrix - scores.matrix[:, 0], bias - scores.bias[0]
-    elif not (np.array_equal(matrix, -scores.matrix[:, 0]) and bias == -scores.bias[0]):
+        second = second.plus(first, -1)
+    elif not (np.array_equal(second.matrix, -first.matrix) and second.bias == -first.bias):
         return None
     known = tuple(labels) or class_labels(node)
-    linear = Linear(
-        output, _floats(matrix), float(bias), is_score=True, is_logistic=bool(labels), labels=known
-    )
+    linear = second.linear(output, is_score=True, is_logistic=bool(labels), labels=known)
     return linear if _is_score(linear, inputs, run) else None
 
 
@@ -283,7 +354,7 @@ def _proof(linear: Linear, inputs: Sequence[Given]) -> tuple[Matrix, Matrix]:
 
 def _size(linear: Linear, rows: Matrix) -> Matrix:
     """Return how large the parts of each sum are: what its rounding is measured by."""
-    size: Matrix = np.abs(rows) @ np.abs(np.array(linear.weights)) + abs(linear.bias)
+    size: Matrix = np.abs(rows) @ np.array(linear.sizes) + linear.size
     return size
 
 
