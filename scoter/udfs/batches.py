@@ -19,20 +19,25 @@ from numpy.typing import NDArray
 from scoter.errors import InvalidValue, ModelFailed, NotNullViolation, NumericOutOfRange
 from scoter.udfs.lists import Lengths, null_maps, null_rows, put_together, taken_apart
 from scoter.udfs.pieces import MOST_VALUES, Feed, Feeds, rows_at_once
-from scoter.udfs.runtime import onnxruntime
+from scoter.udfs.sessions import Loaded
 from scoter.udfs.signature import Input, Signature
 from scoter.udfs.tensors import STRING, Element, arrow_type, element_of, map_of, required
+from scoter.udfs.texts import Texts
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """One input to fill: the columns that go into it, in its order; ``element`` is that of a map's values."""
+    """One input to fill: the columns that go into it, in its order.
+
+    ``element`` is that of a map's values; with ``texts`` it takes their places in that list.
+    """
 
     name: str
     element: Element
     rank: int
     columns: tuple[int, ...]
     is_map: bool = False
+    texts: Texts | None = None
 
     @property
     def is_matrix(self) -> bool:
@@ -64,9 +69,9 @@ class Group:
 class Layout:
     """How the arguments of one signature fill the tensors of one session."""
 
-    def __init__(self, signature: Signature, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, signature: Signature, loaded: Loaded) -> None:
         self._inputs = signature.inputs
-        self._tensors = tuple(_tensors(signature.inputs, session))
+        self._tensors = tuple(_tensors(signature.inputs, loaded))
         self._fill = tuple(_fill_value(each, self._element(place)) for place, each in enumerate(self._inputs))
         self._lists = tuple(place for place, each in enumerate(self._inputs) if each.depth)
         self._free = tuple(place for place in self._lists if None in self._inputs[place].shape)
@@ -244,6 +249,8 @@ class Layout:
         return filled
 
     def _values(self, column: pa.Array, tensor: _Tensor, place: int) -> NDArray[np.generic]:
+        if tensor.texts is not None:
+            return tensor.texts.places(column)
         if tensor.element is STRING:
             # Few distinct texts stand in many rows: one Python string for each of them is enough.
             encoded = column.dictionary_encode()
@@ -266,19 +273,20 @@ class Layout:
             ) from error
 
 
-def _tensors(inputs: Sequence[Input], session: onnxruntime.InferenceSession) -> list[_Tensor]:
+def _tensors(inputs: Sequence[Input], loaded: Loaded) -> list[_Tensor]:
     places: dict[str, list[tuple[int, int]]] = {}
     for place, each in enumerate(inputs):
         places.setdefault(each.tensor, []).append((each.position or 0, place))
     found = []
-    for value in session.get_inputs():
+    for value in loaded.session.get_inputs():
         kind, _ = required(value.type)
         pair = map_of(kind)
         element = element_of(kind) if pair is None else pair[1]
         if element is None or value.name not in places:
             raise ModelFailed("the model file does not fit its stored signature")
         columns = tuple(place for _, place in sorted(places[value.name]))
-        found.append(_Tensor(value.name, element, len(value.shape) or 2, columns, pair is not None))
+        texts = loaded.texts.get(value.name)
+        found.append(_Tensor(value.name, element, len(value.shape) or 2, columns, pair is not None, texts))
     return found
 
 

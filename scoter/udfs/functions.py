@@ -181,7 +181,7 @@ class _Scorer:
         loaded = self._sessions.get(self._function.sha256, free=self._function.signature.batch is None)
         known = self._known
         if known is None or known[0] is not loaded:
-            known = self._known = (loaded, batches.Layout(self._function.signature, loaded.session))
+            known = self._known = (loaded, batches.Layout(self._function.signature, loaded))
         return known
 
     def _scored(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from onnx.onnx_ml_pb2 import ModelProto
@@ -16,6 +17,7 @@ from scoter.errors import ConfigurationError, ModelFailed
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.preparation import prepare
 from scoter.udfs.runtime import onnxruntime
+from scoter.udfs.texts import Texts, encode
 
 _FATAL_ONLY = 4
 
@@ -78,13 +80,15 @@ _Key = tuple[str, bool]  # sha256, and whether the number of rows was set free
 class Loaded:
     """A session, its artifact's sha256 and the bytes that it is counted with.
 
-    ``free`` says whether a number of rows that the file fixes was set free.
+    ``free`` says whether a number of rows that the file fixes was set free; the inputs in ``texts`` take places in
+    these lists.
     """
 
     sha256: str
     free: bool
     session: onnxruntime.InferenceSession
     size: int
+    texts: Mapping[str, Texts]
 
 
 class Sessions:
@@ -148,10 +152,10 @@ class Sessions:
         try:
             model = ModelProto()
             model.ParseFromString(data)
-            prepared = prepare(model, free=free).SerializeToString()
-            session = open_session(prepared, threads=self._threads, provider=self.provider)
+            texts = encode(prepare(model, free=free))
+            session = open_session(model.SerializeToString(), threads=self._threads, provider=self.provider)
         except ModelFailed:
             raise
         except Exception as error:
             raise ModelFailed(f"the model can not be loaded: {reason(error)}") from error
-        return Loaded(sha256, free, session, len(data))
+        return Loaded(sha256, free, session, len(data), texts)
