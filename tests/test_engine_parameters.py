@@ -267,6 +267,15 @@ def test_the_model_of_a_call_is_no_parameter(lake: InProcess) -> None:
     assert "[0A000]" in refused(lake, "SELECT PREDICT(?, 1, 2)", "pair")
 
 
+@pytest.mark.parametrize(
+    ("call", "given"), [("'pair', ?", 1), ("'pair', ?, ?, ?", 3), ("'pair', 1, 2, ?", 3)]
+)
+def test_a_call_with_another_number_of_parameters_says_so(lake: InProcess, call: str, given: int) -> None:
+    text = refused(lake, f"SELECT PREDICT({call})")
+    assert f"takes 2 arguments, {given} are given (1:8)" in text
+    assert text.startswith("[42883] WRONG_ARGUMENTS")
+
+
 def test_the_number_of_values_is_checked(lake: InProcess) -> None:
     sql = "SELECT id FROM t WHERE id = ? AND s = ?"
     assert "[07001]" in refused(lake, sql, 1)

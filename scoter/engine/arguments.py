@@ -80,12 +80,7 @@ def bound(
             span=span,
         )
     signature = signature.taking([_depth(kind) for kind in kinds])
-    if len(types) != len(signature.inputs):
-        raise WrongArguments(
-            f"{version.model}@{version.version} takes {len(signature.inputs)} arguments, {len(types)} are given",
-            hint=_usage(signature),
-            span=span,
-        )
+    check_count(call, version, signature)
     return signature, [Value(a, t, None) for a, t in zip(call.arguments, types, strict=True)]
 
 
@@ -279,6 +274,17 @@ def _fits(target: exp.DataType, given: exp.DataType) -> bool:
     if target.this not in _NUMBERS:
         return given.this == target.this or (given.this == exp.DType.DATE and target.this in _TIMES)
     return given.this in _NUMBERS
+
+
+def check_count(call: Predict, version: ModelVersion, signature: Signature) -> None:
+    """Raise WrongArguments unless a call by position has a value for each input."""
+    if len(call.arguments) != len(signature.inputs):
+        raise WrongArguments(
+            f"{version.model}@{version.version} takes {len(signature.inputs)} arguments, "
+            f"{len(call.arguments)} are given",
+            hint=_usage(signature),
+            span=span_of(call),
+        )
 
 
 def _usage(signature: Signature) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from sqlglot import exp
 
+from scoter.engine.arguments import check_count
 from scoter.engine.binding import (
     Binder,
     Binding,
@@ -182,7 +183,11 @@ def _from_calls(query: exp.Expr, resolved: Resolved) -> dict[str, str]:
     for call in query.find_all(Predict):
         signature = signature_for(call, resolved.model(call))
         # Parameters have no types yet: their number alone tells values from whole tensors.
-        inputs = signature.taking([None] * len(call.arguments)).inputs
+        signature = signature.taking([None] * len(call.arguments))
+        if any(isinstance(argument, exp.Placeholder) for argument in call.arguments):
+            # A parameter is a value, never a row: DuckDB would only say that its type can not be found.
+            check_count(call, resolved.model(call), signature)
+        inputs = signature.inputs
         kinds = [_WIDER.get(each.argument, each.argument) if call.tries else each.argument for each in inputs]
         by_name = {wanted.name.casefold(): kind for wanted, kind in zip(inputs, kinds, strict=True)}
         for struct in call.arguments:
