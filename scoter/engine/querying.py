@@ -21,17 +21,12 @@ from scoter.engine.binding import (
     substitute,
     typed_null,
 )
+from scoter.engine.call_types import argument_types, without_calls
 from scoter.engine.context import Context
 from scoter.engine.dialect import to_duckdb
 from scoter.engine.inference import infer_parameters
 from scoter.engine.resolve import Resolved
-from scoter.engine.rules.call_models import (
-    argument_types,
-    expand_stars,
-    name_results,
-    signature_for,
-    without_calls,
-)
+from scoter.engine.rules.call_models import expand_stars, name_results, signature_for
 from scoter.engine.rules.pin_now import uses_now
 from scoter.engine.rules.pin_session import constants, pin_session, settle_words
 from scoter.engine.rules.read_tables import read_tables
@@ -83,7 +78,7 @@ def bind(
     if names:
         types, exact = infer_parameters(binder, bare, names, types)
     if resolved.models:
-        arguments = argument_types(binder, empties, resolved, types)
+        arguments = argument_types(binder, query, empties, resolved, types)
     if names:
         bare = substitute(bare, lambda _, name: typed_null(types[name]))
     try:

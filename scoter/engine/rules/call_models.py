@@ -12,8 +12,7 @@ from sqlglot import exp
 
 from scoter.catalog.model_records import ModelVersion
 from scoter.engine.arguments import ROWS, Value, bound, check_type
-from scoter.engine.binding import Binder, data_type, marked, marker_types, substitute, typed_null
-from scoter.engine.dialect import Scoter
+from scoter.engine.binding import data_type
 from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.logic import Logic, logic_of
@@ -79,97 +78,6 @@ def function_of(call: Predict, version: ModelVersion) -> Function:
             span=span_of(call),
         )
     return Function(version.sha256, signature, "proba_class", label.name)
-
-
-def argument_types(
-    binder: Binder, tree: exp.Expr, resolved: Resolved, parameters: Mapping[str, str]
-) -> dict[int, tuple[str, ...]]:
-    """Return the DuckDB types of every call's arguments, by the call's number in the statement.
-
-    ``tree`` has typed empty relations for tables. DuckDB's binder answers for all calls at once.
-    """
-    calls = list(tree.find_all(Predict))
-    if not calls:
-        return {}
-    keys: dict[tuple[int, str], int] = {}
-    numbers: dict[int, int] = {}
-    for call in calls:
-        scope = call.find_ancestor(exp.Select)
-        # Equal calls of one SELECT share a marker, so that GROUP BY still finds them equal.
-        numbers[id(call)] = keys.setdefault((id(scope), call.sql(dialect=Scoter)), len(keys))
-    probe = substitute(
-        _without_calls(tree, resolved, numbers), lambda _, name: typed_null(parameters.get(name, '"NULL"'))
-    )
-    binder.columns(probe.copy(), tree)
-    types = marker_types(binder.serialise(probe))
-    found: dict[int, tuple[str, ...]] = {}
-    for call in calls:
-        number = numbers[id(call)]
-        keys_of = [f"{number}_{j}" for j in range(len(call.arguments))]
-        if all(key in types for key in keys_of):
-            found[_number(call)] = tuple(types[key] for key in keys_of)
-        else:
-            found[_number(call)] = _constant_types(binder, call, resolved, parameters)
-    return found
-
-
-def _constant_types(
-    binder: Binder, call: Predict, resolved: Resolved, parameters: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Return the types of arguments that DuckDB folded away while binding, which only constants are."""
-    query = _without_calls(exp.Select(expressions=[a.copy() for a in call.arguments]), resolved, {})
-    typed = substitute(query, lambda _, name: typed_null(parameters.get(name, '"NULL"')))
-    return binder.columns(typed, call).texts
-
-
-def without_calls(tree: exp.Expr, resolved: Resolved) -> exp.Expr:
-    """Return a copy of ``tree`` with every call replaced by a NULL of its type that still binds its arguments."""
-    return _without_calls(tree, resolved, {})
-
-
-def _without_calls(tree: exp.Expr, resolved: Resolved, numbers: Mapping[int, int]) -> exp.Expr:
-    copied = tree.copy()
-    originals = list(tree.find_all(Predict, bfs=False))
-    copies = list(copied.find_all(Predict, bfs=False))
-    # Inner calls first: an outer call's arguments then hold no call any more.
-    for original, call in reversed(list(zip(originals, copies, strict=True))):
-        number = numbers.get(id(original))
-        kind = result_type(original, resolved.model(original))
-        parts = [
-            argument if number is None else marked(argument, f"{number}_{j}")
-            for j, argument in enumerate(call.arguments)
-        ]
-        binds = exp.Anonymous(
-            this="struct_pack",
-            expressions=[
-                exp.PropertyEQ(this=exp.to_identifier(f"a{j}"), expression=part)
-                for j, part in enumerate(parts)
-            ],
-        )
-        result = _empty(kind)
-        standing = exp.Case(
-            ifs=[exp.If(this=exp.Is(this=binds, expression=exp.Null()), true=result)], default=result.copy()
-        )
-        if call is copied:
-            return standing
-        put(call, standing)
-    return copied
-
-
-def _empty(kind: str) -> exp.Expr:
-    """Return an expression of a type that holds NULL: of a constant NULL struct DuckDB forgets the fields' types."""
-    fields = data_type(kind).expressions if kind.startswith("STRUCT(") else []
-    if not fields:
-        return typed_null(kind)
-    return exp.Anonymous(
-        this="struct_pack",
-        expressions=[
-            exp.PropertyEQ(
-                this=field.this.copy(), expression=typed_null(field.args["kind"].sql(dialect="duckdb"))
-            )
-            for field in fields
-        ],
-    )
 
 
 def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
@@ -306,7 +214,7 @@ def call_models(
     for call in reversed(list(tree.find_all(Predict, bfs=False))):
         version = resolved.model(call)
         function, values = _called(call, version, types, resolved)
-        number = _number(call)
+        number = number_of(call)
         struct = _struct(call, version, function.signature, values)
         once = volatile or bool(call.meta.get(VOLATILE_CALL))
         name = function.name + ("_v" if once else "")
@@ -333,7 +241,7 @@ def _called(
 ) -> tuple[Function, list[Value]]:
     """Return the function that fits what a call gives, and the values that it gives in order."""
     function = function_of(call, version)
-    given = types[_number(call)]
+    given = types[number_of(call)]
     logic = logic_of(version)
     if logic is not None and logic.before:
         return function, _before(call, version, logic, function.signature, given, resolved)
@@ -377,7 +285,8 @@ def first_places(tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[s
     return found
 
 
-def _number(call: Predict) -> int:
+def number_of(call: Predict) -> int:
+    """Return which of the statement's calls a call is, or is a copy of."""
     return int(call.meta[MODEL])
 
 
