@@ -17,6 +17,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import LinearSVC
+from slt import Refused
 
 ROWS = 60_000
 COLUMNS = ("a", "b", "c")
@@ -233,6 +234,23 @@ def test_sums_of_integers_are_the_models_own(lake):
     sql = "SELECT count(*) FROM t WHERE PREDICT('whole', 9007199254740992 + id, 0) = 9007199254740992 + id"
     assert not inlined(lake, sql)
     assert lake.value(sql) == ROWS
+
+
+def test_an_input_of_another_type_than_its_tensor_is_not_inlined(lake):
+    call = "PREDICT('amount', n, b, c)"
+    assert inlined(lake, f"SELECT {call} FROM t")
+    lake.update(
+        "CREATE MODEL counted FROM ? INPUT (n BIGINT, b FLOAT, c FLOAT)", bytes_of(trained()["amount"])
+    )
+    sql = "SELECT max(PREDICT('counted', n + {}, 0, 0)) FROM t"
+    assert not inlined(lake, sql.format(1))
+    assert lake.value(sql.format(1)) is not None
+    with pytest.raises(Refused, match=r"\[22003\]"):
+        lake.value(sql.format(2**24))
+
+
+def bytes_of(data):
+    return pa.RecordBatch.from_pydict({"1": [data]})
 
 
 def test_a_model_that_is_not_linear_is_not_taken_for_one(lake):

@@ -212,7 +212,7 @@ def test_a_prepared_call_is_the_same_sql_for_all_values(lake: InProcess, call: s
 def test_values_of_a_prepared_call_are_checked_and_explained(lake: InProcess) -> None:
     sql = "SELECT PREDICT('pair', ?, ?)"
     assert lake.rows(sql, 1, 2) == [(21.0,)]
-    assert "[22" in refused(lake, sql, "many", 2)
+    assert "[42804]" in refused(lake, sql, "many", 2)
     assert "[07001]" in refused(lake, sql, 1)
     assert "[07001]" in refused(lake, sql)
     with pytest.raises(Refused, match=r"\[07001\]"):
@@ -265,6 +265,34 @@ def test_a_type_that_can_not_be_known_is_said(lake: InProcess) -> None:
 
 def test_the_model_of_a_call_is_no_parameter(lake: InProcess) -> None:
     assert "[0A000]" in refused(lake, "SELECT PREDICT(?, 1, 2)", "pair")
+
+
+def test_arguments_of_calls_follow_the_rules_of_constants(lake: InProcess) -> None:
+    for value in ("1", [1.0], b"1"):
+        assert refused(lake, "SELECT PREDICT('pair', ?, 0)", value).startswith(("[42804]", "[22023]"))
+    # A text is no number and a number no truth value; whole numbers are rounded to floats, but a fraction is not lost.
+    call = "SELECT PREDICT('mixed', ?, ?, ?, ?)"
+    assert lake.rows(call, "x", 5, True, 1.5) == lake.rows(call, "x", 5.0, True, 1.5)
+    for at, value in ((0, 5), (1, "5"), (2, 1), (2, "true"), (3, "1.5")):
+        given = ["x", 5, True, 1.5]
+        given[at] = value
+        assert refused(lake, call, *given).startswith("[42804] TYPE_MISMATCH"), (at, value)
+    assert refused(lake, call, "x", 5.5, True, 1.5).startswith("[22023]")
+    pair = "SELECT PREDICT('pair', ?, 0)"
+    assert lake.value(pair, 16777217) == lake.value("SELECT PREDICT('pair', 16777217, 0)")
+    assert refused(lake, pair, 1e39).startswith("[22003]")
+    assert refused(lake, "SELECT PREDICT('pair', {b: ?, a: 0})", 1e39).startswith("[22003]")
+    assert lake.value(pair, float("inf")) == float("inf")
+
+
+def test_a_number_that_is_too_large_is_no_infinity(lake: InProcess) -> None:
+    for sql in ("SELECT CAST(? AS FLOAT)", "SELECT ?::FLOAT[]", "SELECT * FROM t WHERE x::FLOAT = ?"):
+        value: object = [0.0, -1e39] if "[]" in sql else -1e39
+        assert refused(lake, sql, value).startswith("[22003] NUMERIC_OUT_OF_RANGE"), sql
+    assert lake.value("SELECT CAST(? AS FLOAT)", float("-inf")) == float("-inf")
+    lake.update("CREATE TABLE IF NOT EXISTS narrow (f FLOAT)")
+    assert refused(lake, "INSERT INTO narrow VALUES (?)", 1e39).startswith("[22003]")
+    assert lake.value("SELECT count(*) FROM narrow") == 0
 
 
 @pytest.mark.parametrize(

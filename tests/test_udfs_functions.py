@@ -211,6 +211,19 @@ def test_numbers_that_a_tensor_can_not_hold_are_errors(tmp_path):
         with pytest.raises(duckdb.Error):
             sql.values(function, [str(value)])
         assert isinstance(sql.run.error, NumericOutOfRange)
+        if element == TensorProto.FLOAT:
+            sql.run.begin()
+            assert sql.values(function, ["33554432 + 4 * v"])[1] == 33554436
+
+
+def test_a_number_beyond_float16_is_an_error(tmp_path):
+    sql = Sql(tmp_path, frame())
+    function = sql.function(identity(TensorProto.FLOAT16))
+    assert sql.values(function, ["v + 60000"])[100] == 60096
+    assert sql.values(function, ["'inf'::FLOAT"])[0] == float("inf")
+    with pytest.raises(duckdb.Error):
+        sql.values(function, ["70000"])
+    assert isinstance(sql.run.error, NumericOutOfRange)
 
 
 def test_the_signature_survives_json():

@@ -40,6 +40,7 @@ _NUMBERS = frozenset(
         exp.DType.BOOLEAN,
     }
 )
+_WHOLE = _NUMBERS - {exp.DType.FLOAT, exp.DType.DOUBLE, exp.DType.DECIMAL}
 _TEXTS = frozenset({exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.UUID, exp.DType.ENUM})
 _TIMES = frozenset({exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DATETIME})
 _LISTS = frozenset({exp.DType.ARRAY, exp.DType.LIST})
@@ -47,11 +48,15 @@ _LISTS = frozenset({exp.DType.ARRAY, exp.DType.LIST})
 
 @dataclass(frozen=True)
 class Value:
-    """One value that a call offers: an expression, its DuckDB type, and its name where it has one."""
+    """One value that a call offers: an expression, its DuckDB type, and its name where it has one.
+
+    ``failed`` says of a value that was made by a version's own logic whether that failed.
+    """
 
     expression: exp.Expr
     type: str
     name: str | None
+    failed: exp.Expr | None = None
 
 
 def bound(
@@ -256,7 +261,7 @@ def _completed(given: str, wanted: Input) -> str:
 
 
 def _fits(target: exp.DataType, given: exp.DataType) -> bool:
-    """Say whether values of a type may be cast to what an input takes: never a text to a number, or back."""
+    """Say whether values of a type may be cast to what an input takes: no text to a number, no fraction to a whole one."""
     if given.this == exp.DType.NULL:
         return True
     if target.this in _LISTS or target.this == exp.DType.MAP:
@@ -273,7 +278,13 @@ def _fits(target: exp.DataType, given: exp.DataType) -> bool:
         return bool(given.this == exp.DType.BOOLEAN)
     if target.this not in _NUMBERS:
         return given.this == target.this or (given.this == exp.DType.DATE and target.this in _TIMES)
+    if target.this in _WHOLE and given.this not in _WHOLE:
+        return given.this == exp.DType.DECIMAL and _has_no_fraction(given)
     return given.this in _NUMBERS
+
+
+def _has_no_fraction(kind: exp.DataType) -> bool:
+    return len(kind.expressions) == 2 and kind.expressions[1].name == "0"
 
 
 def check_count(call: Predict, version: ModelVersion, signature: Signature) -> None:

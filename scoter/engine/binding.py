@@ -222,6 +222,11 @@ def parameter_types(plan: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def uses_time_zone(plan: Mapping[str, Any]) -> bool:
+    """Say whether a point in time with a zone stands in a plan: its parts and texts are those of a session's zone."""
+    return any(str(node.get("id")).endswith("WITH TIME ZONE") for node in _walk(plan))
+
+
 def _walk(node: Any) -> Iterator[dict[str, Any]]:
     stack = [node]
     while stack:

@@ -22,6 +22,7 @@ BEHIND = "scoter_behind"
 """Marks an expression over a model's result, which holds the one call of it."""
 
 _RESULT = "scoter_result"
+_VALUE = "v"
 _LENGTH_MOST = 1 << 20
 
 
@@ -32,6 +33,15 @@ class Step:
     name: str
     sql: str
     type: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """One of a model's inputs as an expression in a statement, its DuckDB type, and whether it failed to be made."""
+
+    expression: exp.Expr
+    type: str
+    failed: exp.Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -75,28 +85,35 @@ class Logic:
         )
         return replace(signature, inputs=inputs, named=True)
 
-    def values(
-        self, signature: Signature, given: Sequence[exp.Expr], *, tries: bool
-    ) -> list[tuple[exp.Expr, str]]:
-        """Return the values of the model's inputs with their types; ``given`` are those of ``outside``, in order.
+    def values(self, signature: Signature, given: Sequence[exp.Expr], *, tries: bool) -> list[Made]:
+        """Return the values of the model's inputs; ``given`` are those of ``outside``, in order.
 
-        With ``tries`` what fails is NULL.
+        With ``tries`` what fails is NULL, and is said to have failed.
         """
-        cast = exp.TryCast if tries else exp.Cast
         by_name = {
-            name.casefold(): (cast(this=value, to=data_type(kind).copy()), kind)
+            name.casefold(): _fitting(value, kind, tries=tries)
             for (name, kind), value in zip(self.inputs, given, strict=True)
         }
         steps = {step.name.casefold(): step for step in self.before}
-        found: list[tuple[exp.Expr, str]] = []
+        found: list[Made] = []
         for wanted in signature.inputs:
             step = steps.get(wanted.name.casefold())
             if step is None:
                 found.append(by_name[wanted.name.casefold()])
                 continue
-            made = _put(_read(step.sql), lambda name: by_name[name][0])
-            whole = _tried(made) if tries else exp.Paren(this=made)
-            found.append((whole, step.type))
+            made = _put(_read(step.sql), lambda name: by_name[name].expression)
+            if not tries:
+                found.append(Made(exp.Paren(this=made), step.type))
+                continue
+            read = dict.fromkeys(column.name.casefold() for column in columns_in(_parsed(step.sql)))
+            lost = [failed for name in read if (failed := by_name[name].failed) is not None]
+            # A struct is NULL only where the expression in it fails.
+            whole = _tried(exp.Anonymous(this="struct_pack", expressions=[_named(_VALUE, made)]))
+            lost.append(exp.Is(this=whole, expression=exp.Null()))
+            value = exp.Anonymous(
+                this="struct_extract", expressions=[whole.copy(), exp.Literal.string(_VALUE)]
+            )
+            found.append(Made(value, step.type, exp.Paren(this=exp.or_(*lost, copy=True))))
         return found
 
     def result(self, call: exp.Expr, signature: Signature, *, tries: bool) -> exp.Expr:
@@ -181,6 +198,23 @@ def _put(expression: exp.Expr, value_of: Callable[[str], exp.Expr]) -> exp.Expr:
     for column in columns_in(holder):
         column.replace(exp.Paren(this=value_of(column.name.casefold()).copy()))
     return holder
+
+
+def _fitting(value: exp.Expr, kind: str, *, tries: bool) -> Made:
+    """Return what a caller gives as the type that INPUT declares."""
+    to = data_type(kind)
+    if not tries:
+        return Made(exp.Cast(this=value, to=to.copy()), kind)
+    fitted = exp.TryCast(this=value, to=to.copy())
+    lost = exp.And(
+        this=exp.Not(this=exp.Is(this=exp.Paren(this=value.copy()), expression=exp.Null())),
+        expression=exp.Is(this=fitted.copy(), expression=exp.Null()),
+    )
+    return Made(fitted, kind, exp.Paren(this=lost))
+
+
+def _named(name: str, value: exp.Expr) -> exp.PropertyEQ:
+    return exp.PropertyEQ(this=exp.to_identifier(name), expression=value)
 
 
 def _tried(expression: exp.Expr) -> exp.Expr:

@@ -133,7 +133,9 @@ def aligned(prepared: Prepared, values: pa.RecordBatch | None) -> pa.RecordBatch
             hint="INSERT INTO … VALUES (?, …) takes any number of rows",
         )
     bound = prepared.inner.bound if prepared.inner is not None else prepared.bound
-    return align(values, prepared.parameters, bound.exact if bound is not None else frozenset())
+    if bound is None:
+        return align(values, prepared.parameters)
+    return align(values, prepared.parameters, bound.exact, bound.given)
 
 
 def _pins(prepared: Prepared, pins: Pins) -> Pins:

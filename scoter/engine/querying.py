@@ -41,7 +41,8 @@ from scoter.suggestions import closest
 class Bound:
     """A query with every type known: parameters, calls' arguments, result columns.
 
-    ``exact`` are the parameters whose values must not be rounded to their types, which nobody wrote.
+    ``exact`` are the parameters whose values must not be rounded to their types, which nobody wrote; ``given`` those
+    that are a model's arguments.
     """
 
     tree: exp.Expr
@@ -52,6 +53,7 @@ class Bound:
     parameter_schema: pa.Schema
     uses_now: bool
     exact: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
 
 
 def bind(
@@ -67,10 +69,12 @@ def bind(
     settle_words(query, (column for source in resolved.sources for column in source.columns))
     pin_session(query, constants(context, binder.engine))
     types = dict(known or {})
+    given: frozenset[str] = frozenset()
     # A tree is copied and searched only for what is in it: it may have ten thousand columns.
     if resolved.models:
         expand_stars(query, resolved)
-        types |= _from_calls(query, resolved)
+        from_calls = _from_calls(query, resolved)
+        types, given = types | from_calls, frozenset(from_calls)
     empties = over_empties(query, resolved)
     bare = without_calls(empties, resolved) if resolved.models else empties
     exact: frozenset[str] = frozenset()
@@ -89,7 +93,15 @@ def bind(
         error.hint = error.hint or (closest(quoted[1], columns) if len(quoted) > 2 else None)
         raise
     return Bound(
-        query, resolved, types, arguments, result, parameter_schema(names, types), uses_now(query), exact
+        query,
+        resolved,
+        types,
+        arguments,
+        result,
+        parameter_schema(names, types),
+        uses_now(query),
+        exact,
+        given,
     )
 
 

@@ -184,7 +184,12 @@ def _result(output: Output, signature: Signature, threshold: Option | None) -> e
         exp.Literal.string(one) if isinstance(one, str) else exp.Literal.number(one)
         for one in signature.labels
     )
-    likely = exp.GTE(this=exp.Bracket(this=_output(known.name), expressions=[high]), expression=limit.copy())
+    chance = exp.Bracket(this=_output(known.name), expressions=[high])
+    # To DuckDB NaN is above all numbers.
+    likely = exp.And(
+        this=exp.GTE(this=chance, expression=limit.copy()),
+        expression=exp.Not(this=exp.IsNan(this=chance.copy())),
+    )
     chosen = exp.Case(ifs=[exp.If(this=likely, true=high.copy())], default=low)
     # A row without a result has no label.
     return exp.Case(

@@ -15,7 +15,8 @@ from sqlglot import exp
 
 from scoter.engine.binding import data_type
 from scoter.engine.types import quote, wire_type
-from scoter.errors import InvalidValue
+from scoter.errors import InvalidValue, NumericOutOfRange, TypeMismatch
+from scoter.udfs.tensors import infinities
 
 
 def parameter_schema(names: tuple[str, ...], types: dict[str, str]) -> pa.Schema:
@@ -44,11 +45,18 @@ def in_one(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([whole], pa.binary())], names=batch.schema.names)
 
 
-def align(batch: pa.RecordBatch, schema: pa.Schema, exact: frozenset[str] = frozenset()) -> pa.RecordBatch:
+def align(
+    batch: pa.RecordBatch,
+    schema: pa.Schema,
+    exact: frozenset[str] = frozenset(),
+    arguments: frozenset[str] = frozenset(),
+) -> pa.RecordBatch:
     """Return ``batch`` with its columns cast to ``schema``, matched by name if it has just those, else by position.
 
-    Values of the parameters in ``exact`` are not rounded: `price = ?` must not match another price.
-    Raises InvalidValue where a value does not fit its parameter's type.
+    Values of the parameters in ``exact`` are not rounded: `price = ?` must not match another price. Those in
+    ``arguments`` are given to models by the rules of constants there: whole numbers are rounded to floats, texts are no
+    numbers. Raises InvalidValue where a value does not fit its parameter's type, NumericOutOfRange where a number is
+    too large for it, TypeMismatch for an argument of another kind.
     """
     columns = []
     given = batch.columns
@@ -56,11 +64,20 @@ def align(batch: pa.RecordBatch, schema: pa.Schema, exact: frozenset[str] = froz
     if len(set(names)) == len(names) and set(names) == set(schema.names):
         given = [batch.column(name) for name in schema.names]
     for column, field in zip(given, schema, strict=True):
+        if field.name in arguments and not _is_alike(column.type, field.type):
+            raise TypeMismatch(
+                f"parameter {field.name} is {sql_type(field.type)}, the value is {column.type}",
+                hint=f"bind a value of that type, or write CAST(CAST(? AS …) AS {sql_type(field.type)})",
+            )
         try:
-            fitted = _cast(column, field.type)
+            fitted = _cast(column, field.type, rounds=field.name in arguments)
             fitted.validate()
             if field.name in exact:
                 _refuse_loss(column, fitted)
+            if fitted.type != column.type and infinities(fitted) > infinities(column):
+                raise NumericOutOfRange(
+                    f"a value of parameter {field.name} is {column.type} and too large for {field.type}"
+                )
             columns.append(fitted)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise InvalidValue(
@@ -70,7 +87,34 @@ def align(batch: pa.RecordBatch, schema: pa.Schema, exact: frozenset[str] = froz
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+def _is_alike(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Say whether both are numbers, texts, truth values or bytes, or hold such; of other types the cast decides."""
+    if pa.types.is_dictionary(given) or pa.types.is_run_end_encoded(given):
+        given = given.value_type
+    if given.num_fields == 1 and wanted.num_fields == 1:
+        return _is_alike(given.field(0).type, wanted.field(0).type)
+    kinds = [
+        next((kind for kind, tests in _KINDS.items() if any(test(one) for test in tests)), "")
+        for one in (given, wanted)
+    ]
+    # Truth values are numbers to a model, 0 and 1, but numbers no truth values.
+    return kinds[0] == kinds[1] or "" in kinds or kinds == ["truth", "number"]
+
+
+_KINDS = {
+    "number": (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+    "text": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    "truth": (pa.types.is_boolean,),
+    "bytes": (
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_binary_view,
+        pa.types.is_fixed_size_binary,
+    ),
+}
+
+
+def _cast(column: pa.Array, kind: pa.DataType, *, rounds: bool = False) -> pa.Array:
     if column.type == kind:
         return column
     column = _decoded(column)
@@ -91,7 +135,8 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
         return pc.binary_join_element_wise("1970-01-01", column, " ").cast(pa.timestamp("us")).cast(kind)
     if pa.types.is_interval(kind) and pa.types.is_duration(given):
         return _interval(column)
-    return column.cast(kind)
+    is_rounded = rounds and pa.types.is_integer(given) and pa.types.is_floating(kind)
+    return column.cast(kind, safe=not is_rounded)
 
 
 def _refuse_loss(given: pa.Array, fitted: pa.Array) -> None:

@@ -21,7 +21,7 @@ from scoter.udfs.lists import Lengths, null_maps, null_rows, put_together, taken
 from scoter.udfs.pieces import MOST_VALUES, Feed, Feeds, rows_at_once
 from scoter.udfs.sessions import Loaded
 from scoter.udfs.signature import Input, Signature
-from scoter.udfs.tensors import STRING, Element, arrow_type, element_of, map_of, required
+from scoter.udfs.tensors import STRING, Element, arrow_type, element_of, infinities, map_of, required
 from scoter.udfs.texts import Texts
 
 
@@ -266,11 +266,20 @@ class Layout:
         if pa.types.is_boolean(column.type) and not pa.types.is_boolean(target):
             column = column.cast(pa.uint8())
         try:
-            return column.cast(target)
+            # Arrow itself refuses whole numbers above 2^24 for floats, also those that a float holds.
+            cast = column.cast(target, safe=not pa.types.is_floating(target))
         except pa.ArrowInvalid as error:
-            raise NumericOutOfRange(
-                f'a value of the model input "{self._inputs[place].name}" does not fit the model\'s {target}'
-            ) from error
+            raise self._unfit(place, target) from error
+        loses = infinities(cast) > infinities(column)
+        if pa.types.is_integer(column.type) and pa.types.is_floating(target):
+            loses = loses or not pc.all(pc.equal(cast.cast(column.type, safe=False), column)).as_py()
+        if loses:
+            raise self._unfit(place, target)
+        return cast
+
+    def _unfit(self, place: int, target: pa.DataType) -> NumericOutOfRange:
+        name = self._inputs[place].name
+        return NumericOutOfRange(f'a value of the model input "{name}" does not fit the model\'s {target}')
 
 
 def _tensors(inputs: Sequence[Input], loaded: Loaded) -> list[_Tensor]:

@@ -85,6 +85,8 @@ def _linear(found: dict[str, Any] | None, columns: list[Column], signature: Sign
         return None
     places = {(column.tensor, column.position): place for place, column in enumerate(columns)}
     order = [places[each.tensor, each.position] for each in signature.inputs]
+    if any(columns[place].type != each.type for place, each in zip(order, signature.inputs, strict=True)):
+        return None  # what INPUT declares is cast on the way to the model, by other rules than those of SQL
     sorted_parts = {name: [found[name][place] for place in order] for name in ("weights", "sizes")}
     return Linear.from_parts(found | sorted_parts)
 

@@ -133,3 +133,17 @@ def map_of(runtime_type: str) -> tuple[Element, Element] | None:
 def element_named(runtime: str) -> Element:
     """Return the element type by ONNX Runtime's name; raises KeyError for one that is not offered."""
     return _BY_RUNTIME[runtime]
+
+
+def infinities(column: pa.Array) -> int:
+    """Return how many infinite numbers a column holds, those inside of lists, maps and structs included."""
+    kind = column.type
+    if pa.types.is_floating(kind):
+        return int(np.count_nonzero(np.isinf(column.to_numpy(zero_copy_only=False))))
+    if pa.types.is_struct(kind):
+        return sum(infinities(part) for part in column.flatten())
+    if pa.types.is_map(kind):
+        return infinities(column.keys) + infinities(column.items)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return infinities(column.flatten())
+    return 0

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from scoter.engine.binding import Binder, typed_null
+from scoter.engine.binding import Binder, typed_null, uses_time_zone
 from scoter.engine.commands.constants import pairs
 from scoter.engine.dialect import Scoter
 from scoter.engine.functions import AGGREGATES, NOW, SCALARS, SESSION, VOLATILE
@@ -130,8 +130,16 @@ def _types(
         ],
         from_=exp.From(this=exp.Subquery(this=rows, alias=exp.TableAlias(this=exp.to_identifier("given")))),
     )
+    origin = exp.Tuple(expressions=list(expressions)).copy()
     try:
-        return binder.columns(query, exp.Tuple(expressions=list(expressions)).copy()).texts
+        found = binder.columns(query.copy(), origin).texts
     except ScoterError as error:
         error.span = error.span or span_of(expressions[0])
         raise
+    if uses_time_zone(binder.serialise(query)):
+        raise NotSupported(
+            "pre and post give the same value in every time zone, and a TIMESTAMPTZ is read in that of the session",
+            hint="take a TIMESTAMP in INPUT, and call with t AT TIME ZONE 'UTC'",
+            span=next((span_of(each) for each in reversed(expressions) if span_of(each)), None),
+        )
+    return found

@@ -32,6 +32,10 @@ from scoter.udfs.signature import Input
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 PARAMETER = "parameter"  # the source of a version whose file was sent with the statement
+_LOSSY = {
+    "FLOAT": "DOUBLE, DECIMAL and integers above 2^24 are rounded",
+    "DOUBLE": "DECIMAL and integers above 2^53 are rounded",
+}
 SIGNATURE: Columns = (
     ("kind", "VARCHAR"),
     ("name", "VARCHAR"),
@@ -47,10 +51,7 @@ def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = [
         ("model", str(version.model), f"version {version.version}", None, f"sha256 {version.sha256}")
     ]
-    for wanted in signature.inputs:
-        is_rounded = wanted.element == "FLOAT"
-        note = "DOUBLE, DECIMAL and integers above 2^24 are rounded" if is_rounded else None
-        rows.append(("input", wanted.name, wanted.type, wanted.on_null, note))
+    rows += [("input", i.name, i.type, i.on_null, _LOSSY.get(i.element)) for i in signature.inputs]
     rows += [("pre", step.name, step.type, None, step.sql) for step in logic.before]
     rows += [("output", o.name, o.type, None, o.role) for o in signature.outputs]
     return rows + ([] if logic.behind is None else [("post", None, logic.type, None, logic.behind)])

@@ -68,16 +68,18 @@ def function_of(call: Predict, version: ModelVersion) -> Function:
         raise
     if label is None:
         return function
-    if not isinstance(label, exp.Literal):
+    negative = isinstance(label, exp.Neg) and isinstance(label.this, exp.Literal) and not label.this.is_string
+    if not isinstance(label, exp.Literal) and not negative:
         raise NotSupported("class => takes a constant", span=span_of(call))
+    wanted = f"-{label.this.name}" if negative else label.name
     known = [str(value) for value in signature.labels]
-    if label.name not in known:
+    if wanted not in known:
         raise WrongArguments(
-            f"{version.model} has no class {label.name}",
-            hint=closest(label.name, known) or f"its classes are {', '.join(known[:20])}",
+            f"{version.model} has no class {wanted}",
+            hint=closest(wanted, known) or f"its classes are {', '.join(known[:20])}",
             span=span_of(call),
         )
-    return Function(version.sha256, signature, "proba_class", label.name)
+    return Function(version.sha256, signature, "proba_class", wanted)
 
 
 def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
@@ -270,7 +272,7 @@ def _before(
     for wanted, value in zip(outside.inputs, given, strict=True):
         check_type(wanted, value, version, span)
     made = logic.values(signature, [value.expression for value in given], tries=call.tries)
-    return [Value(expression, kind, None) for expression, kind in made]
+    return [Value(each.expression, each.type, None, each.failed) for each in made]
 
 
 def first_places(tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[str, ...]]) -> dict[str, Span]:
@@ -294,11 +296,11 @@ def _struct(call: Predict, version: ModelVersion, signature: Signature, values: 
     for wanted, value in zip(signature.inputs, values, strict=True):
         check_type(wanted, value, version, span_of(call))
     if not call.tries:
-        parts = {
+        cast = {
             f"i{place}": value.expression if _is_of(value, wanted) else _cast(value.expression, wanted)
             for place, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True))
         }
-        return _struct_pack(parts)
+        return _struct_pack(cast)
     plain = all(
         isinstance(value.expression, exp.Column) or not _is_nested(wanted) or _is_of(value, wanted)
         for wanted, value in zip(signature.inputs, values, strict=True)
@@ -306,12 +308,16 @@ def _struct(call: Predict, version: ModelVersion, signature: Signature, values: 
     if plain and not is_volatile(call):
         return _tried(signature, values)
     # Each value stands twice there, and must be the same both times; TRY takes no subquery and no volatile function.
-    given = [
-        replace(value, expression=exp.column(f"v{place}", table=_GIVEN)) for place, value in enumerate(values)
-    ]
-    rows = exp.Array(
-        expressions=[_struct_pack({f"v{i}": value.expression for i, value in enumerate(values)})]
-    )
+    parts: dict[str, exp.Expr] = {}
+    given = []
+    for place, value in enumerate(values):
+        parts[f"v{place}"] = value.expression
+        failed = None
+        if value.failed is not None:
+            parts[f"f{place}"] = value.failed
+            failed = exp.column(f"f{place}", table=_GIVEN)
+        given.append(replace(value, expression=exp.column(f"v{place}", table=_GIVEN), failed=failed))
+    rows = exp.Array(expressions=[_struct_pack(parts)])
     each = exp.Lambda(this=_tried(signature, given), expressions=[exp.to_identifier(_GIVEN)])
     tried = exp.Anonymous(this="list_transform", expressions=[rows, each])
     return exp.Bracket(this=tried, expressions=[exp.Literal.number(1)])
@@ -323,6 +329,8 @@ def _tried(signature: Signature, values: Sequence[Value]) -> exp.Expr:
     unfit: list[exp.If] = []
     for place, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True)):
         parts[f"i{place}"] = value.expression
+        if value.failed is not None:
+            unfit.append(exp.If(this=value.failed, true=exp.Literal.number(place)))
         if not _is_of(value, wanted):
             # Of a list or a map TRY_CAST gives one with NULL in the place of what does not fit.
             nested = _is_nested(wanted)
