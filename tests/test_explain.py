@@ -16,7 +16,7 @@ def lake(tmp_path_factory, model_files: Path):
     directory = tmp_path_factory.mktemp("lake")
     with opened(directory, models={"allowed_prefixes": [str(model_files)]}) as engine:
         session = InProcess(engine)
-        for name in ("pick", "mixed", "slow", "linear"):
+        for name in ("pick", "mixed", "slow", "linear", "grade"):
             session.update(f"CREATE MODEL {name} FROM '{model_files}/{name}.onnx'")
         session.update(
             "CREATE TABLE t AS SELECT i AS id, CASE WHEN i % 10 <> 0 THEN i % 3 END AS place, "
@@ -55,6 +55,21 @@ def test_many_rows_run_between_two_queries(lake):
     assert "Read parquet" in found["stage_plan"]
     assert "Read parquet" not in found["analyzed_plan"]
     assert "aggregate" in found["analyzed_plan"]
+
+
+@pytest.mark.parametrize("more", ["", ", key"])
+def test_a_label_and_its_probability_run_the_model_once(lake, more):
+    label, chance = "PREDICT('grade', id % 3)", "PREDICT_PROBA('grade', id % 3, class => 1)"
+    sql = f"SELECT id{more}, {label} AS y, {chance} AS p, {chance} > 0.4 AS likely FROM t"
+    found = explained(lake, sql)
+    (line,) = found["models"].splitlines()
+    assert "predict and proba_class -> STRUCT(r0 BIGINT, r1 DOUBLE)" in line
+    assert done(found["scored"], "grade")[:3] == (ROWS, 0, 0)
+    apart = (
+        f"SELECT id{more}, y, p, p > 0.4 AS likely FROM (SELECT id{more}, {label} AS y FROM t) "
+        f"JOIN (SELECT id, {chance} AS p FROM t) USING (id) ORDER BY id"
+    )
+    assert lake.query(f"{sql} ORDER BY id").equals(lake.query(apart))
 
 
 def test_where_a_stage_is_not_exact_functions_are_called(lake):

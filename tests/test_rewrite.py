@@ -33,6 +33,7 @@ from scoter.engine.rules.pin_session import pin_session, settle_words
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_apart import APART, score_apart
 from scoter.engine.rules.score_once import VOLATILE_CALL, score_once
+from scoter.engine.rules.score_together import score_together
 from scoter.engine.rules.unfold import unfold
 from scoter.engine.statements import Predict
 
@@ -287,6 +288,17 @@ def test_score_apart(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) 
     assert scored == case.scored
     if case.same_as is not None:
         assert found == sorted_rows(bare.sql(case.same_as).to_arrow_table())
+
+
+@of("score_together")
+def test_score_together(case: Case, rules: Rules) -> None:
+    bound = rules.bound(case.sql)
+    tree = score_together(bound.tree.copy())
+    assert text(tree) == text(_named(case.becomes))
+    rows, names, _ = rules.run(bound, bound.tree)
+    found, found_names, scored = rules.run(bound, tree)
+    assert (found, found_names) == (rows, names)
+    assert case.scored in {scored, None}
 
 
 # score_joined is the part of score_once that deals with several relations.

@@ -115,6 +115,8 @@ def _tables(plan: Plan) -> str:
 
 
 def _kind(function: Function) -> str:
+    if function.parts:
+        return " and ".join(map(_kind, function.parts))
     return "try" if function.tries and function.kind == "predict" else function.kind
 
 

@@ -25,11 +25,12 @@ from scoter.engine.plan import ModelCall, ScanFacts, Stage
 from scoter.engine.predicates import table_predicates
 from scoter.engine.querying import Bound
 from scoter.engine.resolve import Source
-from scoter.engine.rules.call_models import call_models, first_places, linear_calls
+from scoter.engine.rules.call_models import call_models, first_places, linear_calls, logic_calls
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_apart import APART, score_apart
 from scoter.engine.rules.score_once import score_once
+from scoter.engine.rules.score_together import score_together
 from scoter.engine.scan import Scans
 from scoter.engine.types import quote
 from scoter.engine.values import literal_at
@@ -64,19 +65,22 @@ def shape(bound: Bound, *, only_planned: bool = False, apart: bool = False, inli
     """Return what all executions of a bound query have in common.
 
     SQL that is ``only_planned``, as by EXPLAIN, runs no model. With ``apart`` predictions are scored between two
-    queries where that is possible; the query then has stages and its SQL reads from them. With ``inline`` linear
-    models are computed in the SQL.
+    queries where that is possible; the query then has stages and its SQL reads from them, and with ``inline`` linear
+    models are computed in the SQL. All ways to run a query call the same functions.
     """
     resolved = bound.resolved
     if not resolved.models:
         return Shape(bound.tree)
-    tree = score_once(bound.tree.copy(), lambda node: _names_of(resolved.source(node)))
+    tree = bound.tree.copy()
+    alone = linear_calls(tree, resolved, bound.arguments).keys() | logic_calls(tree, resolved)
+    tree = score_together(tree, alone)
+    # These rules move calls and make one of several: places are those of the statement as written.
+    places = first_places(tree, resolved, bound.arguments)
+    tree = score_once(tree, lambda node: _names_of(resolved.source(node)))
     if apart:
         linear = linear_calls(tree, resolved, bound.arguments) if inline else {}
         tree = score_apart(tree, lambda node: _stored_names_of(resolved.source(node)), linear.keys())
     tree, called = call_models(tree, resolved, bound.arguments, volatile=only_planned, inline=inline)
-    # These rules move calls and make one of several: places are those of the statement as written.
-    places = first_places(bound.tree, resolved, bound.arguments)
     return Shape(tree, tuple(replace(call, span=places.get(call.function.name)) for call in called))
 
 

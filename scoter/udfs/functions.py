@@ -37,8 +37,8 @@ _HOPELESS = 10_000
 class Function:
     """One model call: which file, read how, and which of its results.
 
-    ``kind`` is predict, proba (a MAP of all classes), proba_class (one class, ``class_label``) or all (a STRUCT
-    of all outputs). A function that ``tries`` gives NULL for a row that fails, of kind all a STRUCT whose field
+    ``kind`` is predict, proba (a MAP of all classes), proba_class (one class, ``class_label``), all (a STRUCT
+    of all outputs) or together (a STRUCT of the results r0, r1, … of the functions ``parts``). A function that ``tries`` gives NULL for a row that fails, of kind all a STRUCT whose field
     ``error`` says why; its argument has a last field ``unfit``: the number of the first input whose value did not
     fit its type, else NULL.
     """
@@ -48,11 +48,13 @@ class Function:
     kind: str = "predict"
     class_label: str | None = None
     tries: bool = False
+    parts: tuple[Function, ...] = ()
 
     @cached_property
     def name(self) -> str:
         """The SQL name: the same for the same file, signature and result, and only then."""
-        parts = [self.sha256, self.signature.to_json(), self.kind, self.class_label, self.tries]
+        parts: list[object] = [self.sha256, self.signature.to_json(), self.kind, self.class_label, self.tries]
+        parts += [part.name for part in self.parts]
         return f"predict_{digest(json.dumps(parts).encode()).hexdigest()[:32]}"
 
     @property
@@ -71,12 +73,17 @@ class Function:
                 return self.signature.proba_type()
             case "all":
                 return self._struct_type()
+            case "together":
+                fields = (f"r{place} {part.return_type}" for place, part in enumerate(self.parts))
+                return f"STRUCT({', '.join(fields)})"
         self.signature.proba_type()
         return "DOUBLE"
 
     @property
     def arrow_type(self) -> pa.DataType:
         """Arrow's type of the result."""
+        if self.kind == "together":
+            return pa.struct([(f"r{place}", part.arrow_type) for place, part in enumerate(self.parts)])
         if self.kind != "all":
             return arrow_type(self.return_type)
         fields = [(output.name, arrow_type(output.type)) for output in self.signature.outputs]
@@ -98,6 +105,8 @@ class Function:
         signature = self.signature
         if self.kind == "all":
             return signature.outputs
+        if self.parts:
+            return tuple(dict.fromkeys(output for part in self.parts for output in part.outputs))
         found = signature.primary if self.kind == "predict" else signature.probabilities
         return () if found is None else (found,)
 
@@ -283,6 +292,8 @@ _NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "Alloc
 def _finisher(function: Function) -> Callable[[list[Any], int], pa.Array]:
     """Return what makes the model's results for so many rows into one column."""
     signature = function.signature
+    if function.parts:
+        return _together(function)
     if function.kind == "proba_class":
         place = signature.label_index(function.class_label or "")
         return lambda results, rows: batches.probability(results[0], place, rows)
@@ -299,4 +310,15 @@ def _finisher(function: Function) -> Callable[[list[Any], int], pa.Array]:
     return lambda results, rows: pa.StructArray.from_arrays(
         [column(each, result, rows) for each, result in zip(function.outputs, results, strict=True)],
         fields=fields,
+    )
+
+
+def _together(function: Function) -> Callable[[list[Any], int], pa.Array]:
+    parts = [
+        (_finisher(part), [function.outputs.index(output) for output in part.outputs])
+        for part in function.parts
+    ]
+    fields = list(function.arrow_type)
+    return lambda results, rows: pa.StructArray.from_arrays(
+        [finish([results[place] for place in places], rows) for finish, places in parts], fields=fields
     )

@@ -15,7 +15,13 @@ from scoter.engine import statements as ours
 from scoter.engine.grammar.expressions import Plain
 from scoter.errors import NotSupported
 
-_CALLS = {"predict": "PREDICT", "proba": "PREDICT_PROBA", "all": "PREDICT_ALL", "try": "TRY_PREDICT"}
+_CALLS = {
+    "predict": "PREDICT",
+    "proba": "PREDICT_PROBA",
+    "all": "PREDICT_ALL",
+    "try": "TRY_PREDICT",
+    "together": "predict_together",
+}
 
 
 def _schema(self: DuckDBGenerator, e: ours.SchemaName) -> str:
@@ -76,6 +82,7 @@ def _predict(self: DuckDBGenerator, e: ours.Predict) -> str:
         parts.append(f"class => {self.sql(e, 'class_label')}")
     if e.on_error is not None:
         parts.append(f"on_error => {self.sql(e, 'on_error')}")
+    parts += [f"result => {self.sql(each)}" for each in e.results]
     return f"{_CALLS[e.kind]}({', '.join(parts)})"
 
 

@@ -56,6 +56,13 @@ def signature_for(call: Predict, version: ModelVersion) -> Signature:
 def function_of(call: Predict, version: ModelVersion) -> Function:
     """Return the function that a call runs; raises NotSupported, WrongArguments."""
     signature = Signature.from_json(version.signature)
+    if call.results:
+        return Function(
+            version.sha256,
+            signature,
+            "together",
+            parts=tuple(function_of(_only(call, result), version) for result in call.results),
+        )
     label = call.class_label
     kind = "predict" if call.kind == "try" else call.kind
     if _logic_behind(call, version) is not None:
@@ -80,6 +87,13 @@ def function_of(call: Predict, version: ModelVersion) -> Function:
             span=span_of(call),
         )
     return Function(version.sha256, signature, "proba_class", wanted)
+
+
+def _only(call: Predict, result: exp.Expr) -> Predict:
+    """Return the one of the calls that are ``call`` together which wants that."""
+    if isinstance(result, exp.Identifier):
+        return Predict(model=call.model.copy(), kind=result.name)
+    return Predict(model=call.model.copy(), kind="proba", class_label=result.copy())
 
 
 def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
@@ -194,6 +208,12 @@ def linear_calls(
             if can_inline(call, function, linear):
                 found[id(call)] = linear
     return found
+
+
+def logic_calls(tree: exp.Expr, resolved: Resolved) -> frozenset[int]:
+    """Return the calls whose value the logic of a version makes of the model's outputs, by identity."""
+    calls = tree.find_all(Predict)
+    return frozenset(id(call) for call in calls if _logic_behind(call, resolved.model(call)) is not None)
 
 
 def call_models(

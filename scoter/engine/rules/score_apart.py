@@ -15,6 +15,7 @@ from sqlglot import exp
 from scoter.engine.functions import AGGREGATES
 from scoter.engine.gate import function_name
 from scoter.engine.rules.score_once import (
+    FIELD,
     adds_unseen,
     call_text,
     calls_of,
@@ -122,7 +123,8 @@ def _is_eager(call: Predict, select: exp.Select) -> bool:
     node = call.parent
     while node is not None and node is not select:
         arithmetic = isinstance(node, exp.Binary) and not isinstance(node, exp.Connector)
-        if not (isinstance(node, _EAGER) or arithmetic or function_name(node) in _PLAIN):
+        plain = function_name(node) in _PLAIN or FIELD in node.meta
+        if not (isinstance(node, _EAGER) or arithmetic or plain):
             return False
         node = node.parent
     return node is select

@@ -21,6 +21,8 @@ from scoter.engine.rules.score_joined import below_filter
 from scoter.engine.statements import Predict
 
 VOLATILE_CALL = "scoter_volatile"
+FIELD = "scoter_field"
+"""Marks what takes one of the results of a call that is several together."""
 _BINDING = (exp.Lambda, exp.Comprehension)  # their variables hide columns
 ColumnsOf = Callable[[exp.Table], list[str] | None]
 

@@ -139,10 +139,11 @@ ON_ERROR = ("return", "fail")
 
 
 class Predict(exp.Expression, exp.Condition):
-    """A scalar model call; ``kind`` is ``predict``, ``proba``, ``all`` or ``try``.
+    """A scalar model call; ``kind`` is ``predict``, ``proba``, ``all``, ``try``, or ``together`` where a rule made it.
 
     ``model`` is the expression that names the model, ``arguments`` the features, ``class_label`` what
-    stands behind ``class =>``, ``on_error`` the literal behind ``on_error =>``.
+    stands behind ``class =>``, ``on_error`` the literal behind ``on_error =>``. A call that is several together has
+    ``results``: of each what stands behind ``class =>``, or its kind as an Identifier.
     """
 
     arg_types: ClassVar[dict[str, bool]] = {
@@ -151,6 +152,7 @@ class Predict(exp.Expression, exp.Condition):
         "kind": True,
         "class_label": False,
         "on_error": False,
+        "results": False,
     }
 
     @property
@@ -165,13 +167,18 @@ class Predict(exp.Expression, exp.Condition):
 
     @property
     def kind(self) -> str:
-        """One of ``predict``, ``proba``, ``all``, ``try``."""
+        """One of ``predict``, ``proba``, ``all``, ``try``, ``together``."""
         return str(self.args["kind"])
 
     @property
     def class_label(self) -> exp.Expr | None:
         """The label whose probability is asked for, or None."""
         return self.args.get("class_label")
+
+    @property
+    def results(self) -> list[exp.Expr]:
+        """What each of the calls wants that are this one together."""
+        return self.args.get("results") or []
 
     @property
     def on_error(self) -> exp.Expr | None:
