@@ -5,12 +5,14 @@ This module must not know sessions or signatures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx.onnx_ml_pb2 import ModelProto, NodeProto
+from onnx import helper, numpy_helper
+from onnx.onnx_ml_pb2 import ModelProto, NodeProto, TensorProto
 
 from scoter.errors import InvalidModel
 from scoter.udfs.pieces import Feed
@@ -19,47 +21,91 @@ from scoter.udfs.signature import Shape
 from scoter.udfs.tensors import STRING, Element, element_of, map_of
 
 Column = tuple[str, int]
-Categories = dict[Column, tuple[str | int, ...]]
+Values = tuple[str | int, ...]
+Categories = dict[Column, Values]
 
-_SAME_COLUMNS = frozenset({"Cast", "Identity", "Imputer", "Reshape", "StringNormalizer"})
+_SAME_COLUMNS = frozenset(
+    {"Cast", "Flatten", "Identity", "Imputer", "Reshape", "Squeeze", "StringNormalizer", "Unsqueeze"}
+)
+_CHOOSING = frozenset({"ArrayFeatureExtractor", "Gather", "Slice", "Split"})
 _CATEGORIES = frozenset({"cats_int64s", "cats_strings", "keys_int64s", "keys_strings"})
 
 
 def categories(model: ModelProto, widths: Mapping[str, int]) -> Categories:
     """Return the categories that encoders know for input columns (input name, place in it).
 
-    Columns are followed through operators that join, select or keep them; others are left out.
+    Columns are followed through operators that join, select or keep them; others are left out. Of a column that
+    several encoders read they are those that each encoder knows that fails on any other.
     """
     known = constants(model)
     columns: dict[str, list[Column]] = {
         name: [(name, place) for place in range(width)] for name, width in widths.items()
     }
-    found: Categories = {}
+    found: dict[bool, dict[Column, list[Values]]] = {True: {}, False: {}}
     for node in model.graph.node:
-        inputs = [columns.get(name) for name in node.input]
-        if not inputs or inputs[0] is None:
+        # A missing value that is filled in stays of its column.
+        given = list(node.input)
+        kept = given[1:] if node.op_type == "Where" else given[:1]
+        own = next((columns[name] for name in kept if name in columns), None)
+        if own is None:
             continue
-        if node.op_type == "Concat" and all(each is not None for each in inputs):
-            columns[node.output[0]] = [column for each in inputs for column in each or ()]
-        elif node.op_type in _SAME_COLUMNS:
-            columns[node.output[0]] = inputs[0]
-        elif node.op_type == "ArrayFeatureExtractor" and node.input[1] in known:
-            places = [int(place) for place in values_of(known[node.input[1]])]
-            if all(0 <= place < len(inputs[0]) for place in places):
-                columns[node.output[0]] = [inputs[0][place] for place in places]
+        if node.op_type == "Concat" and all(name in columns for name in given):
+            columns[node.output[0]] = [column for name in given for column in columns[name]]
+        elif node.op_type in _SAME_COLUMNS or node.op_type == "Where":
+            columns[node.output[0]] = own
+        elif node.op_type in _CHOOSING:
+            for name, places in zip(node.output, _chosen(node, len(own), known), strict=False):
+                columns[name] = [own[place] for place in places]
         else:
-            values = _categories_of(node)
-            for column in inputs[0] if values else ():
-                found.setdefault(column, values)
-    return found
+            for values in _categories_of(node):
+                for column in own:
+                    found[_refuses_others(node)].setdefault(column, []).append(values)
+    # What no encoder refuses is not as good as what one knows.
+    return {column: _common(lists) for column, lists in (found[False] | found[True]).items()}
 
 
-def _categories_of(node: NodeProto) -> tuple[str | int, ...]:
+def _chosen(node: NodeProto, width: int, known: Mapping[str, TensorProto]) -> list[list[int]]:
+    """Return which of so many columns each output of an operator has; [] where the file does not tell."""
+    attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    try:
+        given = [numpy_helper.to_array(known[name]).ravel() for name in node.input[1:]]
+        places = np.arange(width)
+        if node.op_type == "ArrayFeatureExtractor" or attributes.get("axis", 0) in (1, -1):
+            if node.op_type == "Split":
+                sizes = given[0] if given else np.array(attributes.get("split", ()))
+                parts = np.split(places, np.cumsum(sizes)[:-1] if sizes.size else len(node.output))
+                return [part.tolist() for part in parts]
+            return [places[given[0]].tolist()]
+        if node.op_type == "Slice" and given[2].tolist() in ([1], [-1]):
+            step = given[3][0] if len(given) > 3 else 1
+            return [places[given[0][0] : given[1][0] : step].tolist()]
+    except (IndexError, KeyError, ValueError):
+        return []
+    return []
+
+
+def _refuses_others(node: NodeProto) -> bool:
+    """Say whether a text or number that is not one of its categories ends the operator."""
+    zeros = next((each.i for each in node.attribute if each.name == "zeros"), 1)
+    return node.op_type == "OneHotEncoder" and zeros == 0
+
+
+def _categories_of(node: NodeProto) -> list[Values]:
+    """Return the texts and the numbers among an operator's categories."""
+    found: list[Values] = []
     for attribute in node.attribute:
-        if attribute.name in _CATEGORIES and (attribute.strings or attribute.ints):
+        if attribute.name in _CATEGORIES:
             texts = tuple(text.decode("utf-8", "replace") for text in attribute.strings)
-            return texts or tuple(attribute.ints)
-    return ()
+            found.append(texts or tuple(attribute.ints))
+        elif attribute.name == "keys_tensor":
+            found.append(values_of(attribute.t))
+    return [values for values in found if values]
+
+
+def _common(lists: Iterable[Values]) -> Values:
+    """Return the values that are in all lists, in the order of the first; the first where there are none."""
+    first, *rest = lists
+    return tuple(value for value in first if all(value in other for other in rest)) or first
 
 
 # What free lengths are tried with; the model's own numbers of columns come after them.
@@ -110,5 +156,18 @@ def _tensor(
     flat = values.reshape(shape[0], -1)
     for (column, place), own in known.items():
         if column == name and len(shape) <= 2:
-            flat[:, place] = [own[row % len(own)] for row in range(shape[0])]
+            fitting = _fitting(own, element)
+            for row in range(shape[0] if fitting else 0):
+                flat[row, place] = fitting[row % len(fitting)]
     return values
+
+
+def _fitting(values: Values, element: Element) -> list[Any]:
+    """Return categories as values of an input, from which a model may make its texts or numbers itself."""
+    if element is STRING:
+        return [str(each) for each in values]
+    found = []
+    for each in values:
+        with suppress(ValueError, OverflowError):
+            found.append(element.dtype.type(each))
+    return found
