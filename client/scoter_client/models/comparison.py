@@ -12,21 +12,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scoter_client.models.conversion import Candidate, Column, columns_of, library, takes_texts
+from scoter_client.models.conversion import (
+    Candidate,
+    Column,
+    columns_of,
+    library,
+    refuse_booster,
+    takes_texts,
+)
 from scoter_client.models.failures import ConversionError, MismatchError
 from scoter_client.models.statements import Input
 
 _FATAL_ONLY = 4
 _SHOWN = 5
 _GOLDEN_MOST = 200  # what the server takes
+_ONE_EACH = "log a model for each, fitted on one column of the target"
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """What a model says of some rows: predictions, and probabilities by class where it has them."""
+    """What a model says of some rows: predictions, each of ``outputs`` values, and probabilities by class."""
 
     predictions: list[Any]
     chances: list[dict[str, float]] | None
+    outputs: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ def prove(
     """
     if not hasattr(model, "predict"):
         raise ConversionError(f"{type(model).__name__} is not a model: it can not predict")
+    refuse_booster(model)
     columns = columns_of(model, sample)
     unknown = sorted(set(on_null) - {column.name for column in columns})
     if unknown:
@@ -65,6 +75,23 @@ def prove(
         raise ConversionError('a column can not be called "expected", which golden rows use')
     frame = _frame(sample, columns)
     inputs, kept, said = _asked(model, frame, columns, on_null)
+    try:
+        return _first(candidates, inputs, columns, kept, said, tolerance)
+    except (ConversionError, MismatchError) as error:
+        if said.outputs == 1:
+            raise
+        hint = f"the model has {said.outputs} outputs for each row: {_ONE_EACH}"
+        raise type(error)(f"{error}\n{hint}") from error
+
+
+def _first(
+    candidates: Iterable[Candidate],
+    inputs: tuple[Input, ...],
+    columns: tuple[Column, ...],
+    kept: Any,
+    said: Spoken,
+    tolerance: float,
+) -> Proven:
     failure: Exception | None = None
     for candidate in candidates:
         try:
@@ -82,7 +109,7 @@ def prove(
         expected = [_results(said, row, names) for row in clear]
         used = tuple(inputs[place] for place in places)
         return Proven(candidate.data, used, [rows[row] for row in clear], expected)
-    raise failure or ConversionError(f"{type(model).__name__} can not be converted to ONNX")
+    raise failure or ConversionError("the model can not be converted to ONNX")
 
 
 def _frame(sample: Any, columns: tuple[Column, ...]) -> Any:
@@ -107,6 +134,8 @@ def _asked(
         kept = frame[~_any(gaps, columns, has_gaps - takes_nan)].reset_index(drop=True)
         try:
             said = _say(model, kept, columns) if len(kept) else None
+        except ConversionError:
+            raise
         except (ValueError, TypeError):  # most models refuse missing values
             takes_nan = set()
     if said is None:
@@ -132,15 +161,30 @@ def _say(model: Any, frame: Any, columns: tuple[Column, ...]) -> Spoken:
         warnings.simplefilter("ignore")
         given = frame.iloc[:, 0] if takes_texts(model, columns) else frame
         predictions = model.predict(given)
+        shape: tuple[int, ...] = getattr(predictions, "shape", ())
+        outputs = shape[1] if len(shape) > 1 else 1
+        if outputs > 1:
+            _refuse_classes(model, outputs)
         try:
             chances = model.predict_proba(given)
         except AttributeError:
             chances = None
     classes = getattr(model, "classes_", None)
     if chances is None or isinstance(chances, list) or classes is None:
-        return Spoken(_plain(predictions), None)
+        return Spoken(_plain(predictions), None, outputs)
     names = [_label(each) for each in classes]
     return Spoken(_plain(predictions), [dict(zip(names, row)) for row in chances.tolist()])
+
+
+def _refuse_classes(model: Any, outputs: int) -> None:
+    """Raise ConversionError for a classifier of several outputs: a prediction in SQL is one class."""
+    classes = getattr(model, "classes_", None)
+    if not hasattr(model, "predict_proba") and (classes is None or not len(classes)):
+        return
+    raise ConversionError(
+        f"{type(model).__name__} is a classifier with {outputs} outputs for each row, and in SQL a classifier has "
+        f"one: {_ONE_EACH}"
+    )
 
 
 def _plain(values: Any) -> list[Any]:

@@ -21,6 +21,7 @@ _WORDS = r"[\pL\pN_][\pL\pN_]+"
 _PYTHON_WORDS = (r"(?u)\b\w\w+\b", r"\b\w\w+\b")
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 _WIDE = "double"
+_OF_CLASSES = ("binary", "multiclass")  # LightGBM's objectives
 _TABLE = "x"  # the one input of all columns
 
 
@@ -116,6 +117,29 @@ def candidates(model: Any, sample: Any) -> Iterator[Candidate]:
         raise ConversionError(f"{type(model).__name__} can not be converted to ONNX: {reason}") from failure
 
 
+def refuse_booster(model: Any) -> None:
+    """Raise ConversionError for a bare booster that predicts other things, or of other rows, than its file."""
+    package = _package(model)
+    if type(model).__name__ != "Booster":
+        return
+    if package == "xgboost":
+        raise ConversionError(
+            "a bare xgboost.Booster is not taken, as it does not predict tables: make an XGBClassifier or XGBRegressor "
+            "of it with load_model(booster.save_raw())"
+        )
+    objective = model.dump_model(num_iteration=1).get("objective", "") if package == "lightgbm" else ""
+    if objective.startswith(_OF_CLASSES):
+        raise ConversionError(
+            f"a bare lightgbm.Booster of classes ({objective.split()[0]}) is not taken, as it predicts probabilities "
+            "and no classes: fit an LGBMClassifier"
+        )
+
+
+def _package(model: Any) -> str:
+    name: str = type(model).__module__.partition(".")[0]
+    return name
+
+
 def _refuse_endless(model: Any) -> None:
     """Raise ConversionError for a tree that splits on whether a value is missing: the converter would not end."""
     isfinite = library("numpy").isfinite
@@ -129,7 +153,7 @@ def _refuse_endless(model: Any) -> None:
 
 
 def _attempts(model: Any, columns: tuple[Column, ...]) -> Iterator[Callable[[], Candidate]]:
-    package = type(model).__module__.split(".")[0]
+    package = _package(model)
     if package in ("xgboost", "lightgbm", "catboost"):
         texts = [column.name for column in columns if column.kind == "text"]
         if texts:

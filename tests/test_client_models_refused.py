@@ -1,0 +1,118 @@
+"""Models that ``log_model`` does not take say why before anything is sent, and what to log in their place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from catboost import CatBoostRegressor
+from lightgbm import LGBMClassifier, LGBMRegressor
+from scoter_client import ConversionError, MismatchError, log_model
+from scoter_client.models.comparison import Proven, prove
+from scoter_client.models.conversion import candidates
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from test_client_models import BOOSTER, CAT, fit
+from xgboost import XGBClassifier, XGBRegressor
+
+LIGHT = BOOSTER | {"verbose": -1}
+
+
+def numbers(rows: int = 200) -> pd.DataFrame:
+    random = np.random.default_rng(2)
+    return pd.DataFrame({"height": random.normal(size=rows), "count": random.integers(0, 60, rows)})
+
+
+def refused(model: Any, sample: pd.DataFrame, **more: Any) -> str:
+    """Return what is said of a model, without a server: nothing is asked of one."""
+    with pytest.raises(ConversionError) as error:
+        log_model(None, "never", model, sample=sample, **more)
+    return str(error.value)
+
+
+def proven(model: Any, sample: pd.DataFrame) -> Proven:
+    return prove(model, sample, candidates(model, sample), {}, 1e-4)
+
+
+CLASSIFIERS = {
+    "each": lambda: MultiOutputClassifier(LogisticRegression()),
+    "forest": lambda: RandomForestClassifier(5, random_state=0),
+    "in_pipeline": lambda: make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)),
+    "neighbours": KNeighborsClassifier,
+    "tree": DecisionTreeClassifier,
+}
+OF_TWO_CLASSES = {
+    "xgboost": lambda: XGBClassifier(**BOOSTER),
+    "network": lambda: MLPClassifier((3,), max_iter=5),
+    "ridge": RidgeClassifier,
+    "chain": lambda: ClassifierChain(LogisticRegression()),
+}
+
+
+@pytest.mark.parametrize("name", [*CLASSIFIERS, *OF_TWO_CLASSES])
+def test_a_classifier_with_several_outputs(name: str) -> None:
+    frame = numbers()
+    second = frame["count"] > 30 if name in OF_TWO_CLASSES else frame["count"] // 20
+    target = np.column_stack([frame["height"] > 0, second]).astype(int)
+    model = fit((CLASSIFIERS | OF_TWO_CLASSES)[name](), frame, target)
+    assert (
+        f"{type(model).__name__} is a classifier with 2 outputs for each row, and in SQL a classifier has one: "
+        "log a model for each, fitted on one column of the target"
+    ) in refused(model, frame)
+
+
+def test_the_models_of_each_output_are_taken() -> None:
+    frame = numbers()
+    target = np.column_stack([frame["height"] > 0, frame["count"] // 20]).astype(int)
+    model = fit(MultiOutputClassifier(LogisticRegression()), frame, target)
+    for each in model.estimators_:
+        assert [column.name for column in proven(each, frame).inputs] == ["height", "count"]
+
+
+def test_numbers_with_several_outputs() -> None:
+    frame = numbers()
+    target = np.column_stack([frame["height"], -frame["count"]])
+    for taken in (LinearRegression(), RandomForestRegressor(5, random_state=0)):
+        rows = proven(fit(taken, frame, target), frame).golden(5)
+        assert all(len(row["expected"]["variable"]) == 2 for row in rows)
+    hint = "the model has 2 outputs for each row: log a model for each"
+    assert hint in refused(fit(CatBoostRegressor(loss_function="MultiRMSE", **CAT), frame, target), frame)
+    with pytest.raises(MismatchError, match=f"says something else(.|\n)*{hint}"):
+        log_model(None, "never", fit(XGBRegressor(**BOOSTER), frame, target), sample=frame)
+
+
+def test_a_missing_value_hides_no_reason() -> None:
+    frame = numbers()
+    target = np.column_stack([frame["height"] > 0, frame["count"] > 30]).astype(int)
+    model = fit(RandomForestClassifier(5, random_state=0), frame, target)
+    gaps = frame.astype(float)
+    gaps["count"] = np.nan
+    assert "2 outputs" in refused(model, gaps)
+
+
+@pytest.mark.parametrize("kind", [XGBClassifier, XGBRegressor])
+def test_a_bare_booster_of_xgboost(kind: Any) -> None:
+    frame = numbers()
+    booster = fit(kind(**BOOSTER), frame, (frame["height"] > 0).astype(int)).get_booster()
+    said = refused(booster, frame)
+    assert "a bare xgboost.Booster is not taken" in said
+    assert "XGBClassifier or XGBRegressor of it with load_model(booster.save_raw())" in said
+    made = kind()
+    made.load_model(booster.save_raw())
+    assert len(proven(made, frame).inputs) == 2
+
+
+def test_a_bare_booster_of_lightgbm() -> None:
+    frame = numbers()
+    classes = fit(LGBMClassifier(**LIGHT), frame, frame["height"] > 0)
+    assert "a bare lightgbm.Booster of classes (binary) is not taken" in refused(classes.booster_, frame)
+    values = fit(LGBMRegressor(**LIGHT), frame, frame["height"])
+    assert len(proven(values.booster_, frame).inputs) == 2
