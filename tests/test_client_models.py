@@ -193,6 +193,23 @@ def test_what_is_missing(connection: Any) -> None:
     assert math.isclose(filled, refused.predict(gap.fillna(50.0))[0], rel_tol=1e-4)
 
 
+def test_large_integers(connection: Any) -> None:
+    frame = pd.DataFrame({"seen": np.arange(300) + 2**40, "n": np.arange(300) % 7})
+    target = (frame["seen"] - 2**40).astype(float)
+    exact = fit(make_pipeline(StandardScaler(), LinearRegression()), frame, target)
+    scoter_client.log_model(connection, "exact", exact, sample=frame)
+    seconds = frame.assign(seen=frame["seen"] * 1_000_000).astype({"seen": float})
+    rounded = fit(XGBRegressor(**BOOSTER), seconds, target)
+    scoter_client.log_model(connection, "rounded", rounded, sample=seconds)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT PREDICT('exact', {2**40 + 17}, 3), PREDICT('rounded', {2**40 * 1_000_000}, 0)"
+        )
+        found, rough = cursor.fetchone()
+    assert math.isclose(found, 17, rel_tol=1e-4)
+    assert math.isclose(rough, rounded.predict(seconds.head(1))[0], rel_tol=1e-4)
+
+
 def test_a_file_that_says_something_else_is_refused(connection: Any) -> None:
     frame = people()[["Age", "income €"]].astype(float)
     target = frame["Age"] > 50

@@ -116,3 +116,48 @@ def test_a_bare_booster_of_lightgbm() -> None:
     assert "a bare lightgbm.Booster of classes (binary) is not taken" in refused(classes.booster_, frame)
     values = fit(LGBMRegressor(**LIGHT), frame, frame["height"])
     assert len(proven(values.booster_, frame).inputs) == 2
+
+
+FLOATS_ONLY = {
+    "xgboost": lambda: XGBRegressor(**BOOSTER),
+    "lightgbm": lambda: LGBMRegressor(**LIGHT),
+    "catboost": lambda: CatBoostRegressor(**CAT),
+}
+
+
+@pytest.mark.parametrize("name", FLOATS_ONLY)
+def test_integers_that_floats_do_not_hold(name: str) -> None:
+    frame = numbers()
+    # One row alone, which is none of the golden rows.
+    frame.loc[1, "count"] = -(2**24) - 1
+    model = fit(FLOATS_ONLY[name](), frame, frame["height"])
+    said = refused(model, frame)
+    assert "the column 'count' holds the integer -16777217, and the file takes floats of 32 bits" in said
+    assert "above 2^24" in said
+    assert "sample.astype({'count': float})" in said
+    assert len(proven(model, frame.astype({"count": float})).inputs) == 2
+
+
+def test_trees_round_integers_whatever_their_file_takes() -> None:
+    frame = pd.DataFrame({"seen": 2**24 + 4 * np.arange(100)})
+    model = fit(RandomForestClassifier(5, random_state=0), frame, frame["seen"] % 7)
+    said = refused(model, frame.astype({"seen": "Int64"}))
+    assert "the column 'seen' holds the integer 16777612, and the file takes floats of 32 bits" in said
+    assert proven(model, frame.astype({"seen": float})).inputs[0].type == "DOUBLE"
+
+
+def test_integers_that_only_doubles_hold() -> None:
+    frame = numbers()
+    frame["count"] += 2**40
+    taken = proven(fit(LinearRegression(), frame, frame["height"]), frame)
+    assert [each.type for each in taken.inputs] == ["DOUBLE", "BIGINT"]
+    frame["count"] += 2**54
+    model = fit(make_pipeline(StandardScaler(), LinearRegression()), frame, frame["height"])
+    assert "the column 'count' holds the integer 18015498" in refused(model, frame)
+
+
+def test_integers_that_floats_hold() -> None:
+    frame = numbers()
+    frame.loc[1, "count"] = 2**24
+    model = fit(XGBRegressor(**BOOSTER), frame, frame["height"])
+    assert len(proven(model, frame).inputs) == 2

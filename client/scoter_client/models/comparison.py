@@ -25,6 +25,8 @@ from scoter_client.models.statements import Input
 
 _FATAL_ONLY = 4
 _SHOWN = 5
+_FLOATS = "tensor(float)"
+_WHOLE = {_FLOATS: (32, 24), "tensor(double)": (64, 53)}  # bits, and up to 2^n each integer is one
 _GOLDEN_MOST = 200  # what the server takes
 _ONE_EACH = "log a model for each, fitted on one column of the target"
 
@@ -98,6 +100,9 @@ def _first(
             found, names, places = _run(candidate, kept)
         except ImportError:
             raise
+        except ConversionError as error:
+            failure = failure or error
+            continue
         except Exception as error:  # noqa: BLE001  # the runtime raises classes of its own
             failure = failure or ConversionError(f"the converted file can not be run: {error}")
             continue
@@ -211,7 +216,10 @@ def _run(candidate: Candidate, frame: Any) -> tuple[Spoken, tuple[str, str | Non
     options.log_severity_level = _FATAL_ONLY
     session = runtime.InferenceSession(candidate.data, options, providers=["CPUExecutionProvider"])
     places = _places(candidate, [each.name for each in session.get_inputs()])
-    results = session.run(None, _feeds(candidate, session, frame.iloc[:, places]))
+    results = session.run(
+        None,
+        _feeds(candidate, session, [candidate.columns[place] for place in places], frame.iloc[:, places]),
+    )
     names = [output.name for output in session.get_outputs()]
     if len(results) == 1:
         return Spoken(_plain(results[0]), None), (names[0], None), places
@@ -234,10 +242,16 @@ def _folded(name: str) -> str:
     return re.sub(r"\W|_", "", name).casefold()
 
 
-def _feeds(candidate: Candidate, session: Any, frame: Any) -> dict[str, Any]:
+def _feeds(candidate: Candidate, session: Any, columns: list[Column], frame: Any) -> dict[str, Any]:
     numpy = library("numpy")
     dtypes = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(int64)": "int64"}
     inputs = session.get_inputs()
+    types = (
+        [inputs[0].type] * len(columns) if candidate.element is not None else [each.type for each in inputs]
+    )
+    for place, (column, kind) in enumerate(zip(columns, types)):
+        if column.kind == "integer" and kind in _WHOLE:
+            _refuse_large(column.name, frame.iloc[:, place], *_WHOLE[_FLOATS if candidate.rounds else kind])
     if candidate.element is not None:
         return {inputs[0].name: frame.to_numpy(dtype=dtypes[inputs[0].type], na_value=numpy.nan)}
     feeds = {}
@@ -251,6 +265,18 @@ def _feeds(candidate: Candidate, session: Any, frame: Any) -> dict[str, Any]:
             values = column.to_numpy(dtype=dtypes[each.type], na_value=numpy.nan)
         feeds[each.name] = values.reshape(-1, 1)
     return feeds
+
+
+def _refuse_large(name: str, values: Any, bits: int, exponent: int) -> None:
+    """Raise ConversionError for an integer that the server refuses: it may not be a float of so many bits."""
+    given = values.astype(object).dropna()
+    largest = max(given.max(), given.min(), key=abs) if len(given) else 0
+    if abs(largest) > 1 << exponent:
+        raise ConversionError(
+            f"the column {name!r} holds the integer {largest}, and the file takes floats of {bits} bits there, which "
+            f"do not hold every integer above 2^{exponent}: fit the model on a column of smaller numbers, or, if "
+            f"rounded values will do, give the sample floats, as sample.astype({{{name!r}: float}}) has them"
+        )
 
 
 def _compared(said: Spoken, found: Spoken, tolerance: float) -> tuple[list[int], list[int]]:

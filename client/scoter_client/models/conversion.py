@@ -39,11 +39,13 @@ class Candidate:
     """A file, the columns that it takes in its order, and the inputs that they fill.
 
     ``element`` is float or double where all columns stand in one matrix, None where each has an input of its own.
+    ``rounds`` says that the model computes with floats of 32 bits, even where its file takes doubles.
     """
 
     data: bytes
     columns: tuple[Column, ...]
     element: str | None
+    rounds: bool = False
 
 
 def library(name: str) -> Any:
@@ -190,7 +192,9 @@ def takes_texts(model: Any, columns: tuple[Column, ...]) -> bool:
 def _from_table(model: Any, columns: tuple[Column, ...], element: str) -> Candidate:
     """Convert a model of scikit-learn that takes one matrix."""
     initial = [(_TABLE, _numbers(element)([None, len(columns)]))]
-    return Candidate(_sklearn(model, initial), columns, element)
+    # scikit-learn's trees round what they are given.
+    rounds = any(hasattr(part, "tree_") for part in _parts(model))
+    return Candidate(_sklearn(model, initial), columns, element, rounds)
 
 
 def _from_columns(model: Any, columns: tuple[Column, ...], element: str) -> Candidate:
