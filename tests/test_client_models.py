@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_flightsql.dbapi
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +23,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifi
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -191,6 +193,27 @@ def test_what_is_missing(connection: Any) -> None:
     assert math.isclose(imputed, taken.predict(gap)[0], rel_tol=1e-4)
     assert nothing is None
     assert math.isclose(filled, refused.predict(gap.fillna(50.0))[0], rel_tol=1e-4)
+
+
+def test_a_large_model_over_a_plain_connection(tmp_path: Path) -> None:
+    """The driver takes messages up to 16 MiB, when it is told nothing."""
+    frame = people(60)[NUMBERS].astype(float)
+    model = fit(
+        MLPRegressor(hidden_layer_sizes=(2500, 2000), max_iter=1, random_state=0), frame, wanted(frame)
+    )
+    with (
+        served(tmp_path) as running,
+        adbc_driver_flightsql.dbapi.connect(running.address, autocommit=True) as plain,
+    ):
+        for version in (1, 2):
+            logged = scoter_client.log_model(plain, "large", model, sample=frame)
+            assert (logged.version, len(logged.onnx) > 17 * 1024 * 1024) == (version, True)
+        with plain.cursor() as cursor:
+            cursor.execute("SELECT sha256 FROM system.model_versions")
+            assert cursor.fetchall() == [(logged.sha256,)] * 2
+            cursor.execute("SELECT PREDICT('large', 30, 50, true)")
+            rows = pd.DataFrame([[30.0, 50.0, 1.0]], columns=NUMBERS)
+            assert math.isclose(cursor.fetchone()[0], model.predict(rows)[0], rel_tol=1e-4)
 
 
 def test_large_integers(connection: Any) -> None:

@@ -1,6 +1,7 @@
 """Fitted models of Python's libraries, registered on a server as what they are: ``log_model``.
 
-Its parts: ``conversion`` to ONNX, ``comparison`` of a file with its model, ``statements`` for the server.
+Its parts: ``conversion`` to ONNX, ``comparison`` of a file with its model, ``statements`` for the server, ``sending``
+of the file.
 This module must not know how any library is converted.
 """
 
@@ -16,6 +17,7 @@ from scoter_client.models import statements
 from scoter_client.models.comparison import prove
 from scoter_client.models.conversion import candidates
 from scoter_client.models.failures import ConversionError, MismatchError
+from scoter_client.models.sending import parameters
 
 __all__ = ["ConversionError", "LoggedModel", "MismatchError", "log_model"]
 
@@ -71,7 +73,7 @@ def log_model(
             golden=proven.golden(golden_rows),
             tolerance=tolerance,
         )
-        cursor.execute(sql, (proven.data,))
+        cursor.execute(sql, parameters(proven.data))
         made = next(row for row in cursor.fetchall() if row[0] == "model")
         version = int(made[2].split()[-1])
         if alias is not None:
