@@ -5,11 +5,16 @@ docs/models.md has a row for each of these; a test here fails once a converter i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import models_zoo as zoo
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from catboost import CatBoostRegressor
 from corpus import (
@@ -30,14 +35,16 @@ from corpus_check import check
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sessions import InProcess, opened
 from skl2onnx import update_registered_converter
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from test_corpus_boosters import CAT, FAST
 from test_corpus_pipelines import over_texts
@@ -75,6 +82,31 @@ def xgboost(estimator, labels=None, **more) -> Trained:
     return over_numbers(estimator, labels, kind=MISSING, convert=from_xgboost, **more)
 
 
+class Refusing:
+    """A model that gives NaN for rows that its pipeline raises ValueError for."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        return np.array([self._one(rows.iloc[[place]]) for place in range(len(rows))])
+
+    def _one(self, row: pd.DataFrame) -> float:
+        try:
+            return float(self.pipeline.predict(row)[0])
+        except ValueError:
+            return math.nan
+
+
+def encoded(encoder: Any, seen: list[Any], unseen: list[Any], tensor: Any) -> Trained:
+    train, rows = pd.DataFrame({"kind": seen}), pd.DataFrame({"kind": seen + unseen})
+    pipeline = make_pipeline(ColumnTransformer([("kind", encoder, ["kind"])]), LinearRegression())
+    quiet(pipeline.fit, train, np.arange(len(seen)) * 10.0)
+    data = zoo.export(pipeline, [("kind", tensor([None, 1]))])
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    return Trained(Refusing(pipeline), data, table, rows, "", rtol=1e-5, atol=1e-5, unclear=0)
+
+
 # The texts are the first cells of the table's rows.
 CASES: dict[str, Callable[[], Trained]] = {
     "`DecisionTree…`, `RandomForest…`, `ExtraTrees…` and NaN": lambda: over_numbers(
@@ -87,6 +119,12 @@ CASES: dict[str, Callable[[], Trained]] = {
         HistGradientBoostingRegressor(loss="poisson", max_iter=10), kind=BESIDE, fit=positive
     ),
     "`OneVsOneClassifier`": lambda: over_numbers(OneVsOneClassifier(LogisticRegression()), INTS, unclear=1),
+    "`OneHotEncoder` over floats": lambda: encoded(
+        OneHotEncoder(handle_unknown="ignore"), [1.0, 2.0, 5.0, 9.0], [2.5], FloatTensorType
+    ),
+    "`OrdinalEncoder()`, a value that it has not seen": lambda: encoded(
+        OrdinalEncoder(), ["Oslo", "Rome", "Split"], ["Atlantis"], StringTensorType
+    ),
     "`KNeighbors…(weights='distance')`": lambda: over_numbers(
         KNeighborsRegressor(weights="distance"), kind=Numbers(huge=1e3)
     ),
