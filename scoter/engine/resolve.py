@@ -5,6 +5,7 @@ This module must not know who asks, and opens neither data files nor models.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -220,7 +221,10 @@ def model_reference(text: str, context: Context) -> tuple[ModelName, str | None]
         raise UndefinedVersion(
             f"no version stands behind the @ of '{text}'", hint=f"write '{name}' or '{name}@1'"
         )
-    schema, dot, bare = name.rpartition(".")
+    # A name holds no quote and no dot of its own.
+    schema, dot, bare = ".".join(re.sub(r'^"(.+)"$', r"\1", level) for level in name.split(".")).rpartition(
+        "."
+    )
     return ModelName(schema if dot else context.schema, bare), reference or None
 
 

@@ -136,7 +136,10 @@ class ModelGrammar(Terms):
                 if not on_error.is_string or on_error.name not in ON_ERROR:
                     self.fail("on_error is 'return' or 'fail'")
             else:
-                self.fail(f'a model call has no argument named "{part.name}"')
+                self.fail(
+                    f'a model call has no argument named "{part.name}"',
+                    hint="values by name are a struct: {a: x, b: y}",
+                )
         if not arguments:
             self.fail("a model call needs the model's name as its first argument")
         return self.expression(
@@ -150,14 +153,20 @@ class ModelGrammar(Terms):
         )
 
     def table_call(self, kind: type[TableCall]) -> exp.Expr:
-        """Read ``MODEL m@v, TABLE t | TABLE (query) [, name => value …]``; the parenthesis is left."""
+        """Read ``MODEL m@v, TABLE t | TABLE (query) [, name => value …]``; the parenthesis is left.
+
+        ``STRUCT(value AS name, …)`` stands for ``name => value, …``, as BigQuery has it.
+        """
         model = relation = None
-        options: list[Option] = []
+        options: list[exp.Expr] = []
         while True:
             if model is None and self.words("MODEL"):
                 model = self.model_reference(version=True)
             elif relation is None and self.words("TABLE"):
                 relation = self._relation()
+            elif model is not None and relation is not None and self.ahead("STRUCT", "("):
+                self.words("STRUCT")
+                options += self._list(self._struct_option)
             elif model is not None and relation is not None:
                 options.append(self._named())
             else:
@@ -184,6 +193,13 @@ class ModelGrammar(Terms):
         if value is None:
             self.unexpected("a value")
         return self.expression(Option(this=name, expression=value), token=start)
+
+    def _struct_option(self) -> Option:
+        start = self._here()
+        value = self._parse_disjunction()
+        if value is None or not self._match(TokenType.ALIAS):
+            self.unexpected("a value AS an option's name")
+        return self.expression(Option(this=self.name("an option's name"), expression=value), token=start)
 
     def _origin(self) -> dict[str, object]:
         self.need("FROM")
