@@ -318,6 +318,22 @@ def test_a_map_goes_in_row_by_row(tmp_path):
     assert found == [None if v in (4, 5) else [0.0, v] for v in range(50)]
 
 
+@pytest.mark.parametrize("value", [TensorProto.INT64, TensorProto.DOUBLE])
+def test_maps_that_the_runtime_takes_no_python_values_for_are_refused_by_name(value):
+    kind = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(value, []))
+    words = model(
+        [helper.make_node("DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", string_vocabulary=["a", "b"])],
+        inputs=[helper.make_value_info("x", kind)],
+        outputs=[tensor("y", value, shape=("n", 2))],
+        opsets=ML,
+    )
+    with pytest.raises(
+        InvalidModel, match=r"the model's input x is of the type map\(string,tensor\("
+    ) as caught:
+        signature_of(words)
+    assert "texts or integers to 32-bit floats" in str(caught.value.hint)
+
+
 def test_sequences_as_inputs_are_refused_by_name():
     kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None))
     counting = model(

@@ -166,13 +166,14 @@ def _inputs(session: onnxruntime.InferenceSession, declared: Declared) -> tuple[
     for place, value in enumerate(values):
         name = value.name[:_NAME_MOST]
         kind, is_optional = required(value.type)
-        if map_of(value.type) is not None:
+        pair = map_of(value.type)
+        if pair is not None and pair[1].runtime == "float":
             found.append(InputFacts(value.name, value.type, ()))
             continue
         if element_of(kind) is None:
             raise InvalidModel(
                 f"the model's input {name} is of the type {value.type[:_NAME_MOST]}",
-                hint="inputs are tensors, or maps from texts or integers to numbers",
+                hint="inputs are tensors, or maps from texts or integers to 32-bit floats",
             )
         shape = _written(value.shape, _declared(value.name, place, len(values), declared))
         if any(size is not None and size <= 0 for size in shape):
