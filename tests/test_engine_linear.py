@@ -119,6 +119,22 @@ def test_a_sum_in_sql_is_what_the_model_gives(lake, call):
         assert ours.equals(theirs)
 
 
+def test_a_damaged_file_answers_nothing(tmp_path):
+    data = trained()["amount"]
+    sql = "SELECT sum(PREDICT('amount', i, 1, 2)) AS s FROM t"
+    with opened(tmp_path) as engine:
+        session = InProcess(engine)
+        session.update("CREATE MODEL amount FROM ?", pa.RecordBatch.from_pydict({"1": [data]}))
+        session.update(f"CREATE TABLE t AS SELECT i::FLOAT AS i FROM range({ROWS}) AS r(i)")
+    (file,) = tmp_path.rglob("*.onnx")
+    file.write_bytes(data[:-1] + b"x")
+    with opened(tmp_path) as engine:
+        session = InProcess(engine)
+        assert inlined(session, sql)
+        with pytest.raises(Refused, match=r"CORRUPT_DATA: the model file .* is damaged.*\(1:12\)"):
+            session.query(sql)
+
+
 def test_it_stands_wherever_a_call_may_stand(lake):
     for sql in (
         "SELECT PREDICT('texts', a, b, c) AS p, count(*) FROM t GROUP BY ALL ORDER BY ALL",

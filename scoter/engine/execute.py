@@ -108,7 +108,18 @@ class Running:
         for stream in streams:
             self.connection.register(stream.name, stream)
             self._registered.append(stream.name)
+        for call in plan.calls:
+            if call.function.name in plan.staged.inlined:
+                self._load(call)
         return plan.staged.sql
+
+    def _load(self, call: ModelCall) -> None:
+        """Load a model that the SQL may not need: one whose file is damaged answers no statement, however it runs."""
+        try:
+            self.instance.load(call.function)
+        except ScoterError as error:
+            error.span = error.span or call.span
+            raise
 
     def _cursor(self, tables: Mapping[str, pa.Table | Arriving]) -> duckdb.DuckDBPyConnection:
         """Return a connection for a stage, which sees none of what is registered with the first."""

@@ -104,6 +104,10 @@ class Instance:
             register(self.connection, function, self._sessions, self.run, volatile=volatile)
             self.functions[name] = None
 
+    def load(self, function: Function) -> None:
+        """Load a function's model, if it is not loaded; raises CorruptData, ModelFailed."""
+        self._sessions.get(function.sha256, free=function.signature.batch is None)
+
     def query(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Return a query that is read as often as wanted and, where it was asked before, not parsed again.
 
