@@ -34,6 +34,7 @@ _ADMIN = (
 )
 _WRITER = (
     exp.Insert,
+    st.Merge,
     st.CreateTable,
     st.DropTable,
     st.CreateView,
@@ -80,7 +81,9 @@ def kind_of(tree: exp.Expr) -> Kind:
     """Return whether a statement queries, writes rows, or does something else."""
     if isinstance(tree, exp.Query | exp.Values):
         return Kind.QUERY
-    if isinstance(tree, exp.Insert) or (isinstance(tree, st.CreateTable) and tree.expression is not None):
+    if isinstance(tree, exp.Insert | st.Merge) or (
+        isinstance(tree, st.CreateTable) and tree.expression is not None
+    ):
         return Kind.WRITE
     return Kind.COMMAND
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -67,6 +67,7 @@ class Running:
         self._finished = False
         self._broken = False
         self._registered: list[str] = []
+        self._temporary: list[str] = []
         self._places: dict[str, Span] = {}
         self._timezone = context.timezone
         self._values: tuple[Any, ...] | None = None
@@ -120,6 +121,19 @@ class Running:
         except ScoterError as error:
             error.span = error.span or call.span
             raise
+
+    def read_also(self, tables: Mapping[str, pa.Table], objects: Sequence[tuple[str, int]]) -> None:
+        """Make known what a second query of the statement reads; raises as ``start``."""
+        for name in self._registered:
+            if name in tables:
+                self.connection.unregister(name)
+        self._registered = [name for name in self._registered if name not in tables]
+        self.prepare((), tables)
+        self.instance.objects.begin(objects)
+
+    def drop_at_end(self, table: str) -> None:
+        """Let nothing be left of a temporary table once the statement has ended."""
+        self._temporary.append(table)
 
     def _cursor(self, tables: Mapping[str, pa.Table | Arriving]) -> duckdb.DuckDBPyConnection:
         """Return a connection for a stage, which sees none of what is registered with the first."""
@@ -199,6 +213,8 @@ class Running:
         self.instance.objects.end()
         self.instance.run.succeed()
         try:
+            for name in self._temporary:
+                self.connection.execute(f"DROP TABLE IF EXISTS {name}")
             for name in self._registered:
                 self.connection.unregister(name)
             self.instance.close_cursors()

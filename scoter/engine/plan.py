@@ -193,7 +193,8 @@ class Staged:
 class Target:
     """The table that a write fills: an existing one, or a new one with its definition.
 
-    ``definition`` is (Iceberg schema, partition spec, properties) of a table to create.
+    ``definition`` is (Iceberg schema, partition spec, properties) of a table to create. ``actions`` are what the
+    clauses of a MERGE do, by their numbers.
     """
 
     name: TableName
@@ -201,6 +202,7 @@ class Target:
     definition: Any = None
     if_not_exists: bool = False
     with_data: bool = True
+    actions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

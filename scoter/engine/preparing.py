@@ -20,6 +20,7 @@ from scoter.engine.binding import data_type, number_parameters, parameters_of
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
 from scoter.engine.inference import operands
+from scoter.engine.merging import FACTS, TARGET, complete_merge
 from scoter.engine.naming import table_name
 from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
@@ -27,13 +28,14 @@ from scoter.engine.plan import Kind, Target
 from scoter.engine.querying import Bound
 from scoter.engine.replacing import put
 from scoter.engine.resolve import Resolved
-from scoter.engine.statements import CreateTable, CreateView, DescribeQuery, Explain, span_of
+from scoter.engine.statements import CreateTable, CreateView, DescribeQuery, Explain, Merge, span_of
 from scoter.engine.types import duckdb_type
 from scoter.engine.values import parameter_schema
 from scoter.engine.viewing import check_views
 from scoter.engine.wire import listed_schema, wire_schema
 from scoter.engine.writing.definition import partition_spec, schema_of
 from scoter.errors import (
+    AmbiguousName,
     DuplicateColumn,
     InternalError,
     InvalidSyntax,
@@ -103,6 +105,8 @@ def _bind(sql: str, resolved: Resolved, analysis: Analysis, context: Context, pa
         return _about(sql, resolved, analysis, context, parts)
     if isinstance(tree, exp.Insert):
         return _insert(sql, resolved, analysis, context, parts)
+    if isinstance(tree, Merge):
+        return _merge(sql, resolved, analysis, context, parts)
     if isinstance(tree, CreateTable) and tree.expression is not None:
         return _create_as(sql, resolved, analysis, context, parts)
     if isinstance(tree, CreateView):
@@ -198,6 +202,32 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
         sql, resolved, analysis, _COUNT, bound.parameter_schema, bound,
         Target(name, location), order, from_rows=rows is not None,
     )  # fmt: skip
+
+
+def _merge(sql: str, resolved: Resolved, analysis: Analysis, context: Context, parts: Parts) -> Prepared:
+    tree: Any = resolved.tree
+    name, location = resolved.target, resolved.target_location
+    if name is None or location is None:
+        raise NotSupported("MERGE needs a table", span=span_of(tree))
+    node = next(node for node in tree.find_all(exp.Table) if TARGET in node.meta)
+    read = resolved.source(node)
+    if read is None or read.metadata_location != location or read.virtual is not None or read.travelled:
+        raise AmbiguousName(
+            f'"{node.sql("duckdb")}" means something else than the table {name}',
+            hint="write catalog.schema.table, or give what is called so another name",
+            span=span_of(node),
+        )
+    if len(read.hidden) < 2:  # _file and _pos
+        raise NotSupported(
+            "MERGE into a table with a column _file or _pos", hint="INSERT INTO adds rows", span=span_of(node)
+        )
+    schema = parts.lake.metadata(location).schema()
+    columns = [(field.name, duckdb_type(field.field_type)) for field in schema.fields]
+    query, known = complete_merge(tree, columns)
+    bound = querying.bind(query, resolved, parts.binder, context, known)
+    target = Target(name, location, actions=tuple(when.action for when in tree.whens))
+    order = tuple(range(FACTS + len(columns)))
+    return Prepared(sql, resolved, analysis, _COUNT, bound.parameter_schema, bound, target, order)
 
 
 _NESTED = (exp.DType.LIST, exp.DType.ARRAY, exp.DType.STRUCT, exp.DType.MAP)

@@ -23,6 +23,7 @@ from scoter.engine.changes import COLUMNS as CHANGE_COLUMNS
 from scoter.engine.changes import Change, called_parts, changes_meant, is_changes
 from scoter.engine.context import Context
 from scoter.engine.hidden import mentioned, settle_hidden
+from scoter.engine.merging import expand_merge
 from scoter.engine.metadata.tables import OF_A_SNAPSHOT, metadata_table
 from scoter.engine.naming import Reading, Ref, is_cte, table_name
 from scoter.engine.plan import ModelPin, Pins, TablePin, ViewPin
@@ -36,6 +37,7 @@ from scoter.engine.statements import (
     DropTable,
     DropView,
     Explain,
+    Merge,
     Predict,
     RegisterTable,
     RenameView,
@@ -56,7 +58,9 @@ from scoter.errors import (
 from scoter.suggestions import closest
 
 InstantOf = Callable[[exp.Expr, str], "int | None"]
-_TARGETING = (exp.Insert, CreateTable, CreateView, DropTable, DropView, RenameView, CommentOn, RegisterTable)
+_TARGETING = (
+    exp.Insert, Merge, CreateTable, CreateView, DropTable, DropView, RenameView, CommentOn, RegisterTable,
+)  # fmt: skip
 SOURCE = "scoter_source"
 MODEL = "scoter_model"
 
@@ -134,6 +138,7 @@ def resolve(
     With ``pins`` given, exactly those metadata files and model versions are used.
     Raises UndefinedTable, UndefinedModel, UndefinedVersion, AmbiguousName, UndefinedSnapshot.
     """
+    expand_merge(tree)
     expand_table_calls(tree, lambda text, node: resolve_model(text, context, models, node, pins))
     now = (pins.instant if pins else None) or datetime.now(UTC)
 
@@ -283,7 +288,11 @@ def target_of(tree: exp.Expr) -> exp.Table | None:
 def _insert_target(tree: exp.Expr, context: Context, lake: Lake) -> TableName | None:
     inner = tree.this if isinstance(tree, Explain) else tree
     node = target_of(inner)
-    return table_name(node, context, lake) if isinstance(inner, exp.Insert) and node is not None else None
+    return (
+        table_name(node, context, lake)
+        if isinstance(inner, exp.Insert | Merge) and node is not None
+        else None
+    )
 
 
 def _choose(node: exp.Table, ways: Sequence[Reading], found: dict[TableName, Found], lake: Lake) -> Reading:

@@ -16,6 +16,7 @@ from sqlglot import exp
 from scoter.catalog.lake import Lake
 from scoter.engine.arriving import Arriving
 from scoter.engine.cancellation import Cancellation, watch
+from scoter.engine.changing import change
 from scoter.engine.commands.outcome import Call
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
@@ -172,6 +173,9 @@ class Runner:
         try:
             sql = running.start(plan, tables | self._removed(plan, running))
             with entry.stage("write"):
+                if target.actions:
+                    properties = _properties(plan, entry)
+                    return change(running, sql, target, table, self._parts, properties)
                 return append(
                     running.connection,
                     sql,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
+import numpy as np
 import pyarrow as pa
 from pyiceberg.io import FileIO
 from pyiceberg.schema import Schema
@@ -30,7 +31,7 @@ from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.removed import Removed
 from scoter.engine.scanning.selecting import Reading, as_many
 from scoter.engine.scanning.statistics import distinct_values
-from scoter.errors import NotSupported, UndefinedSnapshot
+from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
 
 _LONG = 16_384  # characters of SQL that count as one scan kept
 _DIGESTS = 256  # metadata whose digest is kept
@@ -81,6 +82,7 @@ class Scans:
         schema: Schema | None = None,
         added: bool = False,
         hidden: Collection[str] = (),
+        only: frozenset[str] | None = None,
         check: Check = unchecked,
     ) -> Scan:
         """Return the scan of a snapshot under its own schema, or of the current one under the current.
@@ -90,7 +92,8 @@ class Scans:
         read, or the table's first column where it uses none. ``name`` stands in messages. ``schema`` is the
         one to read under where it is another than said, as a branch is read under the table's current schema.
         With ``added`` only the rows that the snapshot added are read, which it must not have removed any
-        beside. ``hidden`` are columns beside those of the table that are wanted too. ``check`` is called while
+        beside. ``hidden`` are columns beside those of the table that are wanted too. ``only`` are the locations of
+        the files to read, all of which must be there. ``check`` is called while
         files are read, and may raise.
 
         Raises UndefinedSnapshot, NotSupported (other formats than Parquet, names that
@@ -115,7 +118,7 @@ class Scans:
             tuple(sorted(hidden)),
             tuple(distinct.items()),
         )
-        found = self._scans.get(key)
+        found = self._scans.get(key) if only is None else None
         if found is None:
             refuse_ambiguous([field.name for field in schema.fields], name)
             if added and snapshot_id is not None:
@@ -124,6 +127,8 @@ class Scans:
                 files = self._manifests.files(metadata, snapshot_id, check)
             refuse_unreadable(files, name)
             kept = kept_files(files, metadata, schema, predicate)
+            if only is not None:
+                kept = _only(files, kept, only, name)
             io_for = partial(self._manifests.io_for, metadata)
             deleted = self._deletes.of(files, kept, io_for, check)
             against = applicable(files, kept, metadata)
@@ -137,7 +142,8 @@ class Scans:
             layout_of = partial(self._layout, table)
             reading = Reading(table.schema, files, deleted, against, self._layouts, layout_of, distinct)
             found = _scan(reading, kept, groups, _wanted(schema, used))
-            self._scans.put(key, found)
+            if only is None:
+                self._scans.put(key, found)
         return found
 
     def tables(
@@ -166,6 +172,14 @@ class Scans:
     def _layout(self, table: ReadTable, path: str) -> Layout:
         (found,) = self._layouts.of([path], lambda: self._manifests.io_for(table.metadata))
         return table.identified(found)
+
+
+def _only(files: DataFiles, kept: Ints, locations: frozenset[str], name: str) -> Ints:
+    """Return those of the files that have the locations; raises CorruptData unless there is one for each."""
+    some = np.array([n for n in kept.tolist() if str(files.locations[n]) in locations], dtype=np.int64)
+    if len(some) != len(locations):
+        raise CorruptData(f"{name} holds a data file twice")
+    return some
 
 
 def _wanted(schema: Schema, used: frozenset[str] | None) -> frozenset[int]:

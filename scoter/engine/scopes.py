@@ -50,7 +50,7 @@ def scopes_of(column: exp.Expr) -> Iterator[Scope]:
     A view and what a WITH names see nothing of the SELECT that reads them; a query in FROM sees what stands before it.
     What ORDER BY of a UNION and parameters of functions name is in no scope.
     """
-    if not isinstance(column, exp.Column) or _is_parameter(column):
+    if not isinstance(column, exp.Column) or is_parameter(column):
         return
     path: list[exp.Expr] = [column]
     node = column.parent
@@ -166,7 +166,8 @@ def _joined(node: exp.Expr, join: exp.Join | None) -> Iterator[Member]:
         yield from _flat(one, join)
 
 
-def _is_parameter(column: exp.Column) -> bool:
+def is_parameter(column: exp.Column) -> bool:
+    """Say whether a name is that of a function's own parameter, as in ``x -> x + 1``."""
     name = (column.table or column.name).casefold()
     around = column.find_ancestor(exp.Lambda, exp.Comprehension)
     while around is not None:

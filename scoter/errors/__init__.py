@@ -15,7 +15,7 @@ This module must not know which part raises an error, nor how it is sent to a cl
     │   └── AuthenticationFailed, PermissionDenied, InvalidTicket, InvalidHandle
     ├── DataError           a value or a file does not fit
     │   └── NumericOutOfRange, DivisionByZero, InvalidText, NotNullViolation,
-    │       InvalidValue, ValueTooLarge, CorruptData, WrongParameterCount
+    │       InvalidValue, ValueTooLarge, CorruptData, WrongParameterCount, CardinalityViolation
     ├── ModelError          a model can not be accepted or run
     │   └── InvalidModel, ModelFailed, ModelTooSlow, ModelQuarantined, GoldenRowsBroken
     ├── ResourceError       a limit was reached; the same statement may succeed later
@@ -31,6 +31,7 @@ This module must not know which part raises an error, nor how it is sent to a cl
 
 from scoter.errors.causes import (
     AuthenticationFailed,
+    CardinalityViolation,
     ClientStalled,
     CorruptData,
     DiskFull,
@@ -109,6 +110,7 @@ __all__ = [
     "AmbiguousName",
     "AuthenticationFailed",
     "Cancelled",
+    "CardinalityViolation",
     "ClientStalled",
     "ConcurrencyError",
     "ConfigurationError",

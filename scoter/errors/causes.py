@@ -57,6 +57,13 @@ class InvalidText(DataError):
     condition = "INVALID_TEXT"
 
 
+class CardinalityViolation(DataError):
+    """More than one row of a MERGE's source would change the same row of its target."""
+
+    sqlstate = "21000"
+    condition = "CARDINALITY_VIOLATION"
+
+
 class NotNullViolation(DataError):
     """NULL was to be written to a NOT NULL column."""
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NoReturn
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
+from scoter.engine.grammar.merging import MergeGrammar
 from scoter.engine.grammar.models import ModelGrammar
 from scoter.engine.grammar.operands import OperandGrammar
 from scoter.engine.grammar.procedures import ProcedureGrammar
@@ -24,7 +25,6 @@ _QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "PIVOT", "UNPIVOT", "T
 _REFUSED = {
     "UPDATE": "rows cannot be changed yet",
     "DELETE": "rows cannot be deleted yet",
-    "MERGE": "rows cannot be merged yet",
     "TRUNCATE": "rows cannot be deleted yet",
     "COPY": "files cannot be read or written by SQL",
     "EXPORT": "files cannot be written by SQL",
@@ -50,7 +50,9 @@ _REFUSED = {
 }
 
 
-class QueryGrammar(OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar, ProcedureGrammar):
+class QueryGrammar(
+    OperandGrammar, ModelGrammar, TableGrammar, SessionGrammar, ProcedureGrammar, MergeGrammar
+):
     """All that one statement may be."""
 
     FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {
@@ -274,6 +276,7 @@ _STATEMENTS: dict[str, Callable[[QueryGrammar], exp.Expr]] = {
     "DROP": QueryGrammar.read_drop,
     "ALTER": QueryGrammar.read_alter,
     "INSERT": QueryGrammar.read_insert,
+    "MERGE": QueryGrammar.read_merge,
     "CALL": QueryGrammar.read_call,
     "COMMENT": QueryGrammar.read_comment,
     "EXPLAIN": QueryGrammar.read_explain,

@@ -126,6 +126,24 @@ def _create_table(self: DuckDBGenerator, e: ours.CreateTable) -> str:
     return text + (" WITH NO DATA" if e.args.get("no_data") else "")
 
 
+def _merge(self: DuckDBGenerator, e: ours.Merge) -> str:
+    within = f"{self.sql(e, 'with_')} " if e.args.get("with_") else ""
+    head = f"{within}MERGE INTO {self.sql(e, 'this')} USING {self.sql(e, 'using')} ON {self.sql(e, 'on')}"
+    return " ".join([head, *(self.sql(when) for when in e.whens)])
+
+
+def _merge_when(self: DuckDBGenerator, e: ours.MergeWhen) -> str:
+    condition = f" AND {self.sql(e, 'condition')}" if e.condition is not None else ""
+    text = f"WHEN {e.kind}{condition} THEN {e.action}"
+    if e.action == "UPDATE":
+        pairs = zip(e.columns, e.values, strict=True)
+        text += " SET " + ", ".join(f"{self.sql(column)} = {self.sql(value)}" for column, value in pairs)
+    elif e.action == "INSERT":
+        columns = f" ({_list(self, e, 'columns')})" if e.columns else ""
+        text += f"{columns} VALUES ({_list(self, e, 'values')})"
+    return text
+
+
 def _view_column(self: DuckDBGenerator, e: ours.ViewColumn) -> str:
     comment = f" COMMENT {self.sql(e, 'comment')}" if e.args.get("comment") else ""
     return self.sql(e, "this") + comment
@@ -214,6 +232,8 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
         f"COMMENT ON MODEL {self.sql(e, 'this')} IS {self.sql(e, 'comment')}"
     ),
     ours.DropModel: _drop("MODEL"),
+    ours.Merge: _merge,
+    ours.MergeWhen: _merge_when,
     ours.Predict: _predict,
     ours.MlEvaluate: _table_call,
     ours.MlPredict: _table_call,

@@ -4,6 +4,7 @@ This module must not know how they are read, written as text, checked or run. No
 the parser and are not changed afterwards.
 """
 
+from scoter.engine.statements.merging import Merge, MergeWhen
 from scoter.engine.statements.models import (
     ON_ERROR,
     AddModelVersion,
@@ -96,6 +97,8 @@ __all__ = [
     "DropTable",
     "DropView",
     "Explain",
+    "Merge",
+    "MergeWhen",
     "MlEvaluate",
     "MlPredict",
     "ModelInput",

@@ -35,6 +35,7 @@ from scoter.engine.writing.datafiles import (
     field_ids,
     leaves,
 )
+from scoter.engine.writing.overwriting import Overwritten, commit_overwrite
 from scoter.engine.writing.partitioning import Partitioning, partitioning, register_buckets
 from scoter.engine.writing.replacement import commit_replace, replaced
 from scoter.errors import (
@@ -147,6 +148,7 @@ def append(
     properties: Mapping[str, str],
     create: CreateTableTransaction | None = None,
     replace: Schema | None = None,
+    overwrite: Overwritten | None = None,
     parameters: object = None,
     branch: str = MAIN_BRANCH,
     before_commit: Callable[[], None] = _nothing,
@@ -160,7 +162,8 @@ def append(
     ``select`` yields the table's columns in order. ``properties`` go into the snapshot's summary.
     With ``create`` the table and its rows appear together, also when there are no rows, and ``table``
     is only used for its catalog. With ``replace`` the rows take the place of all rows of the main branch,
-    and these columns that of the table's. Without either zero rows make no commit. ``before_commit`` is
+    and these columns that of the table's. With ``overwrite`` they take the place of the files that it names.
+    Without any of them zero rows make no commit. ``before_commit`` is
     called once the files are written, and while they are copied to an object store from the directory
     ``staging``; what it raises ends the write with nothing committed.
 
@@ -173,7 +176,7 @@ def append(
     if replace is not None:
         metadata = replaced(metadata, replace)
     schema = metadata.schema()
-    _check_writable(metadata, schema, branch)
+    check_writable(metadata, branch)
     division = partitioning(schema, metadata.spec())
     place = _Place.under(metadata.location, table.io, staging or Path(tempfile.gettempdir()))
     files: list[WrittenFile] = []
@@ -195,6 +198,8 @@ def append(
             snapshot_id: int | None = commit_create(create, table, added, summary, branch)
         elif replace is not None:
             snapshot_id = commit_replace(table, replace, added, summary)
+        elif overwrite is not None:
+            snapshot_id = commit_overwrite(table, overwrite, added, summary)
         elif added:
             snapshot_id = commit_append(table, added, summary, branch)
         else:
@@ -215,7 +220,9 @@ def append(
     )
 
 
-def _check_writable(metadata: TableMetadata, schema: Schema, branch: str) -> None:
+def check_writable(metadata: TableMetadata, branch: str = MAIN_BRANCH) -> None:
+    """Raise NotSupported for a table that can not be written, UndefinedSnapshot for what is no branch of it."""
+    schema = metadata.schema()
     if metadata.format_version > 2:
         raise NotSupported(f"tables of Iceberg format {metadata.format_version} can not be written yet")
     folded = [field.name.casefold() for field in schema.fields]

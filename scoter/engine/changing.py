@@ -1,0 +1,105 @@
+"""Runs a MERGE: finds out once what becomes of which row, then writes the files anew that hold such rows.
+
+This module must not know the SQL of users or how a plan is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import duckdb
+from pyiceberg.table import Table
+
+from scoter.engine.execute import Running
+from scoter.engine.merging import rows_to_write
+from scoter.engine.parts import Parts
+from scoter.engine.plan import Target
+from scoter.engine.writing.append import Written, append, check_writable
+from scoter.engine.writing.overwriting import Overwritten, refuse_changed
+from scoter.errors import CardinalityViolation, InternalError
+
+_CHANGES = "scoter_changes"
+_GIVING = ("UPDATE", "INSERT")
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What a MERGE's query has found: how many rows change, and which files hold some of them."""
+
+    rows: int
+    locations: frozenset[str]
+
+
+def change(
+    running: Running, sql: str, target: Target, table: Table, parts: Parts, properties: Mapping[str, str]
+) -> Written:
+    """Run the query of a MERGE and commit what it says; ``table`` is the target as it is now.
+
+    The rows are found once and kept in a temporary table until the end, so that what is volatile in the query has one
+    value, and models run once. Raises WriteConflict where the table is not as it was planned, CardinalityViolation
+    where several rows of the source would change one of it, and what `append` raises.
+    """
+    if target.metadata_location is None:
+        raise InternalError("a MERGE has no table")
+    pinned = parts.lake.metadata(target.metadata_location)
+    refuse_changed(table.metadata, pinned)
+    check_writable(table.metadata)
+    changes = _find(running, sql)
+    if not changes.rows:
+        return Written(0, None, 0, 0)
+    kept = None
+    if changes.locations:
+        scan = parts.scans.build(
+            pinned,
+            pinned.current_snapshot_id,
+            name=str(target.name),
+            hidden=("_file", "_pos"),
+            only=changes.locations,
+            check=running.check,
+        )
+        open_with = partial(parts.lake.io, pinned)
+        running.read_also(parts.scans.tables(scan.removed, open_with, running.check), scan.objects)
+        kept = scan.sql
+    written = append(
+        running.connection,
+        rows_to_write(
+            [field.name for field in pinned.schema().fields],
+            kept,
+            _CHANGES,
+            [number for number, action in enumerate(target.actions) if action in _GIVING],
+        ),
+        table,
+        properties=properties,
+        overwrite=Overwritten(pinned, changes.locations),
+        before_commit=running.check,
+        staging=running.instance.staging,
+    )
+    return replace(written, rows=changes.rows)
+
+
+def _find(running: Running, sql: str) -> _Changes:
+    connection = running.connection
+    running.drop_at_end(_CHANGES)
+    running.check()
+    connection.execute(f"CREATE TEMP TABLE {_CHANGES} AS {sql}")
+    running.check()
+    twice = _rows(
+        connection,
+        f"SELECT 1 FROM {_CHANGES} WHERE o0 IS NOT NULL GROUP BY o0, o1 HAVING count(*) > 1 LIMIT 1",
+    )
+    if twice:
+        raise CardinalityViolation(
+            "more than one row of the source would change the same row of the table",
+            hint="let the source have one row for each, as with QUALIFY row_number() OVER (PARTITION BY key) = 1",
+        )
+    running.check()
+    ((rows,),) = _rows(connection, f"SELECT count(*) FROM {_CHANGES}")
+    files = _rows(connection, f"SELECT DISTINCT o0 FROM {_CHANGES} WHERE o0 IS NOT NULL")
+    return _Changes(int(rows), frozenset(str(location) for (location,) in files))
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> Sequence[tuple[Any, ...]]:
+    return connection.execute(sql).fetchall()
