@@ -56,6 +56,8 @@ def change(
             pinned,
             pinned.current_snapshot_id,
             name=str(target.name),
+            # Its rows become rows of new files, whose columns are those of today.
+            schema=pinned.schema(),
             hidden=("_file", "_pos"),
             only=changes.locations,
             check=running.check,

@@ -44,6 +44,7 @@ def explain(
         sql = staged.sql if staged is not None and not staged.stages else plan.sql
     key, tree = _plan(running, f"EXPLAIN ({'ANALYZE, ' if analyze else ''}FORMAT json) {sql}")
     rows = [("tables", _tables(plan)), ("models", _models(plan, staged, running.instance.provider))]
+    rows.append(("writes", _writes(plan)))
     names = _names(plan)
     if analyze:
         rows.append(("scored", _scored(plan, running.instance.run.counts)))
@@ -112,6 +113,14 @@ def _tables(plan: Plan) -> str:
             f"bytes {scan.bytes:,}" + (f"  {scan.note}" if scan.note else "")
         )
     return "\n".join(dict.fromkeys(lines))
+
+
+def _writes(plan: Plan) -> str:
+    """Say what a MERGE does to its table."""
+    if plan.target is None or not plan.target.actions:
+        return ""
+    done = ", ".join(dict.fromkeys(plan.target.actions))
+    return f"{plan.target.name}  {done}  each file that holds a changed row is written anew, in one commit"
 
 
 def _kind(function: Function) -> str:

@@ -7,15 +7,16 @@ are written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
 from scoter.engine.aliases import IN_PLACE
 from scoter.engine.binding import data_type, number_parameters, typed_null
 from scoter.engine.inference import operands
+from scoter.engine.querying import listed_rows
 from scoter.engine.scopes import is_parameter
-from scoter.engine.statements import Explain, Merge, MergeWhen, span_of
+from scoter.engine.statements import Explain, Merge, MergeWhen, Predict, TableCall, span_of
 from scoter.engine.types import quote
 from scoter.errors import (
     AmbiguousName,
@@ -81,6 +82,9 @@ class _Expansion:
                 span=span_of(self._using),
             )
         self._kinds = {when.kind for when in merge.whens}
+        # A condition on its rows alone is then no filter below the join, which would run their models once more.
+        scored = self._using.find(Predict, TableCall) is not None
+        self._keeps_source = scored or "NOT MATCHED" in self._kinds
         self._named: dict[str, str] = {}
 
     def query(self) -> exp.Select:
@@ -173,8 +177,8 @@ class _Expansion:
 
     def _side(self) -> str:
         if "NOT MATCHED BY SOURCE" in self._kinds:
-            return "FULL" if "NOT MATCHED" in self._kinds else "RIGHT"
-        return "LEFT" if "NOT MATCHED" in self._kinds else ""
+            return "FULL" if self._keeps_source else "RIGHT"
+        return "LEFT" if self._keeps_source else ""
 
     def _from(self) -> exp.Expr:
         """Return the source, with a column that tells its rows from those of the target alone where there are some."""
@@ -196,13 +200,14 @@ class _Expansion:
         if "NOT MATCHED BY SOURCE" in self._kinds:
             alone = exp.Not(this=_there(_of(self._source, _THERE)))
             cases.append("ifs", exp.If(this=alone, true=self._first(whens, "NOT MATCHED BY SOURCE")))
-        if "NOT MATCHED" in self._kinds:
+        if self._keeps_source:
             new = exp.Not(this=_there(_of(self._target, "_file")))
             cases.append("ifs", exp.If(this=new, true=self._first(whens, "NOT MATCHED")))
         first = cases if cases.args["ifs"] else cases.args["default"]
-        # Of what is volatile DuckDB puts no copy into the join below, where conditions were evaluated once more.
-        chance = exp.GTE(this=exp.Anonymous(this="random"), expression=exp.Literal.number(0))
-        return exp.Case(ifs=[exp.If(this=chance, true=first)])
+        # What is volatile DuckDB does not evaluate once more in a filter below: conditions run their models once.
+        chance = exp.Anonymous(this="random")
+        always = exp.GTE(this=chance, expression=exp.Literal.number(0))
+        return exp.Case(ifs=[exp.If(this=always, true=first)])
 
     def _first(self, whens: Sequence[MergeWhen], kind: str) -> exp.Expr:
         case = exp.Case(ifs=[])
@@ -250,8 +255,8 @@ def complete_merge(merge: Merge, columns: Columns) -> tuple[exp.Select, dict[str
             continue
         given = dict(zip(_places(when, columns), own, strict=True))
         for place, value in given.items():
-            for parameter in operands(value):
-                known.setdefault(str(parameter.this), columns[place][1])
+            for parameter in _parameters(value, joined):
+                known.setdefault(parameter, columns[place][1])
         for place, (_, kind) in enumerate(columns):
             if place in given:
                 new: exp.Expr = exp.Cast(this=given[place], to=data_type(kind).copy())
@@ -261,6 +266,9 @@ def complete_merge(merge: Merge, columns: Columns) -> tuple[exp.Select, dict[str
             else:
                 new = typed_null(kind)
             cases[place].append("ifs", exp.If(this=exp.Literal.number(number), true=new))
+    for name, kind in columns:
+        for parameter in _compared(joined, alias, name):
+            known.setdefault(parameter, kind)
     for place in sorted(kept):
         joined.append(
             "expressions",
@@ -272,6 +280,42 @@ def complete_merge(merge: Merge, columns: Columns) -> tuple[exp.Select, dict[str
     ]
     query.set("expressions", [*facts, *new_values])
     return query, known
+
+
+def _parameters(value: exp.Expr, joined: exp.Select) -> Iterator[str]:
+    """Yield the parameters that have the type of a value: it may be one, or name a column of the source that is one."""
+    yield from (str(parameter.this) for parameter in operands(value))
+    named = value.unnest()
+    if isinstance(named, exp.Column):
+        read = next((part.this for part in joined.expressions if part.alias == named.name), None)
+        if isinstance(read, exp.Column):
+            yield from _of_source(read, joined)
+
+
+def _compared(joined: exp.Select, alias: str, name: str) -> Iterator[str]:
+    """Yield the parameters of the source that ON compares with a column of the target."""
+    (join,) = joined.args["joins"]
+    for equal in join.args["on"].find_all(exp.EQ, exp.NullSafeEQ):
+        for own, other in ((equal.this, equal.expression), (equal.expression, equal.this)):
+            mine = isinstance(own, exp.Column) and own.name.casefold() == name.casefold()
+            if mine and own.table.casefold() == alias.casefold() and isinstance(other, exp.Column):
+                yield from _of_source(other, joined)
+
+
+def _of_source(column: exp.Column, joined: exp.Select) -> Iterator[str]:
+    source = joined.args["from_"].this
+    if isinstance(source, exp.Subquery) and IN_PLACE in source.meta:
+        source = source.this.args["from_"].this
+    if column.table and column.table.casefold() != source.alias_or_name.casefold():
+        return
+    query = source.this if isinstance(source, exp.Subquery) else source
+    renamed = (
+        [one.name.casefold() for one in source.args["alias"].columns] if source.args.get("alias") else []
+    )
+    for row in listed_rows(query):
+        names = renamed or [part.alias_or_name.casefold() for part in row]
+        if column.name.casefold() in names and len(names) == len(row):
+            yield from (str(one.this) for one in operands(row[names.index(column.name.casefold())]))
 
 
 def _places(when: MergeWhen, columns: Columns) -> list[int]:

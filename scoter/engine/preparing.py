@@ -25,7 +25,7 @@ from scoter.engine.naming import table_name
 from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Target
-from scoter.engine.querying import Bound
+from scoter.engine.querying import Bound, listed_rows
 from scoter.engine.replacing import put
 from scoter.engine.resolve import Resolved
 from scoter.engine.statements import CreateTable, CreateView, DescribeQuery, Explain, Merge, span_of
@@ -181,7 +181,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     known = _known(query, _named_types(query, columns) if by_name else types)
     if isinstance(tree.expression, exp.Values):
         _cast_values(query, types)
-        query = querying.constant_rows(query)
+        query = querying.constantlisted_rows(query)
     bound = querying.bind(query, resolved, parts.binder, context, known)
     given = bound.result.names
     if by_name:
@@ -263,7 +263,7 @@ def _known(query: exp.Expr, types: Sequence[str | None]) -> dict[str, str]:
     """Type the parameters that stand as a value for a column; behind a star no place is known."""
     number_parameters(query)
     found: dict[str, str] = {}
-    for row in _rows(query):
+    for row in listed_rows(query):
         places = takewhile(lambda part: not (part.is_star or part.find(exp.Columns)), row)
         for part, kind in zip(places, types, strict=False):
             for parameter in operands(part) if kind is not None else ():
@@ -274,15 +274,7 @@ def _known(query: exp.Expr, types: Sequence[str | None]) -> dict[str, str]:
 def _named_types(query: exp.Expr, columns: Sequence[tuple[str, str]]) -> list[str | None]:
     """Return the type of the column that each result of a query is for BY NAME, None where there is none."""
     types = {name.casefold(): kind for name, kind in columns}
-    return [types.get(part.alias_or_name.casefold()) for row in _rows(query)[:1] for part in row]
-
-
-def _rows(query: exp.Expr) -> list[list[exp.Expr]]:
-    if isinstance(query, exp.Values):
-        return [part.expressions if isinstance(part, exp.Tuple) else [part] for part in query.expressions]
-    if isinstance(query, exp.SetOperation):
-        return _rows(query.left) + _rows(query.right)
-    return [list(query.expressions)] if isinstance(query, exp.Select) else []
+    return [types.get(part.alias_or_name.casefold()) for row in listed_rows(query)[:1] for part in row]
 
 
 def _cast_values(query: exp.Expr, types: list[str]) -> None:
@@ -290,7 +282,7 @@ def _cast_values(query: exp.Expr, types: list[str]) -> None:
 
     A column of plain literals of one kind agrees by itself, and thousands of rows stay small.
     """
-    rows = _rows(query)
+    rows = listed_rows(query)
     for row in rows:
         for part in row:
             if isinstance(part, exp.Var):

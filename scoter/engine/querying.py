@@ -126,6 +126,15 @@ def rows_query(values: exp.Expr | None) -> exp.Select | None:
     return exp.Select(expressions=[part.copy() for part in parts])
 
 
+def listed_rows(query: exp.Expr) -> list[list[exp.Expr]]:
+    """Return what stands in VALUES or in the lists of SELECTs, row by row."""
+    if isinstance(query, exp.Values):
+        return [part.expressions if isinstance(part, exp.Tuple) else [part] for part in query.expressions]
+    if isinstance(query, exp.SetOperation):
+        return listed_rows(query.left) + listed_rows(query.right)
+    return [list(query.expressions)] if isinstance(query, exp.Select) else []
+
+
 # What a value of these types is in Python, DuckDB takes as it is.
 _PLAIN = frozenset(
     {

@@ -148,7 +148,9 @@ class _Overwrite(Append):
         collector = SnapshotSummaryCollector()
         default = metadata.default_spec_id
         changed = {(default, str(file.partition)) for file in self._added_data_files if len(file.partition)}
-        changed |= {(file.spec_id, str(file.partition)) for file in self._deleted_data_files if len(file.partition)}
+        changed |= {
+            (file.spec_id, str(file.partition)) for file in self._deleted_data_files if len(file.partition)
+        }
         counted = {"changed-partition-count": str(len(changed))} if changed else {}
         for file in self._added_data_files:
             collector.metrics.add_file(file)
