@@ -14,15 +14,15 @@ import duckdb
 from pyiceberg.table import Table
 
 from scoter.engine.execute import Running
-from scoter.engine.merging import rows_to_write
+from scoter.engine.merged_rows import FACTS, GIVING
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Target
+from scoter.engine.types import quote
 from scoter.engine.writing.append import Written, append, check_writable
 from scoter.engine.writing.overwriting import Overwritten, refuse_changed
 from scoter.errors import CardinalityViolation, InternalError
 
 _CHANGES = "scoter_changes"
-_GIVING = ("UPDATE", "INSERT")
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,10 @@ def change(
         kept = scan.sql
     written = append(
         running.connection,
-        rows_to_write(
+        _rows_to_write(
             [field.name for field in pinned.schema().fields],
             kept,
-            _CHANGES,
-            [number for number, action in enumerate(target.actions) if action in _GIVING],
+            [number for number, action in enumerate(target.actions) if action in GIVING],
         ),
         table,
         properties=properties,
@@ -105,3 +104,21 @@ def _find(running: Running, sql: str) -> _Changes:
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> Sequence[tuple[Any, ...]]:
     return connection.execute(sql).fetchall()
+
+
+def _rows_to_write(columns: Sequence[str], kept: str | None, written: Sequence[int]) -> str:
+    """Return the SQL of the rows of new files: those of ``kept`` that do not change, and the new values.
+
+    ``kept`` are all rows of the files that are written anew with where they stand, None where there are none;
+    ``written`` are the numbers of the clauses that give a row.
+    """
+    values = ", ".join(f"o{FACTS + place}" for place in range(len(columns)))
+    numbers = ", ".join(map(str, written)) or "NULL"
+    new = f"SELECT {values} FROM {_CHANGES} WHERE o2 IN ({numbers})"
+    if kept is None:
+        return new
+    named = ", ".join(f"kept.{quote(name)}" for name in columns)
+    return (
+        f"SELECT {named} FROM {kept} AS kept ANTI JOIN (SELECT o0, o1 FROM {_CHANGES} WHERE o0 IS NOT NULL) AS gone"
+        f" ON kept._file = gone.o0 AND kept._pos = gone.o1 UNION ALL {new}"
+    )

@@ -1,42 +1,25 @@
 """MERGE as a query: a row for each row that changes, with where it stands, what becomes of it and its new values.
 
-The first columns are the file and the position of the target's row, NULL for a new one, and the number of the clause
-that applies; behind them stands each column of the table. This module must not know files, types of values or how rows
-are written.
+What the tables are is not known yet: ``scoter.engine.merged_rows`` gives the query the columns of its target. This
+module must not know columns, files or how rows are written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from sqlglot import exp
 
 from scoter.engine.aliases import IN_PLACE
-from scoter.engine.binding import data_type, number_parameters, typed_null
-from scoter.engine.inference import operands
-from scoter.engine.querying import listed_rows
+from scoter.engine.binding import data_type
 from scoter.engine.scopes import is_parameter
 from scoter.engine.statements import Explain, Merge, MergeWhen, Predict, TableCall, span_of
-from scoter.engine.types import quote
-from scoter.errors import (
-    AmbiguousName,
-    DuplicateColumn,
-    InternalError,
-    InvalidSyntax,
-    NotSupported,
-    UndefinedColumn,
-)
-from scoter.suggestions import closest
-
-Columns = Sequence[tuple[str, str]]
+from scoter.errors import AmbiguousName, NotSupported, UndefinedColumn
 
 TARGET = "scoter_merged"
 """Marks the table node by which the target's rows are read."""
 
-FACTS = 3
-"""How many columns stand before those of the table."""
-
-_FILE, _POS, _ACTION, _THERE, _JOINED = (
+_FILE, _POS, ACTION, _THERE, _JOINED = (
     f"scoter_merge_{word}" for word in ("file", "pos", "action", "there", "joined")
 )
 _UNNAMED = "scoter_merge_source"
@@ -101,7 +84,7 @@ class _Expansion:
             expressions=[
                 self._own("_file", _FILE),
                 self._own("_pos", _POS),
-                exp.alias_(exp.Cast(this=action, to=data_type("INTEGER").copy()), _ACTION, quoted=True),
+                exp.alias_(exp.Cast(this=action, to=data_type("INTEGER").copy()), ACTION, quoted=True),
             ],
             from_=exp.From(this=self._from()),
             joins=[exp.Join(this=self._read, side=self._side(), on=self._merge.args["on"])],
@@ -110,7 +93,7 @@ class _Expansion:
         values = [self._outside(value, joined) for when in whens for value in when.values]
         for when in whens:
             when.set("condition", None)
-        facts: list[exp.Expr] = [exp.column(name, quoted=True) for name in (_FILE, _POS, _ACTION)]
+        facts: list[exp.Expr] = [exp.column(name, quoted=True) for name in (_FILE, _POS, ACTION)]
         return exp.Select(
             expressions=[*facts, *values],
             from_=exp.From(
@@ -118,7 +101,7 @@ class _Expansion:
                     this=joined, alias=exp.TableAlias(this=exp.to_identifier(_JOINED, quoted=True))
                 )
             ),
-            where=exp.Where(this=_there(exp.column(_ACTION, quoted=True))),
+            where=exp.Where(this=_there(exp.column(ACTION, quoted=True))),
         )
 
     def _check(self, part: exp.Expr, where: str) -> None:
@@ -173,7 +156,7 @@ class _Expansion:
         return column
 
     def _own(self, name: str, alias: str) -> exp.Expr:
-        return exp.alias_(_of(self._target, name), alias, quoted=True)
+        return exp.alias_(of_table(self._target, name), alias, quoted=True)
 
     def _side(self) -> str:
         if "NOT MATCHED BY SOURCE" in self._kinds:
@@ -198,10 +181,10 @@ class _Expansion:
         """Return the number of the first clause that applies to a joined row, NULL where nothing is done."""
         cases = exp.Case(ifs=[], default=self._first(whens, "MATCHED"))
         if "NOT MATCHED BY SOURCE" in self._kinds:
-            alone = exp.Not(this=_there(_of(self._source, _THERE)))
+            alone = exp.Not(this=_there(of_table(self._source, _THERE)))
             cases.append("ifs", exp.If(this=alone, true=self._first(whens, "NOT MATCHED BY SOURCE")))
         if self._keeps_source:
-            new = exp.Not(this=_there(_of(self._target, "_file")))
+            new = exp.Not(this=_there(of_table(self._target, "_file")))
             cases.append("ifs", exp.If(this=new, true=self._first(whens, "NOT MATCHED")))
         first = cases if cases.args["ifs"] else cases.args["default"]
         # What is volatile DuckDB does not evaluate once more in a filter below: conditions run their models once.
@@ -234,141 +217,10 @@ class _Expansion:
         return held
 
 
-def complete_merge(merge: Merge, columns: Columns) -> tuple[exp.Select, dict[str, str]]:
-    """Return the query of a MERGE's rows for a table's columns, and the types that they give to parameters.
-
-    Raises UndefinedColumn, DuplicateColumn, InvalidSyntax for clauses that do not fit the table.
-    """
-    query = merge.args["expression"].copy()
-    if not isinstance(query, exp.Select):
-        raise InternalError("a MERGE has no query")
-    number_parameters(query)
-    facts, values = query.expressions[:FACTS], query.expressions[FACTS:]
-    joined = query.args["from_"].this.this
-    alias = merge.this.alias_or_name
-    known: dict[str, str] = {}
-    cases = [exp.Case(this=exp.column(_ACTION, quoted=True), ifs=[]) for _ in columns]
-    kept: set[int] = set()
-    for number, when in enumerate(merge.whens):
-        own, values = values[: len(when.values)], values[len(when.values) :]
-        if when.action not in ("UPDATE", "INSERT"):
-            continue
-        given = dict(zip(_places(when, columns), own, strict=True))
-        for place, value in given.items():
-            for parameter in _parameters(value, joined):
-                known.setdefault(parameter, columns[place][1])
-        for place, (_, kind) in enumerate(columns):
-            if place in given:
-                new: exp.Expr = exp.Cast(this=given[place], to=data_type(kind).copy())
-            elif when.action == "UPDATE":
-                kept.add(place)
-                new = exp.column(f"scoter_merge_kept_{place}", quoted=True)
-            else:
-                new = typed_null(kind)
-            cases[place].append("ifs", exp.If(this=exp.Literal.number(number), true=new))
-    for name, kind in columns:
-        for parameter in _compared(joined, alias, name):
-            known.setdefault(parameter, kind)
-    for place in sorted(kept):
-        joined.append(
-            "expressions",
-            exp.alias_(_of(alias, columns[place][0]), f"scoter_merge_kept_{place}", quoted=True),
-        )
-    new_values = [
-        exp.alias_(case if case.args["ifs"] else typed_null(kind), f"scoter_merge_new_{place}", quoted=True)
-        for place, (case, (_, kind)) in enumerate(zip(cases, columns, strict=True))
-    ]
-    query.set("expressions", [*facts, *new_values])
-    return query, known
-
-
-def _parameters(value: exp.Expr, joined: exp.Select) -> Iterator[str]:
-    """Yield the parameters that have the type of a value: it may be one, or name a column of the source that is one."""
-    yield from (str(parameter.this) for parameter in operands(value))
-    named = value.unnest()
-    if isinstance(named, exp.Column):
-        read = next((part.this for part in joined.expressions if part.alias == named.name), None)
-        if isinstance(read, exp.Column):
-            yield from _of_source(read, joined)
-
-
-def _compared(joined: exp.Select, alias: str, name: str) -> Iterator[str]:
-    """Yield the parameters of the source that ON compares with a column of the target."""
-    (join,) = joined.args["joins"]
-    for equal in join.args["on"].find_all(exp.EQ, exp.NullSafeEQ):
-        for own, other in ((equal.this, equal.expression), (equal.expression, equal.this)):
-            mine = isinstance(own, exp.Column) and own.name.casefold() == name.casefold()
-            if mine and own.table.casefold() == alias.casefold() and isinstance(other, exp.Column):
-                yield from _of_source(other, joined)
-
-
-def _of_source(column: exp.Column, joined: exp.Select) -> Iterator[str]:
-    source = joined.args["from_"].this
-    if isinstance(source, exp.Subquery) and IN_PLACE in source.meta:
-        source = source.this.args["from_"].this
-    if column.table and column.table.casefold() != source.alias_or_name.casefold():
-        return
-    query = source.this if isinstance(source, exp.Subquery) else source
-    renamed = (
-        [one.name.casefold() for one in source.args["alias"].columns] if source.args.get("alias") else []
-    )
-    for row in listed_rows(query):
-        names = renamed or [part.alias_or_name.casefold() for part in row]
-        if column.name.casefold() in names and len(names) == len(row):
-            yield from (str(one.this) for one in operands(row[names.index(column.name.casefold())]))
-
-
-def _places(when: MergeWhen, columns: Columns) -> list[int]:
-    """Return the place in the table of each value of a clause."""
-    names = [name.casefold() for name, _ in columns]
-    if not when.columns:
-        if len(when.values) != len(columns):
-            raise InvalidSyntax(
-                f"the table has {len(columns)} columns, INSERT gives {len(when.values)}",
-                hint="name the columns: INSERT (a, b) VALUES (…)",
-                span=span_of(when),
-            )
-        return list(range(len(columns)))
-    found: list[int] = []
-    for column in when.columns:
-        if column.name.casefold() not in names:
-            known = [name for name, _ in columns]
-            raise UndefinedColumn(
-                f'column "{column.name}" does not exist',
-                hint=closest(column.name, known) or f"the columns are {', '.join(known)}",
-                span=span_of(column),
-            )
-        found.append(names.index(column.name.casefold()))
-        if found.count(found[-1]) > 1:
-            raise DuplicateColumn(f'column "{column.name}" gets two values', span=span_of(column))
-    if len(when.values) != len(found):
-        raise InvalidSyntax(
-            f"INSERT names {len(found)} columns and gives {len(when.values)} values", span=span_of(when)
-        )
-    return found
-
-
-def rows_to_write(columns: Sequence[str], kept: str | None, changes: str, written: Sequence[int]) -> str:
-    """Return the SQL of the rows of new files: those of ``kept`` that do not change, and the new values.
-
-    ``kept`` are all rows of the files that are written anew with where they stand, None where there are none;
-    ``changes`` is the table of the rows of a MERGE's query, ``written`` the numbers of the clauses that give a row.
-    """
-    values = ", ".join(f"o{FACTS + place}" for place in range(len(columns)))
-    numbers = ", ".join(map(str, written)) or "NULL"
-    new = f"SELECT {values} FROM {changes} WHERE o2 IN ({numbers})"
-    if kept is None:
-        return new
-    named = ", ".join(f"kept.{quote(name)}" for name in columns)
-    return (
-        f"SELECT {named} FROM {kept} AS kept ANTI JOIN (SELECT o0, o1 FROM {changes} WHERE o0 IS NOT NULL) AS gone"
-        f" ON kept._file = gone.o0 AND kept._pos = gone.o1 UNION ALL {new}"
-    )
-
-
 def _there(column: exp.Expr) -> exp.Expr:
     return exp.Not(this=exp.Is(this=column, expression=exp.Null()))
 
 
-def _of(table: str, name: str) -> exp.Column:
+def of_table(table: str, name: str) -> exp.Column:
+    """Return a column of the table of that name or alias."""
     return exp.column(name, table=table, quoted=True)

@@ -20,7 +20,8 @@ from scoter.engine.binding import data_type, number_parameters, parameters_of
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
 from scoter.engine.inference import operands
-from scoter.engine.merging import FACTS, TARGET, complete_merge
+from scoter.engine.merged_rows import FACTS, complete_merge
+from scoter.engine.merging import TARGET
 from scoter.engine.naming import table_name
 from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
@@ -181,7 +182,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     known = _known(query, _named_types(query, columns) if by_name else types)
     if isinstance(tree.expression, exp.Values):
         _cast_values(query, types)
-        query = querying.constantlisted_rows(query)
+        query = querying.constant_rows(query)
     bound = querying.bind(query, resolved, parts.binder, context, known)
     given = bound.result.names
     if by_name:
