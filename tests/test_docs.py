@@ -166,6 +166,7 @@ def test_roles_of_statements(lake: Lake) -> None:
     writer = InProcess(lake.session.engine, Principal("bob", Role.WRITER))
     samples = {
         "INSERT INTO": "INSERT INTO airlines VALUES ('a', 'b')",
+        "MERGE INTO": "MERGE INTO airlines AS t USING airlines AS s ON t.carrier = s.carrier WHEN MATCHED THEN DELETE",
         "CREATE TABLE": "CREATE TABLE x (a INTEGER)",
         "CREATE TABLE … AS": "CREATE TABLE x AS SELECT 1 AS a",
         "DROP TABLE": "DROP TABLE airlines",
