@@ -79,7 +79,13 @@ def test_spellings_of_a_place_and_of_the_call(session: InProcess, moved: Path) -
 def test_a_mapped_table_is_read_only(session: InProcess, moved: Path) -> None:
     register(session, f"{OLD}/t/metadata/v9.metadata.json")
     before = sorted(moved.rglob("*"))
-    for sql in ("INSERT INTO t VALUES (1, 'x')", "COMMENT ON TABLE t IS 'x'", "COMMENT ON COLUMN t.a IS 'x'"):
+    merge = "MERGE INTO t USING (SELECT 1 AS a) AS s ON t.a = s.a WHEN MATCHED THEN DELETE"
+    for sql in (
+        merge,
+        "INSERT INTO t VALUES (1, 'x')",
+        "COMMENT ON TABLE t IS 'x'",
+        "COMMENT ON COLUMN t.a IS 'x'",
+    ):
         with pytest.raises(Refused, match=r"\[0A000\].*read through path_map and can not be written"):
             session.query(sql)
     session.update("CREATE TABLE own AS SELECT * FROM t")

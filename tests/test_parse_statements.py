@@ -118,6 +118,23 @@ ROUND_TRIPS = [
     (exp.Insert, "INSERT INTO t DEFAULT VALUES"),
     (exp.Insert, "INSERT INTO t VALUES (?, $1, $name)"),
     (exp.Insert, "INSERT INTO t WITH x AS (SELECT 1) SELECT * FROM x"),
+    (
+        ours.Merge,
+        (
+            "MERGE INTO c.s.t AS a USING (SELECT 1 AS k) AS b ON a.k = b.k WHEN MATCHED AND a.x > 1 THEN DELETE "
+            "WHEN MATCHED THEN UPDATE SET x = b.k + 1, a.y = ? WHEN NOT MATCHED AND b.k = 2 THEN DO NOTHING "
+            "WHEN NOT MATCHED THEN INSERT (x, y) VALUES (b.k, NULL) WHEN NOT MATCHED BY SOURCE THEN DELETE"
+        ),
+    ),
+    (
+        ours.Merge,
+        "MERGE INTO t USING u FOR VERSION AS OF 3 ON t.k = u.k WHEN NOT MATCHED THEN INSERT VALUES (u.k)",
+    ),
+    (ours.Merge, "WITH u AS (SELECT 1 AS k) MERGE INTO t USING u ON t.k = u.k WHEN MATCHED THEN DELETE"),
+    (
+        ours.Explain,
+        "EXPLAIN MERGE INTO t USING u ON t.k = u.k WHEN MATCHED THEN UPDATE SET x = PREDICT('m', u.k)",
+    ),
     (ours.BeginTransaction, "BEGIN"),
     (ours.CommitTransaction, "COMMIT"),
     (ours.RollbackTransaction, "ROLLBACK"),
@@ -300,6 +317,12 @@ def test_places(sql, find, line, column):
         ("INSERT INTO t VALUES (1) RETURNING a", NotSupported, Span(1, 26)),
         ("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", NotSupported, Span(1, 26)),
         ("INSERT OR REPLACE INTO t VALUES (1)", NotSupported, Span(1, 8)),
+        ("MERGE INTO t USING u ON t.a = u.a", InvalidSyntax, None),
+        ("MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN UPDATE SET *", NotSupported, Span(1, 64)),
+        ("MERGE INTO t USING u ON t.a = u.a WHEN MATCHED THEN INSERT VALUES (1)", InvalidSyntax, Span(1, 53)),
+        ("MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED THEN DELETE", InvalidSyntax, Span(1, 57)),
+        ("MERGE INTO t USING u USING (a) WHEN MATCHED THEN DELETE", NotSupported, Span(1, 22)),
+        ("MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE RETURNING 1", NotSupported, Span(1, 55)),
         ("UPDATE t SET a = 1", NotSupported, Span(1, 1)),
         ("DELETE FROM t", NotSupported, Span(1, 1)),
         ("SELECT PREDICT()", InvalidSyntax, None),

@@ -302,6 +302,27 @@ def test_a_write_that_fails_leaves_no_file(server: S3Server, tmp_path: Path) -> 
         assert data_files(server, tmp_path) == []
 
 
+def test_rows_are_merged(server: S3Server, tmp_path: Path) -> None:
+    with lake(server, tmp_path) as session:
+        session.update("CREATE TABLE far.one.t (n BIGINT NOT NULL, g VARCHAR)")
+        for start in (0, 100, 200):
+            session.update(f"INSERT INTO far.one.t SELECT {start} + range, 'old' FROM range(100)")
+        before = set(data_files(server, tmp_path))
+        merge = (
+            "MERGE INTO far.one.t AS t USING range(190, 210) AS r (i) ON n = i "
+            "WHEN MATCHED AND i % 2 = 0 THEN UPDATE SET g = 'new' WHEN MATCHED AND i > 205 THEN UPDATE SET n = {}"
+        )
+        assert "23502" in refused(session, merge.format("NULL"))
+        assert set(data_files(server, tmp_path)) == before
+        assert "s3://" not in str(session.rows(f"EXPLAIN {merge.format('-n')}"))
+        assert session.update(merge.format("-n")) == 12
+        assert session.rows("SELECT count(*), sum(n), count(*) FILTER (g = 'new') FROM far.one.t") == [
+            (300, 44850 - 2 * (207 + 209), 10)
+        ]
+        assert session.value("SELECT count(*) FROM far.one.t.files") == 2
+        assert set(data_files(server, tmp_path)) > before
+
+
 def test_a_statement_that_waits_for_a_stalled_store_is_cancelled(server: S3Server, tmp_path: Path) -> None:
     with lake(server, tmp_path, objects={"timeout": 60}) as session:
         session.update(

@@ -40,7 +40,7 @@ ORDER BY ALL
 """
 
 _READING = frozenset(
-    {"SELECT", "FROM", "WITH", "VALUES", "SHOW", "DESCRIBE", "EXPLAIN", "SET", "RESET", "INSERT"}
+    {"SELECT", "FROM", "WITH", "VALUES", "SHOW", "DESCRIBE", "EXPLAIN", "SET", "RESET", "INSERT", "MERGE"}
 )
 
 
