@@ -15,6 +15,7 @@ from pyiceberg.table import Table
 
 from scoter.engine.execute import Running
 from scoter.engine.merged_rows import FACTS, GIVING
+from scoter.engine.merging import PLACE
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Target
 from scoter.engine.types import quote
@@ -58,7 +59,7 @@ def change(
             name=str(target.name),
             # Its rows become rows of new files, whose columns are those of today.
             schema=pinned.schema(),
-            hidden=("_file", "_pos"),
+            hidden=PLACE,
             only=changes.locations,
             check=running.check,
         )

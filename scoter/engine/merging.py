@@ -19,6 +19,9 @@ from scoter.errors import AmbiguousName, NotSupported, UndefinedColumn
 TARGET = "scoter_merged"
 """Marks the table node by which the target's rows are read."""
 
+PLACE = ("_file", "_pos")
+"""The hidden columns that say where a row of the target stands."""
+
 _FILE, _POS, ACTION, _THERE, _JOINED = (
     f"scoter_merge_{word}" for word in ("file", "pos", "action", "there", "joined")
 )

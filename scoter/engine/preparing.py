@@ -21,7 +21,7 @@ from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
 from scoter.engine.inference import operands
 from scoter.engine.merged_rows import FACTS, complete_merge
-from scoter.engine.merging import TARGET
+from scoter.engine.merging import PLACE, TARGET
 from scoter.engine.naming import table_name
 from scoter.engine.origins import origins
 from scoter.engine.parts import Parts
@@ -218,7 +218,7 @@ def _merge(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
             hint="write catalog.schema.table, or give what is called so another name",
             span=span_of(node),
         )
-    if len(read.hidden) < 2:  # _file and _pos
+    if not {name for name, _ in read.hidden}.issuperset(PLACE):
         raise NotSupported(
             "MERGE into a table with a column _file or _pos", hint="INSERT INTO adds rows", span=span_of(node)
         )

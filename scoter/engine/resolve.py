@@ -23,7 +23,7 @@ from scoter.engine.changes import COLUMNS as CHANGE_COLUMNS
 from scoter.engine.changes import Change, called_parts, changes_meant, is_changes
 from scoter.engine.context import Context
 from scoter.engine.hidden import mentioned, settle_hidden
-from scoter.engine.merging import expand_merge
+from scoter.engine.merging import PLACE, TARGET, expand_merge
 from scoter.engine.metadata.tables import OF_A_SNAPSHOT, metadata_table
 from scoter.engine.naming import Reading, Ref, is_cte, table_name
 from scoter.engine.plan import ModelPin, Pins, TablePin, ViewPin
@@ -410,6 +410,11 @@ def _with_hidden(tree: exp.Expr, nodes: Sequence[exp.Table], sources: Sequence[S
         if source.metadata is not None and source.schema is not None and source.virtual is None:
             known[id(node)] = hidden_columns(source.metadata, source.schema)
     asked = settle_hidden(tree, lambda node: known.get(id(node), {}), lambda node: own.get(id(node)))
+    for node in nodes:
+        if TARGET in node.meta:
+            # By its name they could mean fields of a column that is called as the table is; here they do not.
+            names = {*asked.get(id(node), ()), *PLACE}
+            asked[id(node)] = tuple(name for name in known.get(id(node), {}) if name in names)
     return [
         replace(source, hidden=tuple((name, known[id(node)][name]) for name in asked.get(id(node), ())))
         for node, source in zip(nodes, sources, strict=True)
