@@ -167,6 +167,8 @@ def test_roles_of_statements(lake: Lake) -> None:
     samples = {
         "INSERT INTO": "INSERT INTO airlines VALUES ('a', 'b')",
         "MERGE INTO": "MERGE INTO airlines AS t USING airlines AS s ON t.carrier = s.carrier WHEN MATCHED THEN DELETE",
+        "UPDATE": "UPDATE airlines SET name = 'x'",
+        "DELETE FROM": "DELETE FROM airlines",
         "CREATE TABLE": "CREATE TABLE x (a INTEGER)",
         "CREATE TABLE … AS": "CREATE TABLE x AS SELECT 1 AS a",
         "DROP TABLE": "DROP TABLE airlines",

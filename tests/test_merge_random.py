@@ -1,8 +1,8 @@
-"""Random MERGE statements on random tables: what DuckDB's own MERGE makes of the same rows, ours must make."""
+"""Random MERGE, UPDATE and DELETE on random tables: what DuckDB's own make of the same rows, ours must make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -148,9 +148,11 @@ class _Held:
 
 
 def statement(schema: Schema, data: Any) -> str:
-    """Draw a MERGE of ``{s}`` into ``{t}``, which are in the statement as t and s."""
+    """Draw a statement that changes ``{t}`` by ``{s}``, which are in it as t and s."""
     key = quoted(schema.find_field(KEY).name)
     draw = data.draw
+    if draw(st.integers(0, 3)) == 0:
+        return of_one_table(schema, draw).replace("{k}", key)
     clauses = []
     for kind, of in (("MATCHED", OF_BOTH), ("NOT MATCHED", OF_SOURCE), ("NOT MATCHED BY SOURCE", OF_TARGET)):
         number = draw(st.integers(0, 2))
@@ -164,6 +166,15 @@ def statement(schema: Schema, data: Any) -> str:
     joined = draw(st.sampled_from(JOINED))
     text = f"MERGE INTO {{t}} AS t USING {{s}} AS s ON {joined} {' '.join(clauses)}"
     return text.replace("{k}", key)
+
+
+def of_one_table(schema: Schema, draw: Any) -> str:
+    """Draw an UPDATE or DELETE."""
+    conditions = (*OF_TARGET, "{k} IN (SELECT {k} FROM {s} AS s)", "{k} = (SELECT max({k}) FROM {t})", "true")
+    where = f" WHERE {draw(st.sampled_from(conditions))}" if draw(st.integers(0, 4)) else ""
+    if draw(st.booleans()):
+        return f"DELETE FROM {{t}} AS t{where}"
+    return f"UPDATE {{t}} AS t SET {assigned(('t',), schema, draw)}{where}"
 
 
 def action(kind: str, schema: Schema, draw: Any) -> str:
@@ -181,15 +192,20 @@ def action(kind: str, schema: Schema, draw: Any) -> str:
         return "DO NOTHING"
     if way == 1:
         return "DELETE"
+    return f"UPDATE SET {assigned(('s', 't') if kind == 'MATCHED' else ('t',), schema, draw)}"
+
+
+def assigned(sides: Sequence[str], schema: Schema, draw: Any) -> str:
+    """Draw what SET gives to some columns, of the same columns of these tables."""
+    names = [quoted(field.name) for field in schema.fields]
     key = quoted(schema.find_field(KEY).name)
-    sides = ("s", "t") if kind == "MATCHED" else ("t",)
     values = []
-    for name in chosen:
+    for name in draw(st.lists(st.sampled_from(names), min_size=1, unique=True)):
         value = "NULL" if draw(st.integers(0, 3)) == 0 else f"{draw(st.sampled_from(sides))}.{name}"
         if name == key:
             value = draw(st.sampled_from([f"t.{key} + 1000", "7", "NULL"]))
         values.append(f"{name} = {value}")
-    return f"UPDATE SET {', '.join(values)}"
+    return ", ".join(values)
 
 
 def quoted(name: str) -> str:

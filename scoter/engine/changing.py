@@ -1,4 +1,4 @@
-"""Runs a MERGE: finds out once what becomes of which row, then writes the files anew that hold such rows.
+"""Runs MERGE, UPDATE and DELETE: finds out once what becomes of which row, then writes the files anew that hold such rows.
 
 This module must not know the SQL of users or how a plan is made.
 """

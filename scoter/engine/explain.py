@@ -116,7 +116,7 @@ def _tables(plan: Plan) -> str:
 
 
 def _writes(plan: Plan) -> str:
-    """Say what a MERGE does to its table."""
+    """Say what a MERGE, UPDATE or DELETE does to its table."""
     if plan.target is None or not plan.target.actions:
         return ""
     done = ", ".join(dict.fromkeys(plan.target.actions))

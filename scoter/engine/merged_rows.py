@@ -1,4 +1,4 @@
-"""The rows of a MERGE for the table that it writes: each column's new value, by the clause that applies.
+"""The rows of a MERGE, UPDATE or DELETE for the table that it writes: each column's new value, by the clause that applies.
 
 The first columns are the file and the position of the target's row, NULL for a new one, and the number of the clause
 that applies; behind them stands each column of the table. This module must not know files, how types are bound or how
@@ -16,7 +16,7 @@ from scoter.engine.binding import data_type, number_parameters, typed_null
 from scoter.engine.inference import operands
 from scoter.engine.merging import ACTION, of_table
 from scoter.engine.querying import listed_rows
-from scoter.engine.statements import Merge, MergeWhen, span_of
+from scoter.engine.statements import Delete, Merge, MergeWhen, Update, span_of
 from scoter.errors import DuplicateColumn, InternalError, InvalidSyntax, UndefinedColumn
 from scoter.suggestions import closest
 
@@ -30,14 +30,19 @@ GIVING = ("UPDATE", "INSERT")
 
 
 def complete_merge(merge: Merge, columns: Columns) -> tuple[exp.Select, dict[str, str]]:
-    """Return the query of a MERGE's rows for a table's columns, and the types that they give to parameters.
+    """Return the query of the rows that a statement changes, for a table's columns, and the types that they give to parameters.
 
     Raises UndefinedColumn, DuplicateColumn, InvalidSyntax for clauses that do not fit the table.
     """
     query = merge.args["expression"].copy()
     if not isinstance(query, exp.Select):
-        raise InternalError("a MERGE has no query")
+        raise InternalError("the statement has no query")
     number_parameters(query)
+    of_one = isinstance(merge, Update | Delete)
+    return _of_one_table(merge, query, columns) if of_one else _of_two_tables(merge, query, columns)
+
+
+def _of_two_tables(merge: Merge, query: exp.Select, columns: Columns) -> tuple[exp.Select, dict[str, str]]:
     facts, values = query.expressions[:FACTS], query.expressions[FACTS:]
     joined = query.args["from_"].this.this
     alias = merge.this.alias_or_name
@@ -63,6 +68,25 @@ def complete_merge(merge: Merge, columns: Columns) -> tuple[exp.Select, dict[str
         for place, (case, (_, kind)) in enumerate(zip(cases, columns, strict=True))
     ]
     query.set("expressions", [*facts, *new_values])
+    return query, known
+
+
+def _of_one_table(merge: Merge, query: exp.Select, columns: Columns) -> tuple[exp.Select, dict[str, str]]:
+    (when,) = merge.whens
+    facts, values = query.expressions[:FACTS], query.expressions[FACTS:]
+    given = dict(zip(_places(when, columns), values, strict=True)) if when.action == "UPDATE" else {}
+    known: dict[str, str] = {}
+    row: list[exp.Expr] = []
+    for place, (name, kind) in enumerate(columns):
+        value: exp.Expr = typed_null(kind)
+        if place in given:
+            for parameter in operands(given[place]):
+                known.setdefault(str(parameter.this), kind)
+            value = exp.Cast(this=given[place], to=data_type(kind).copy())
+        elif when.action == "UPDATE":
+            value = of_table(merge.this.alias_or_name, name)
+        row.append(exp.alias_(value, f"scoter_merge_new_{place}", quoted=True))
+    query.set("expressions", [*facts, *row])
     return query, known
 
 

@@ -1,4 +1,4 @@
-"""MERGE as a query: a row for each row that changes, with where it stands, what becomes of it and its new values.
+"""MERGE, UPDATE and DELETE as a query: a row for each row that changes, with where it stands, what becomes of it and its new values.
 
 What the tables are is not known yet: ``scoter.engine.merged_rows`` gives the query the columns of its target. This
 module must not know columns, files or how rows are written.
@@ -12,8 +12,9 @@ from sqlglot import exp
 
 from scoter.engine.aliases import IN_PLACE
 from scoter.engine.binding import data_type
+from scoter.engine.gate import function_name
 from scoter.engine.scopes import is_parameter
-from scoter.engine.statements import Explain, Merge, MergeWhen, Predict, TableCall, span_of
+from scoter.engine.statements import Delete, Explain, Merge, MergeWhen, Predict, TableCall, Update, span_of
 from scoter.errors import AmbiguousName, NotSupported, UndefinedColumn
 
 TARGET = "scoter_merged"
@@ -37,16 +38,54 @@ _REFUSED: dict[type[exp.Expr], str] = {
 
 
 def expand_merge(tree: exp.Expr) -> None:
-    """Give a MERGE the query of its rows, in place; a statement of another kind stays.
+    """Give a MERGE, UPDATE or DELETE the query of its rows, in place; a statement of another kind stays.
 
     Of the table's columns it holds those that the statement names: ``complete_merge`` adds the others. Raises
     NotSupported, AmbiguousName, UndefinedColumn for a name of the table that can have no value there.
     """
     merge = tree.this if isinstance(tree, Explain) else tree
     if isinstance(merge, Merge) and merge.args.get("expression") is None:
-        merge.set("expression", _Expansion(merge).query())
-        for key in ("using", "on", "with_"):
+        one_table = isinstance(merge, Update | Delete)
+        merge.set("expression", _of_one_table(merge) if one_table else _Expansion(merge).query())
+        for key in ("using", "on", "where", "with_"):
             merge.set(key, None)
+
+
+def _of_one_table(merge: Merge) -> exp.Select:
+    """Return the query of an UPDATE or DELETE: all its rows have the one clause, whose values are evaluated for them."""
+    read: exp.Expr = merge.this.copy()
+    read.meta[TARGET] = True
+    (when,) = merge.whens
+    for value in when.values:
+        for part in value.walk(prune=lambda node: isinstance(node, exp.Query)):
+            kind = next((kind for kind in _REFUSED if isinstance(part, kind) and kind is not exp.Query), None)
+            many = isinstance(part, exp.Unnest | exp.Explode) or function_name(part) == "unnest"
+            if kind is not None or many:
+                what = "unnest" if kind is None else _REFUSED[kind]
+                raise NotSupported(f"{what} in SET", hint="a subquery may hold it", span=span_of(part))
+    name = read.alias_or_name
+    when.set("columns", [_assigned(column, name) for column in when.columns])
+    number = exp.Cast(this=exp.Literal.number(0), to=data_type("INTEGER").copy())
+    places = zip((*PLACE, None), (_FILE, _POS, ACTION), strict=True)
+    facts = [exp.alias_(of_table(name, own) if own else number, alias, quoted=True) for own, alias in places]
+    return exp.Select(
+        expressions=[*facts, *when.values],
+        from_=exp.From(this=read),
+        where=merge.args.get("where"),
+        with_=merge.args.get("with_"),
+    )
+
+
+def _assigned(column: exp.Column, target: str) -> exp.Column:
+    """Return a column that gets a value by its name alone."""
+    if column.table and column.table.casefold() != target.casefold():
+        raise UndefinedColumn(
+            f'"{column.table}" is not the table that is written',
+            hint=f'SET names columns of "{target}"',
+            span=span_of(column),
+        )
+    column.set("table", None)
+    return column
 
 
 class _Expansion:
@@ -81,7 +120,7 @@ class _Expansion:
                 if part is not None:
                     self._check(part, "WHEN")
                     self._settle(part, when.kind)
-            when.set("columns", [self._assigned(column) for column in when.columns])
+            when.set("columns", [_assigned(column, self._target) for column in when.columns])
         action = self._action(whens)
         joined = exp.Select(
             expressions=[
@@ -146,17 +185,6 @@ class _Expansion:
         if isinstance(node, exp.Table) and node.args.get("alias") is None:
             written = [part.name.casefold() for part in node.parts]
         return any(before[: len(written) - at] == written[at:] for at in range(len(written)))
-
-    def _assigned(self, column: exp.Column) -> exp.Column:
-        """Return a column that gets a value by its name alone."""
-        if column.table and column.table.casefold() != self._target.casefold():
-            raise UndefinedColumn(
-                f'"{column.table}" is not the table that is written',
-                hint=f'SET names columns of "{self._target}"',
-                span=span_of(column),
-            )
-        column.set("table", None)
-        return column
 
     def _own(self, name: str, alias: str) -> exp.Expr:
         return exp.alias_(of_table(self._target, name), alias, quoted=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from scoter.engine import querying, rewriting
-from scoter.engine.analysis import Analysis, kind_of
+from scoter.engine.analysis import Analysis, action_of, kind_of
 from scoter.engine.binding import data_type, number_parameters, parameters_of
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
@@ -209,7 +209,7 @@ def _merge(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
     tree: Any = resolved.tree
     name, location = resolved.target, resolved.target_location
     if name is None or location is None:
-        raise NotSupported("MERGE needs a table", span=span_of(tree))
+        raise NotSupported("the statement needs a table", span=span_of(tree))
     node = next(node for node in tree.find_all(exp.Table) if TARGET in node.meta)
     read = resolved.source(node)
     if read is None or read.metadata_location != location or read.virtual is not None or read.travelled:
@@ -220,7 +220,9 @@ def _merge(sql: str, resolved: Resolved, analysis: Analysis, context: Context, p
         )
     if not {name for name, _ in read.hidden}.issuperset(PLACE):
         raise NotSupported(
-            "MERGE into a table with a column _file or _pos", hint="INSERT INTO adds rows", span=span_of(node)
+            f"{action_of(tree)} of a table with a column _file or _pos",
+            hint="INSERT INTO adds rows",
+            span=span_of(node),
         )
     schema = parts.lake.metadata(location).schema()
     columns = [(field.name, duckdb_type(field.field_type)) for field in schema.fields]

@@ -31,10 +31,10 @@ ABSENT = {
     "cast_precision_numerics_many_significant_digits": "DuckDB reads numbers in JSON as doubles",
     "check_constraint_reflection": "Iceberg tables have no constraints but NOT NULL",
     "ctes_on_dml": "a WITH clause before INSERT is written behind it",
-    "ctes_with_update_delete": "UPDATE and DELETE are not offered yet",
+    "ctes_with_update_delete": "UPDATE … FROM and DELETE … USING are not offered",
     "date_coerces_from_datetime": "a timestamp bound to a DATE is not cut to its date by the client",
-    "delete_from": "DELETE is not offered yet",
-    "delete_returning": "DELETE is not offered yet",
+    "delete_from": "DELETE … USING is not offered",
+    "delete_returning": "RETURNING is not offered",
     "duplicate_key_raises_integrity_error": "keys are not enforced",
     "empty_inserts": "INSERT … DEFAULT VALUES is not offered",
     "emulated_lastrowid": "Iceberg tables have no generated values",
@@ -49,7 +49,7 @@ ABSENT = {
     "primary_key_constraint_reflection": "Iceberg tables have no primary keys",
     "recursive_fk_cascade": "Iceberg tables have no foreign keys",
     "reflect_indexes_with_ascdesc": "Iceberg tables have no indexes",
-    "sane_rowcount": "UPDATE and DELETE, whose counts this is about, are not offered yet",
+    "sane_rowcount": "the counts of UPDATE and DELETE have not been tried",
     "savepoints": "transactions are not offered yet",
     "self_referential_foreign_keys": "Iceberg tables have no foreign keys",
     "supports_distinct_on": "the dialect writes no DISTINCT ON",
@@ -60,8 +60,8 @@ ABSENT = {
     "unicode_ddl": "names of tables and schemas hold letters, digits, _, $, - and spaces",
     "unique_constraint_reflection": "Iceberg tables have no constraints but NOT NULL",
     "unusual_column_name_characters": "the test needs such names for tables too",
-    "update_from": "UPDATE is not offered yet",
-    "update_returning": "UPDATE is not offered yet",
+    "update_from": "UPDATE … FROM is not offered",
+    "update_returning": "RETURNING is not offered",
 }
 
 

@@ -1,4 +1,4 @@
-"""How MERGE is read.
+"""How MERGE, UPDATE and DELETE are read.
 
 This module must not know which columns a table has, nor what becomes of the rows.
 """
@@ -9,23 +9,19 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
 from scoter.engine.grammar.terms import Terms
-from scoter.engine.statements import Merge, MergeWhen
+from scoter.engine.statements import Delete, Merge, MergeWhen, Update
 
 _NAMED = "name the columns: UPDATE SET a = s.a, INSERT (a) VALUES (s.a)"
+_COUNTED = "the statement gives the number of rows that it changed"
 
 
 class MergeGrammar(Terms):
-    """MERGE INTO and its clauses."""
+    """MERGE INTO and its clauses, UPDATE, DELETE FROM."""
 
     def read_merge(self) -> Merge:
         """Read what follows ``MERGE``."""
         self.need("INTO")
-        target = self.table_name()
-        if self.ahead("FOR") or self.ahead("AT", "("):
-            self.refuse("a version of the table that is written")
-        alias = self._merge_alias()
-        if alias is not None:
-            target.set("alias", exp.TableAlias(this=alias))
+        target = self._merge_target("USING")
         self.need("USING")
         using = self._parse_table()
         if using is None:
@@ -38,16 +34,46 @@ class MergeGrammar(Terms):
         while self.ahead("WHEN"):
             whens.append(self._merge_when())
         if self.ahead("RETURNING"):
-            self.refuse("RETURNING in MERGE", hint="the statement gives the number of rows that it changed")
+            self.refuse("RETURNING in MERGE", hint=_COUNTED)
         return self.expression(Merge(this=target, using=using, on=on, whens=whens))
 
-    def _merge_alias(self) -> exp.Identifier | None:
-        if not self.words("AS") and (self.ahead("USING") or self.at_end()):
-            return None
+    def read_update(self) -> Update:
+        """Read what follows ``UPDATE``."""
+        target = self._merge_target("SET")
+        if not self.ahead("SET"):
+            self.unexpected("SET")
+        when = self.expression(MergeWhen(kind="MATCHED", action="UPDATE", **self._merge_update()))
+        return self.expression(Update(this=target, whens=[when], where=self._merge_where("UPDATE", "FROM")))
+
+    def read_delete(self) -> Delete:
+        """Read what follows ``DELETE``."""
+        self.need("FROM")
+        target = self._merge_target("WHERE", "USING", "RETURNING")
+        when = self.expression(MergeWhen(kind="MATCHED", action="DELETE"))
+        return self.expression(Delete(this=target, whens=[when], where=self._merge_where("DELETE", "USING")))
+
+    def _merge_where(self, verb: str, joining: str) -> exp.Where | None:
+        if self.ahead(joining):
+            self.refuse(
+                f"{verb} … {joining}", hint="MERGE INTO t USING … changes rows by those of other tables"
+            )
+        where = self.expression(exp.Where(this=self._merge_condition())) if self.words("WHERE") else None
+        if self.ahead("RETURNING"):
+            self.refuse(f"RETURNING in {verb}", hint=_COUNTED)
+        return where
+
+    def _merge_target(self, *following: str) -> exp.Table:
+        """Read the table that is written, with its alias, up to the words that may follow."""
+        target = self.table_name()
+        if self.ahead("FOR") or self.ahead("AT", "("):
+            self.refuse("a version of the table that is written")
+        if not self.words("AS") and (self.at_end() or any(self.ahead(word) for word in following)):
+            return target
         alias = self.name("an alias")
         if self._curr and self._curr.token_type == TokenType.L_PAREN:
             self.refuse("other names for the columns of the table that is written")
-        return alias
+        target.set("alias", exp.TableAlias(this=alias))
+        return target
 
     def _merge_condition(self) -> exp.Expr:
         condition = self._parse_disjunction()
@@ -87,11 +113,14 @@ class MergeGrammar(Terms):
             return {"action": "DELETE"}
         if not self.words("UPDATE"):
             self.unexpected("UPDATE, DELETE or DO NOTHING")
-        return {"action": "UPDATE", **self._merge_update()}
+        update = self._merge_update()
+        if self.ahead("WHERE"):
+            self.refuse("WHERE behind UPDATE in MERGE", hint="write WHEN MATCHED AND … THEN UPDATE")
+        return {"action": "UPDATE", **update}
 
     def _merge_update(self) -> dict[str, object]:
         if not self.words("SET"):
-            self.refuse("UPDATE without SET in MERGE", hint=_NAMED)
+            self.refuse("UPDATE without SET", hint=_NAMED)
         if self._curr and self._curr.token_type in (TokenType.STAR, TokenType.L_PAREN):
             self.refuse(f"UPDATE SET {self._curr.text}", hint=_NAMED)
         columns, values = [], []
@@ -106,8 +135,6 @@ class MergeGrammar(Terms):
             values.append(self._merge_value())
             if not self._match(TokenType.COMMA):
                 break
-        if self.ahead("WHERE"):
-            self.refuse("WHERE behind UPDATE in MERGE", hint="write WHEN MATCHED AND … THEN UPDATE")
         return {"columns": columns, "values": values}
 
     def _merge_insert(self) -> dict[str, object]:

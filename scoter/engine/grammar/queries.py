@@ -23,9 +23,7 @@ from scoter.errors import InvalidSyntax
 
 _QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "PIVOT", "UNPIVOT", "TABLE", "PIVOT_WIDER"})
 _REFUSED = {
-    "UPDATE": "rows cannot be changed yet",
-    "DELETE": "rows cannot be deleted yet",
-    "TRUNCATE": "rows cannot be deleted yet",
+    "TRUNCATE": "DELETE FROM t deletes all rows",
     "COPY": "files cannot be read or written by SQL",
     "EXPORT": "files cannot be written by SQL",
     "IMPORT": "files cannot be read by SQL",
@@ -277,6 +275,8 @@ _STATEMENTS: dict[str, Callable[[QueryGrammar], exp.Expr]] = {
     "ALTER": QueryGrammar.read_alter,
     "INSERT": QueryGrammar.read_insert,
     "MERGE": QueryGrammar.read_merge,
+    "UPDATE": QueryGrammar.read_update,
+    "DELETE": QueryGrammar.read_delete,
     "CALL": QueryGrammar.read_call,
     "COMMENT": QueryGrammar.read_comment,
     "EXPLAIN": QueryGrammar.read_explain,

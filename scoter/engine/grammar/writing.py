@@ -127,9 +127,23 @@ def _create_table(self: DuckDBGenerator, e: ours.CreateTable) -> str:
 
 
 def _merge(self: DuckDBGenerator, e: ours.Merge) -> str:
-    within = f"{self.sql(e, 'with_')} " if e.args.get("with_") else ""
-    head = f"{within}MERGE INTO {self.sql(e, 'this')} USING {self.sql(e, 'using')} ON {self.sql(e, 'on')}"
+    head = f"{_within(self, e)}MERGE INTO {self.sql(e, 'this')} USING {self.sql(e, 'using')} ON {self.sql(e, 'on')}"
     return " ".join([head, *(self.sql(when) for when in e.whens)])
+
+
+def _update(self: DuckDBGenerator, e: ours.Update) -> str:
+    (when,) = e.whens
+    pairs = zip(when.columns, when.values, strict=True)
+    assigned = ", ".join(f"{self.sql(column)} = {self.sql(value)}" for column, value in pairs)
+    return f"{_within(self, e)}UPDATE {self.sql(e, 'this')} SET {assigned}{self.sql(e, 'where')}"
+
+
+def _delete(self: DuckDBGenerator, e: ours.Delete) -> str:
+    return f"{_within(self, e)}DELETE FROM {self.sql(e, 'this')}{self.sql(e, 'where')}"
+
+
+def _within(self: DuckDBGenerator, e: exp.Expr) -> str:
+    return f"{self.sql(e, 'with_')} " if e.args.get("with_") else ""
 
 
 def _merge_when(self: DuckDBGenerator, e: ours.MergeWhen) -> str:
@@ -234,6 +248,8 @@ WRITERS: dict[type[exp.Expr], Callable[..., str]] = {
     ours.DropModel: _drop("MODEL"),
     ours.Merge: _merge,
     ours.MergeWhen: _merge_when,
+    ours.Update: _update,
+    ours.Delete: _delete,
     ours.Predict: _predict,
     ours.MlEvaluate: _table_call,
     ours.MlPredict: _table_call,

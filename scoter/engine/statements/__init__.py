@@ -4,7 +4,7 @@ This module must not know how they are read, written as text, checked or run. No
 the parser and are not changed afterwards.
 """
 
-from scoter.engine.statements.merging import Merge, MergeWhen
+from scoter.engine.statements.merging import Delete, Merge, MergeWhen, Update
 from scoter.engine.statements.models import (
     ON_ERROR,
     AddModelVersion,
@@ -87,6 +87,7 @@ __all__ = [
     "CreateSchema",
     "CreateTable",
     "CreateView",
+    "Delete",
     "DescribeModel",
     "DescribeQuery",
     "DescribeTable",
@@ -134,6 +135,7 @@ __all__ = [
     "TableCall",
     "TableColumn",
     "UnsetModelTags",
+    "Update",
     "UseSchema",
     "ViewColumn",
     "span_of",

@@ -1,4 +1,4 @@
-"""MERGE INTO as it is written, and as it is once its rows are a query.
+"""MERGE, UPDATE and DELETE as they are written, and as they are once their rows are a query.
 
 This module must not know how it is read, checked or run.
 """
@@ -73,3 +73,23 @@ class Merge(Statement):
     def whens(self) -> list[MergeWhen]:
         """The clauses in their order."""
         return self.args["whens"]  # type: ignore[no-any-return]  # arguments of a node are untyped
+
+
+class _Changing(Merge):
+    """Rows of one table that meet a condition; ``whens`` is the one clause that says what becomes of them."""
+
+    arg_types: ClassVar[dict[str, bool]] = {
+        "this": True,
+        "whens": True,
+        "where": False,
+        "with_": False,
+        "expression": False,
+    }
+
+
+class Update(_Changing):
+    """``UPDATE t [AS a] SET column = value, … [WHERE condition]``."""
+
+
+class Delete(_Changing):
+    """``DELETE FROM t [AS a] [WHERE condition]``."""
