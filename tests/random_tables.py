@@ -216,7 +216,7 @@ class RandomTable:
             values = {f.field_id: value_of(self.draw, f.field_type) for f in schema.fields}
             fresh.append(Row(values | {KEY: next(self.numbers)}))
         rows = self._arrow(schema, fresh)
-        by_us = self.draw(st.booleans())
+        by_us = self.draw(st.booleans()) or self._divided_by_nan(fresh)
         if by_us:
             self.insert(rows)
             self.table = self.table.refresh()
@@ -230,6 +230,12 @@ class RandomTable:
             row.partition = tuple(file.partition[i] for i in range(len(file.partition)))
         self.rows += fresh
         self._keep()
+
+    def _divided_by_nan(self, rows: Sequence[Row]) -> bool:
+        """Say whether rows go to a partition of NaN, where pyiceberg finds none of them and fails."""
+        sources = [field.source_id for field in self.table.spec().fields]
+        values = (row.values.get(source) for row in rows for source in sources)
+        return any(isinstance(value, float) and math.isnan(value) for value in values)
 
     def evolve(self) -> None:
         """Change the schema in one way."""

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
-from scoter.engine.aliases import IN_PLACE
 from scoter.engine.binding import data_type, number_parameters, typed_null
 from scoter.engine.inference import operands
-from scoter.engine.merging import ACTION, of_table
+from scoter.engine.merging import ACTION, READS, of_table
 from scoter.engine.querying import listed_rows
+from scoter.engine.scanning.lineage import HIDDEN
 from scoter.engine.statements import Delete, Merge, MergeWhen, Update, span_of
-from scoter.errors import DuplicateColumn, InternalError, InvalidSyntax, UndefinedColumn
+from scoter.errors import AmbiguousName, DuplicateColumn, InternalError, InvalidSyntax, UndefinedColumn
 from scoter.suggestions import closest
 
 Columns = Sequence[tuple[str, str]]
@@ -46,6 +46,7 @@ def _of_two_tables(merge: Merge, query: exp.Select, columns: Columns) -> tuple[e
     facts, values = query.expressions[:FACTS], query.expressions[FACTS:]
     joined = query.args["from_"].this.this
     alias = merge.this.alias_or_name
+    _check_names(joined, alias, columns)
     known: dict[str, str] = {}
     cases = [exp.Case(this=exp.column(ACTION, quoted=True), ifs=[]) for _ in columns]
     for number, when in enumerate(merge.whens):
@@ -69,6 +70,28 @@ def _of_two_tables(merge: Merge, query: exp.Select, columns: Columns) -> tuple[e
     ]
     query.set("expressions", [*facts, *new_values])
     return query, known
+
+
+def _check_names(joined: exp.Select, alias: str, columns: Columns) -> None:
+    """Refuse names of clauses for which one table has a row alone that could mean a column of the other one."""
+    kinds = {name.casefold(): kind for name, kind in columns}
+    source = joined.args["from_"].this.alias_or_name
+    for column in joined.find_all(exp.Column):
+        kind, name = column.meta.get(READS, ("", ""))
+        if kind == "NOT MATCHED BY SOURCE" and name.casefold() not in kinds and name.casefold() not in HIDDEN:
+            raise UndefinedColumn(
+                f'column "{name}" does not exist in "{alias}"',
+                hint=closest(name, [name for name, _ in columns]),
+                span=span_of(column),
+            )
+        if kind == "NOT MATCHED" and source.casefold() in kinds:
+            fields = kinds[source.casefold()].startswith(("STRUCT", "MAP"))
+            if len(column.parts) == 1 or fields:
+                raise AmbiguousName(
+                    f'"{source}" is the source of the MERGE and a column of "{alias}"',
+                    hint="give the source an alias that is no column's name",
+                    span=span_of(column),
+                )
 
 
 def _of_one_table(merge: Merge, query: exp.Select, columns: Columns) -> tuple[exp.Select, dict[str, str]]:
@@ -117,7 +140,7 @@ def _parameters(value: exp.Expr, joined: exp.Select) -> Iterator[str]:
 
 def _compared(joined: exp.Select, alias: str, name: str) -> Iterator[str]:
     """Yield the parameters of the source that ON compares with a column of the target."""
-    (join,) = joined.args["joins"]
+    join = joined.args["joins"][-1]
     for equal in join.args["on"].find_all(exp.EQ, exp.NullSafeEQ):
         for own, other in ((equal.this, equal.expression), (equal.expression, equal.this)):
             mine = isinstance(own, exp.Column) and own.name.casefold() == name.casefold()
@@ -127,8 +150,6 @@ def _compared(joined: exp.Select, alias: str, name: str) -> Iterator[str]:
 
 def _of_source(column: exp.Column, joined: exp.Select) -> Iterator[str]:
     source = joined.args["from_"].this
-    if isinstance(source, exp.Subquery) and IN_PLACE in source.meta:
-        source = source.this.args["from_"].this
     if column.table and column.table.casefold() != source.alias_or_name.casefold():
         return
     query = source.this if isinstance(source, exp.Subquery) else source

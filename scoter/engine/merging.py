@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from scoter.engine.aliases import IN_PLACE
 from scoter.engine.binding import data_type
 from scoter.engine.gate import function_name
 from scoter.engine.scopes import is_parameter
@@ -23,8 +22,11 @@ TARGET = "scoter_merged"
 PLACE = ("_file", "_pos")
 """The hidden columns that say where a row of the target stands."""
 
-_FILE, _POS, ACTION, _THERE, _JOINED = (
-    f"scoter_merge_{word}" for word in ("file", "pos", "action", "there", "joined")
+READS = "scoter_read"
+"""Marks a name of a clause for which one table alone has a row: which of the two, and the column's name there."""
+
+_FILE, _POS, ACTION, _THERE, _JOINED, _MARK = (
+    f"scoter_merge_{word}" for word in ("file", "pos", "action", "there", "joined", "mark")
 )
 _UNNAMED = "scoter_merge_source"
 # Where these stand, columns are read that are not named, or rows are not looked at one by one.
@@ -34,7 +36,11 @@ _REFUSED: dict[type[exp.Expr], str] = {
     exp.Star: "a star",
     exp.Columns: "COLUMNS",
     exp.PositionalColumn: "a column by its number",
+    exp.Unnest: "unnest",
+    exp.Explode: "unnest",
 }
+# They give several rows or none for one: rows would be lost or doubled.
+_MANY = frozenset({"unnest", "generate_subscripts", "regexp_split_to_table"})
 
 
 def expand_merge(tree: exp.Expr) -> None:
@@ -58,10 +64,8 @@ def _of_one_table(merge: Merge) -> exp.Select:
     (when,) = merge.whens
     for value in when.values:
         for part in value.walk(prune=lambda node: isinstance(node, exp.Query)):
-            kind = next((kind for kind in _REFUSED if isinstance(part, kind) and kind is not exp.Query), None)
-            many = isinstance(part, exp.Unnest | exp.Explode) or function_name(part) == "unnest"
-            if kind is not None or many:
-                what = "unnest" if kind is None else _REFUSED[kind]
+            what = None if isinstance(part, exp.Query) else _refused(part)
+            if what is not None:
                 raise NotSupported(f"{what} in SET", hint="a subquery may hold it", span=span_of(part))
     name = read.alias_or_name
     when.set("columns", [_assigned(column, name) for column in when.columns])
@@ -74,6 +78,15 @@ def _of_one_table(merge: Merge) -> exp.Select:
         where=merge.args.get("where"),
         with_=merge.args.get("with_"),
     )
+
+
+def _refused(part: exp.Expr) -> str | None:
+    """Say what a part of an expression is that reads more than one row or names no column, if it is that."""
+    kind = next((kind for kind in _REFUSED if isinstance(part, kind)), None)
+    if kind is not None:
+        return _REFUSED[kind]
+    name = function_name(part)
+    return name if name in _MANY else None
 
 
 def _assigned(column: exp.Column, target: str) -> exp.Column:
@@ -128,8 +141,11 @@ class _Expansion:
                 self._own("_pos", _POS),
                 exp.alias_(exp.Cast(this=action, to=data_type("INTEGER").copy()), ACTION, quoted=True),
             ],
-            from_=exp.From(this=self._from()),
-            joins=[exp.Join(this=self._read, side=self._side(), on=self._merge.args["on"])],
+            from_=exp.From(this=self._using),
+            joins=[
+                *self._marks(),
+                exp.Join(this=self._read, side=self._side(), on=self._merge.args["on"]),
+            ],
             with_=self._merge.args.get("with_"),
         )
         values = [self._outside(value, joined) for when in whens for value in when.values]
@@ -147,9 +163,9 @@ class _Expansion:
         )
 
     def _check(self, part: exp.Expr, where: str) -> None:
-        for kind, what in _REFUSED.items():
-            found = part.find(kind)
-            if found is not None:
+        for found in part.walk():
+            what = _refused(found)
+            if what is not None:
                 hint = "let the query behind USING give the value" if where == "WHEN" else None
                 raise NotSupported(f"{what} in {where} of MERGE", hint=hint, span=span_of(found))
 
@@ -160,31 +176,38 @@ class _Expansion:
         of_source = kind == "NOT MATCHED"
         own, other = (self._source, self._target) if of_source else (self._target, self._source)
         for column in list(part.find_all(exp.Column)):
-            parts: list[exp.Expr] = list(column.parts)
-            whole = len(parts) == 1 and column.name.casefold() == own.casefold()
-            if whole or is_parameter(column) or self._means(parts, of_source=of_source):
+            if is_parameter(column):
                 continue
-            if self._means(parts, of_source=not of_source):
-                raise UndefinedColumn(
-                    f'"{other}" has no row in WHEN {kind}',
-                    hint=f'name columns of "{own}"',
-                    span=span_of(column),
-                )
-            if len(parts) > 3:
-                raise NotSupported(
-                    "so long a name in MERGE", hint="give the tables aliases", span=span_of(column)
-                )
-            free = next(key for key in ("table", "db", "catalog") if column.args.get(key) is None)
-            column.set(free, exp.to_identifier(own, quoted=True))
+            parts: list[exp.Expr] = list(column.parts)
+            named = self._named_by(parts, of_source=of_source)
+            # A row of the target can not be read whole beside its hidden columns.
+            whole = of_source and len(parts) == 1 and column.name.casefold() == own.casefold()
+            if not named and not whole:
+                if self._named_by(parts, of_source=not of_source):
+                    raise UndefinedColumn(
+                        f'"{other}" has no row in WHEN {kind}',
+                        hint=f'name columns of "{own}"',
+                        span=span_of(column),
+                    )
+                if len(parts) > 3:
+                    raise NotSupported(
+                        "so long a name in MERGE", hint="give the tables aliases", span=span_of(column)
+                    )
+                free = next(key for key in ("table", "db", "catalog") if column.args.get(key) is None)
+                column.set(free, exp.to_identifier(own, quoted=True))
+            column.meta[READS] = (kind, parts[named].name)
 
-    def _means(self, parts: Sequence[exp.Expr], *, of_source: bool) -> bool:
-        """Say whether a dotted name begins with that of the source, or of the target, with its schema or without."""
+    def _named_by(self, parts: Sequence[exp.Expr], *, of_source: bool) -> int:
+        """Return how many parts of a dotted name are that of the source, or of the target, with its schema or without."""
         node = self._using if of_source else self._read
         before = [part.name.casefold() for part in parts[:-1]]
         written = [node.alias_or_name.casefold()]
         if isinstance(node, exp.Table) and node.args.get("alias") is None:
             written = [part.name.casefold() for part in node.parts]
-        return any(before[: len(written) - at] == written[at:] for at in range(len(written)))
+        whole = (
+            len(written) - at for at in range(len(written)) if before[: len(written) - at] == written[at:]
+        )
+        return next(whole, 0)
 
     def _own(self, name: str, alias: str) -> exp.Expr:
         return exp.alias_(of_table(self._target, name), alias, quoted=True)
@@ -194,25 +217,22 @@ class _Expansion:
             return "FULL" if self._keeps_source else "RIGHT"
         return "LEFT" if self._keeps_source else ""
 
-    def _from(self) -> exp.Expr:
-        """Return the source, with a column that tells its rows from those of the target alone where there are some."""
+    def _marks(self) -> list[exp.Join]:
+        """Return what is joined to the source to tell its rows from those of the target alone, where there are some.
+
+        It is a table of its own, as a column beside those of the source would be seen by its stars and its rows.
+        """
         if "NOT MATCHED BY SOURCE" not in self._kinds:
-            return self._using
-        rows = exp.Select(
-            expressions=[exp.Star(), exp.alias_(exp.true(), _THERE, quoted=True)],
-            from_=exp.From(this=self._using),
-        )
-        marked = exp.Subquery(
-            this=rows, alias=exp.TableAlias(this=exp.to_identifier(self._source, quoted=True))
-        )
-        marked.meta[IN_PLACE] = True
-        return marked
+            return []
+        row = exp.Select(expressions=[exp.alias_(exp.true(), _THERE, quoted=True)])
+        alias = exp.TableAlias(this=exp.to_identifier(_MARK, quoted=True))
+        return [exp.Join(this=exp.Subquery(this=row, alias=alias), kind="CROSS")]
 
     def _action(self, whens: Sequence[MergeWhen]) -> exp.Expr:
         """Return the number of the first clause that applies to a joined row, NULL where nothing is done."""
         cases = exp.Case(ifs=[], default=self._first(whens, "MATCHED"))
         if "NOT MATCHED BY SOURCE" in self._kinds:
-            alone = exp.Not(this=_there(of_table(self._source, _THERE)))
+            alone = exp.Not(this=_there(of_table(_MARK, _THERE)))
             cases.append("ifs", exp.If(this=alone, true=self._first(whens, "NOT MATCHED BY SOURCE")))
         if self._keeps_source:
             new = exp.Not(this=_there(of_table(self._target, "_file")))
