@@ -14,7 +14,7 @@ from delete_files import commit_deletes, delete_file, write_positions
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.transforms import IdentityTransform
+from pyiceberg.transforms import IdentityTransform, VoidTransform
 from pyiceberg.types import IntegerType, LongType, NestedField, StringType
 from sessions import InProcess, bound, opened
 from slt import Refused
@@ -222,6 +222,26 @@ def test_partitions_whose_column_is_gone(session: InProcess) -> None:
     assert len(rows(made)) == 30
     old = {next(iter(f.partition)) for f in partitions(made) if f.spec_id == 0}
     assert old == {"b", "c", "f"}
+
+
+def test_a_field_that_format_version_one_keeps(session: InProcess) -> None:
+    """A partition field that was taken out is void there, and stays when its column goes."""
+    made = table(session, BY_G, **{"format-version": "1"})
+    with made.update_spec() as update:
+        update.remove_field("g")
+    with made.update_schema() as update:
+        update.delete_column("g")
+    assert session.update("INSERT INTO t VALUES (60)") == 1
+    assert session.update("UPDATE t SET k = k + 100 WHERE k IN (1, 60)") == 2
+    assert session.update("DELETE FROM t WHERE k IN (2, 160)") == 2
+    assert rows(made) == [(k,) for k in (0, *range(3, 30), 101)]
+    assert session.value("SELECT count(*) FROM t") == 29
+    (spec,) = [spec for spec in made.specs().values() if spec.spec_id == 1]
+    assert spec.fields[0].transform == VoidTransform()
+    with made.transaction() as transaction:
+        transaction.upgrade_table_version(2)
+    assert session.update("DELETE FROM t WHERE k < 5") == 3
+    assert rows(made) == [(k,) for k in (*range(5, 30), 101)]
 
 
 def partitions(made: Table) -> list[Any]:

@@ -21,6 +21,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import CreateTableTransaction, Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
+from pyiceberg.transforms import VoidTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import FixedType
 
@@ -276,6 +277,8 @@ def _copy(
 def _check_partitions(schema: Schema, spec: PartitionSpec, records: Sequence[Record]) -> None:
     """Refuse partition values that pyiceberg can not name in the summary, as years beyond 9999."""
     for place, field in enumerate(spec.fields):
+        if isinstance(field.transform, VoidTransform):
+            continue  # of format version 1, which keeps it when its column has gone
         kind = schema.find_type(field.source_id)
         for record in records:
             try:

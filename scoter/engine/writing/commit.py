@@ -18,7 +18,8 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
     ValidationException,
 )
-from pyiceberg.manifest import DataFile
+from pyiceberg.manifest import DataFile, ManifestWriter, write_manifest
+from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema, index_by_id
 from pyiceberg.table import CreateTableTransaction, Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
@@ -81,6 +82,18 @@ class Append(_FastAppendFiles):
         same_spec = AssertDefaultSpecId.model_validate({"default-spec-id": self._planned.default_spec_id})
         return updates, (*requirements, same_spec)
 
+    def new_manifest_writer(self, spec: PartitionSpec) -> ManifestWriter:
+        """Return what writes a manifest; its partitions may be by columns that the table has no more."""
+        metadata = self._transaction.table_metadata
+        return write_manifest(
+            format_version=metadata.format_version,
+            spec=spec,
+            schema=_schema_of(spec, metadata),
+            output_file=self.new_manifest_output(),
+            snapshot_id=self._snapshot_id,
+            avro_compression=self._compression,
+        )
+
     @property
     def parent_snapshot_id(self) -> int | None:
         """The snapshot on which the last attempt was based."""
@@ -89,6 +102,13 @@ class Append(_FastAppendFiles):
     def remove_manifests(self) -> None:
         """Delete the manifests of an append that is known not to be committed."""
         self._clean_all_uncommitted()
+
+
+def _schema_of(spec: PartitionSpec, metadata: TableMetadata) -> Schema:
+    """Return the newest schema that has all columns of a spec: without them its values would be lost."""
+    sources = {field.source_id for field in spec.fields}
+    newest = [metadata.schema(), *sorted(metadata.schemas, key=lambda one: -one.schema_id)]
+    return next((one for one in newest if sources <= set(one._lazy_id_to_field)), newest[0])  # noqa: SLF001  # no other way
 
 
 def commit_append(table: Table, files: Sequence[DataFile], properties: Mapping[str, str], branch: str) -> int:

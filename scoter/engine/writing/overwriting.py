@@ -15,11 +15,7 @@ from pyiceberg.manifest import (
     ManifestEntry,
     ManifestEntryStatus,
     ManifestFile,
-    ManifestWriter,
-    write_manifest,
 )
-from pyiceberg.partitioning import PartitionSpec
-from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import MAIN_BRANCH
@@ -131,17 +127,6 @@ class _Overwrite(Append):
                 writer.add_entry(_entry(entry, ManifestEntryStatus.EXISTING, entry.snapshot_id))
         return writer.to_manifest_file()
 
-    def new_manifest_writer(self, spec: PartitionSpec) -> ManifestWriter:
-        metadata = self._transaction.table_metadata
-        return write_manifest(
-            format_version=metadata.format_version,
-            spec=spec,
-            schema=_schema_of(spec, metadata),
-            output_file=self.new_manifest_output(),
-            snapshot_id=self._snapshot_id,
-            avro_compression=self._compression,
-        )
-
     def _summary(self, snapshot_properties: Mapping[str, str] = {}) -> Summary:  # as pyiceberg has it
         # Partitions are counted and not named: of a spec whose columns are gone pyiceberg could not name them.
         metadata = self._transaction.table_metadata
@@ -182,10 +167,3 @@ def _entry(entry: ManifestEntry, status: ManifestEntryStatus, snapshot_id: int |
         file_sequence_number=entry.file_sequence_number,
         data_file=entry.data_file,
     )
-
-
-def _schema_of(spec: PartitionSpec, metadata: TableMetadata) -> Schema:
-    """Return the newest schema that has all columns of a spec: without them its values would be lost."""
-    sources = {field.source_id for field in spec.fields}
-    newest = [metadata.schema(), *sorted(metadata.schemas, key=lambda one: -one.schema_id)]
-    return next((one for one in newest if sources <= set(one._lazy_id_to_field)), newest[0])  # noqa: SLF001  # no other way
