@@ -183,6 +183,18 @@ def test_rows_deleted_before_stay_deleted(session: InProcess) -> None:
     )
 
 
+def test_a_table_that_has_a_file_twice(session: InProcess) -> None:
+    made = table(session)
+    (first, *_) = partitions(made)
+    with made.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+        append.append_data_file(first)
+    assert session.value("SELECT count(*) FROM t") == 40
+    for sql in ("DELETE FROM t", "UPDATE t SET g = 'x'", f"DELETE FROM t WHERE _file = '{first.file_path}'"):
+        with pytest.raises(Refused, match=r"XX001.*twice"):
+            session.update(sql)
+    assert session.value("SELECT count(*) FROM t") == 40
+
+
 def keys_of(session: InProcess, path: str) -> list[int]:
     return [k for (k,) in session.rows("SELECT k FROM t WHERE _file = ?", path)]
 

@@ -28,10 +28,11 @@ _CHANGES = "scoter_changes"
 
 @dataclass(frozen=True)
 class _Changes:
-    """What a MERGE's query has found: how many rows change, and which files hold some of them."""
+    """What a MERGE's query has found: how many rows change, which files hold some of them, whether one changes twice."""
 
     rows: int
     locations: frozenset[str]
+    twice: bool
 
 
 def change(
@@ -63,6 +64,12 @@ def change(
             only=changes.locations,
             check=running.check,
         )
+        if changes.twice:
+            # Not before the scan: it refuses a table that has a file twice, whose rows are then found twice.
+            raise CardinalityViolation(
+                "more than one row of the source would change the same row of the table",
+                hint="let the source have one row for each, as with QUALIFY row_number() OVER (PARTITION BY key) = 1",
+            )
         open_with = partial(parts.lake.io, pinned)
         running.read_also(parts.scans.tables(scan.removed, open_with, running.check), scan.objects)
         kept = scan.sql
@@ -92,15 +99,10 @@ def _find(running: Running, sql: str) -> _Changes:
         connection,
         f"SELECT 1 FROM {_CHANGES} WHERE o0 IS NOT NULL GROUP BY o0, o1 HAVING count(*) > 1 LIMIT 1",
     )
-    if twice:
-        raise CardinalityViolation(
-            "more than one row of the source would change the same row of the table",
-            hint="let the source have one row for each, as with QUALIFY row_number() OVER (PARTITION BY key) = 1",
-        )
     running.check()
     ((rows,),) = _rows(connection, f"SELECT count(*) FROM {_CHANGES}")
     files = _rows(connection, f"SELECT DISTINCT o0 FROM {_CHANGES} WHERE o0 IS NOT NULL")
-    return _Changes(int(rows), frozenset(str(location) for (location,) in files))
+    return _Changes(int(rows), frozenset(str(location) for (location,) in files), bool(twice))
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str) -> Sequence[tuple[Any, ...]]:
