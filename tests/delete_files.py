@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,28 @@ def append_deletes(transaction: Transaction, table: Table, *files: DataFile) -> 
         append.new_manifest_writer = lambda spec: _DeletesWriter(  # noqa: ARG005  # pyiceberg gives the current spec by name
             own, table.schema(), append.new_manifest_output(), append.snapshot_id, append._compression
         )
+        # pyiceberg names partitions by the current spec, and fails at tuples of another one.
+        counted = append._summary
+        append._summary = lambda properties: _without_partitions(append, lambda: counted(properties))
         for file in files:
             append.append_data_file(file)
+
+
+def _without_partitions(append: Any, count: Callable[[], Any]) -> Any:
+    files = append._added_data_files
+    append._added_data_files = [
+        DataFile.from_args(
+            content=file.content,
+            record_count=file.record_count,
+            file_size_in_bytes=file.file_size_in_bytes,
+            partition=Record(),
+        )
+        for file in files
+    ]
+    try:
+        return count()
+    finally:
+        append._added_data_files = files
 
 
 def delete_file(

@@ -40,7 +40,21 @@ ORDER BY ALL
 """
 
 _READING = frozenset(
-    {"SELECT", "FROM", "WITH", "VALUES", "SHOW", "DESCRIBE", "EXPLAIN", "SET", "RESET", "INSERT", "MERGE"}
+    {
+        "SELECT",
+        "FROM",
+        "WITH",
+        "VALUES",
+        "SHOW",
+        "DESCRIBE",
+        "EXPLAIN",
+        "SET",
+        "RESET",
+        "INSERT",
+        "MERGE",
+        "UPDATE",
+        "DELETE",
+    }
 )
 
 
