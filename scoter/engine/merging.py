@@ -110,6 +110,12 @@ class _Expansion:
         self._read.meta[TARGET] = True
         self._using: exp.Expr = merge.args["using"]
         if not self._using.alias_or_name:
+            if isinstance(self._using, exp.Subquery) and isinstance(self._using.unnest(), exp.Table):
+                raise NotSupported(
+                    "tables in parentheses without a name of their own as the source of MERGE",
+                    hint="write USING (a JOIN b ON …) AS s, or a query",
+                    span=span_of(self._using) or span_of(self._using.unnest()),
+                )
             self._using.set("alias", exp.TableAlias(this=exp.to_identifier(_UNNAMED, quoted=True)))
         self._target = self._read.alias_or_name
         self._source = self._using.alias_or_name
