@@ -14,6 +14,7 @@ from sqlglot import exp
 from scoter.engine.evaluation import EVALUATED
 from scoter.engine.functions import AGGREGATES, SESSION, SESSION_WORDS
 from scoter.engine.gate import function_name
+from scoter.engine.scanning.lineage import HIDDEN
 from scoter.engine.statements import Predict, span_of
 from scoter.errors import (
     AmbiguousColumn,
@@ -198,6 +199,8 @@ def _candidates(told: _Told) -> str | None:
     """Return a hint from the candidates that DuckDB names."""
     _, found, listed = told.whole.partition("Candidate")
     names = list(dict.fromkeys(part.rsplit(".", 1)[-1] for part in _QUOTED.findall(listed)))
+    # DuckDB names what is alike, and rows of a table that is written have columns beside those of the table.
+    names = [name for name in names if name not in HIDDEN]
     if not found or not names:
         return None
     near = closest(told.name.rsplit(".", 1)[-1], names) if told.name else None

@@ -39,6 +39,7 @@ from pyiceberg.types import (
 )
 
 from scoter.engine.scanning.layout import Column, Layout, refuse_ambiguous
+from scoter.engine.scanning.lineage import HIDDEN
 from scoter.engine.types import duckdb_type, literal, quote
 from scoter.errors import CorruptData, NotSupported
 
@@ -128,7 +129,8 @@ def project(schema: Schema, layout: Layout, constants: Mapping[int, Any]) -> Pro
         column = by_id.get(field.field_id)
         source = _absent(field, constants) if column is None else _present(field, column)
         if column is None:
-            reasons.append(f"column {quote(field.name)} is not in every file")
+            where = "made while files are read" if field in HIDDEN.values() else "not in every file"
+            reasons.append(f"column {quote(field.name)} is {where}")
         elif source.by_id:
             reasons.append(f"fields inside column {quote(field.name)} were renamed")
         elif source.column != field.name:
