@@ -22,10 +22,15 @@ SELECT PREDICT('vote', a, b) AS y, PREDICT_PROBA('vote', b, a, class => 'yes') A
 SELECT PREDICT('vote', a, b) AS y, PREDICT_PROBA('vote', b, a, class => 'yes') AS p FROM t;
 -- scored 10
 
--- in the filter and the order
-SELECT id, PREDICT('vote', a, b) AS y FROM t WHERE PREDICT_PROBA('vote', a, b, class => 'yes') > 0.5 ORDER BY PREDICT_PROBA('vote', a, b, class => 'yes');
+-- a filter stays
+SELECT id, PREDICT('vote', a, b) AS y FROM t WHERE PREDICT_PROBA('vote', a, b, class => 'yes') > 0.5;
 -- becomes
-SELECT id, struct_extract(PREDICT_TOGETHER('vote', a, b, result => predict, result => 'yes'), 'r0') AS y FROM t WHERE struct_extract(PREDICT_TOGETHER('vote', a, b, result => predict, result => 'yes'), 'r1') > 0.5 ORDER BY struct_extract(PREDICT_TOGETHER('vote', a, b, result => predict, result => 'yes'), 'r1');
+SELECT id, PREDICT('vote', a, b) AS y FROM t WHERE PREDICT_PROBA('vote', a, b, class => 'yes') > 0.5;
+
+-- what is not evaluated for every row stays
+SELECT COALESCE(CASE WHEN a IS NULL THEN 'x' END, PREDICT('vote', a, b)) AS y, COALESCE(CASE WHEN a IS NULL THEN 0 END, PREDICT_PROBA('vote', a, b, class => 'yes')) AS p FROM t;
+-- becomes
+SELECT COALESCE(CASE WHEN a IS NULL THEN 'x' END, PREDICT('vote', a, b)) AS y, COALESCE(CASE WHEN a IS NULL THEN 0 END, PREDICT_PROBA('vote', a, b, class => 'yes')) AS p FROM t;
 
 -- inside expressions and aggregates
 SELECT max(PREDICT('vote', a, b)) AS y, avg(1 - PREDICT_PROBA('vote', a, b, class => 'yes')) AS p FROM t;

@@ -76,9 +76,7 @@ def _is_sure(select: exp.Select, calls: list[Predict], table: exp.Table, columns
     return (
         _is_read_whole(select)
         and _names_are_own(select, table, columns)
-        and all(
-            _is_eager(call, select) and _is_simple(call) and may_be_column(call, select) for call in calls
-        )
+        and all(is_eager(call, select) and _is_simple(call) and may_be_column(call, select) for call in calls)
     )
 
 
@@ -119,7 +117,8 @@ def _names_are_own(select: exp.Select, table: exp.Table, columns: list[str]) -> 
     return all(node is select for node in select.find_all(exp.Query))
 
 
-def _is_eager(call: Predict, select: exp.Select) -> bool:
+def is_eager(call: Predict, select: exp.Select) -> bool:
+    """Say whether a call outside of the filter is evaluated for every row that its SELECT reads."""
     node = call.parent
     while node is not None and node is not select:
         arithmetic = isinstance(node, exp.Binary) and not isinstance(node, exp.Connector)

@@ -11,6 +11,7 @@ from collections.abc import Container
 from sqlglot import exp
 
 from scoter.engine.replacing import put
+from scoter.engine.rules.score_apart import is_eager
 from scoter.engine.rules.score_once import FIELD, call_text, calls_of, is_volatile
 from scoter.engine.statements import Predict
 
@@ -20,14 +21,16 @@ _KINDS = ("predict", "proba")
 def score_together(tree: exp.Expr, kept: Container[int] = ()) -> exp.Expr:
     """Return ``tree``, changed in place, with such calls as fields of one; calls in ``kept``, by identity, stay.
 
-    Where rows are grouped calls stay: the fields would be none of the grouping expressions.
+    Where rows are grouped calls stay: the fields would be none of the grouping expressions. So do calls that are not
+    evaluated for every row, as in the filter and below CASE, COALESCE and TRY.
     """
     for select in list(tree.find_all(exp.Select)):
         if select.args.get("group") or select.args.get("having"):
             continue
         alike: dict[str, list[Predict]] = {}
         for call in calls_of(select, select):
-            if call.kind in _KINDS and not (call.tries or id(call) in kept or is_volatile(call)):
+            alone = call.tries or id(call) in kept or is_volatile(call)
+            if call.kind in _KINDS and not alone and is_eager(call, select):
                 alike.setdefault(_without_result(call), []).append(call)
         for calls in alike.values():
             _join(calls)
