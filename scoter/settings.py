@@ -24,16 +24,8 @@ from scoter.suggestions import closest
 MIB = 1024 * 1024
 
 
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def _half_of_memory() -> int:
-    return _memory() // 2
-
-
-def _quarter_of_memory() -> int:
-    return _memory() // 4
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 class _Section(BaseModel):
@@ -103,11 +95,6 @@ class Models(_Section):
     load_seconds: float = Field(20.0, gt=0, description="seconds that the first load may take")
     load_memory: int = Field(2048 * MIB, gt=0, description="bytes that the first load may take")
     cache_bytes: int = Field(1024 * MIB, gt=0, description="bytes of model files kept loaded")
-    memory_limit: int = Field(
-        default_factory=_quarter_of_memory,
-        ge=64 * MIB,
-        description="bytes of main memory that all models together may hold for their tensors while they run",
-    )
     execution_provider: Literal["cpu", "cuda", "tensorrt", "openvino", "coreml", "directml"] = Field(
         "cpu", description="what ONNX Runtime computes on; its package must have it"
     )

@@ -33,11 +33,7 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
 
 def default_of(name: str, one: FieldInfo) -> str:
     """Return a default as the document writes it."""
-    computed = {
-        "query.threads": "the number of CPUs",
-        "query.memory_limit": "half of the memory",
-        "models.memory_limit": "a quarter of the memory",
-    }
+    computed = {"query.threads": "the number of CPUs", "query.memory_limit": "half of the memory"}
     value = one.default
     match value:
         case _ if one.is_required():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from command import serving
-from sessions import ADMIN, InProcess, OverTheWire, opened
+from sessions import ADMIN, InProcess, opened
 from slt import Refused
 
 from scoter.engine.cancellation import Cancellation
@@ -34,7 +32,7 @@ def lake(
         yield session
 
 
-def refused(session: InProcess | OverTheWire, sql: str) -> str:
+def refused(session: InProcess, sql: str) -> str:
     with pytest.raises(Refused) as caught:
         session.query(sql)
     return str(caught.value)
@@ -76,26 +74,6 @@ def test_a_model_without_memory_ends(tmp_path: Path, model_files: Path) -> None:
         # The file is meant, not the name.
         session.update(f"CREATE MODEL other FROM '{model_files}/hungry.onnx'")
         assert "MODEL_QUARANTINED" in refused(session, "SELECT PREDICT('other', 1)")
-
-
-def test_models_together_have_a_limit_of_memory(tmp_path: Path, model_files: Path) -> None:
-    limits = {
-        "SCOTER_MODELS__ALLOWED_PREFIXES": json.dumps([str(model_files)]),
-        "SCOTER_MODELS__MEMORY_LIMIT": str(256 * 1024 * 1024),
-        "SCOTER_MODELS__QUARANTINE_AFTER": "3",
-    }
-    with serving(tmp_path / "lake", env=limits) as (address, _):
-        session = OverTheWire(address)
-        try:
-            for name in ("hungry", "pair"):
-                session.update(f"CREATE MODEL {name} FROM '{model_files}/{name}.onnx'")
-            # Each of these is 32-bit floats, of which the first are 400 MB and the second 200 MB.
-            for _ in range(2):
-                assert "[53200] OUT_OF_MEMORY" in refused(session, "SELECT PREDICT('hungry', 100000000)")
-                assert session.query("SELECT PREDICT('hungry', 50000000)")[0][0].as_py() == 0
-            assert session.query("SELECT PREDICT('pair', 1, 2)")[0][0].as_py() == 21
-        finally:
-            session.close()
 
 
 def test_the_time_of_the_server_counts_the_users_does_not(tmp_path: Path, model_files: Path) -> None:

@@ -39,7 +39,7 @@ from scoter.errors import TooComplex
 from scoter.settings import Settings
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.quarantine import Quarantine
-from scoter.udfs.sessions import Sessions, check_provider, limit_memory
+from scoter.udfs.sessions import Sessions, check_provider
 
 _KEPT = 1024
 _KEPT_SQL = 1024 * 1024  # characters of statements; the trees and plans of one take some 150 bytes for each
@@ -83,7 +83,6 @@ class Engine:
         self.models = Models(self.metastore)
         self.principals = Principals(self.metastore)
         artifacts = Artifacts(settings.warehouse)
-        limit_memory(settings.models.memory_limit)
         sessions = Sessions(
             artifacts, settings.models.cache_bytes, provider=settings.models.execution_provider
         )

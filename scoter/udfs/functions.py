@@ -280,7 +280,7 @@ def _failure(error: Exception) -> ScoterError:
     """Return what a user sees of what ONNX Runtime, Arrow or NumPy raised; RowsFailed if other rows may do."""
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
         return OutOfMemory(
-            "the model ran out of memory", hint="raise models.memory_limit, or export a smaller model"
+            "the model ran out of memory", hint="give the server more memory, or export a smaller model"
         )
     return RowsFailed(f"the model failed: {reason(error)}")
 

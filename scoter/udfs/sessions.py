@@ -20,8 +20,7 @@ from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.texts import Texts, encode
 
 _FATAL_ONLY = 4
-_SAME_AS_REQUESTED = 1
-_limited = threading.Lock()  # taken once, for good
+
 
 _CPU = "CPUExecutionProvider"
 _PROVIDERS = {
@@ -32,19 +31,6 @@ _PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
-
-
-def limit_memory(most: int) -> None:
-    """Let all sessions of this process that are opened from now on hold at most so many bytes for tensors together.
-
-    ONNX Runtime has one such arena in a process, so that the first call decides.
-    """
-    if not _limited.acquire(blocking=False):
-        return
-    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
-    memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
-    arena = {"max_mem": most, "arena_extend_strategy": _SAME_AS_REQUESTED}
-    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(arena))
 
 
 def open_session(prepared: bytes, *, threads: int, provider: str = "cpu") -> onnxruntime.InferenceSession:
@@ -59,9 +45,6 @@ def open_session(prepared: bytes, *, threads: int, provider: str = "cpu") -> onn
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Tensors are in the arena that ``limit_memory`` made, where it did; weights are not, and count as the file's bytes.
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     session = onnxruntime.InferenceSession(prepared, options, providers=list(dict.fromkeys([wanted, _CPU])))
     if wanted not in session.get_providers():
         raise ModelFailed(
