@@ -290,6 +290,8 @@ def test_a_number_that_is_too_large_is_no_infinity(lake: InProcess) -> None:
         value: object = [0.0, -1e39] if "[]" in sql else -1e39
         assert refused(lake, sql, value).startswith("[22003] NUMERIC_OUT_OF_RANGE"), sql
     assert lake.value("SELECT CAST(? AS FLOAT)", float("-inf")) == float("-inf")
+    batch = pa.RecordBatch.from_arrays([pa.array([float("inf")]).dictionary_encode()], ["1"])
+    assert lake.query("SELECT CAST($1 AS DOUBLE) AS x", batch)["x"][0].as_py() == float("inf")
     lake.update("CREATE TABLE IF NOT EXISTS narrow (f FLOAT)")
     assert refused(lake, "INSERT INTO narrow VALUES (?)", 1e39).startswith("[22003]")
     assert lake.value("SELECT count(*) FROM narrow") == 0
