@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 import small_models
 from sessions import InProcess, opened
@@ -29,6 +30,14 @@ def session(tmp_path: Path, model_files: Path) -> Iterator[InProcess]:
     """An administrator's session of a fresh lake in this process."""
     with opened(tmp_path / "lake", models={"allowed_prefixes": [str(model_files)]}) as engine:
         yield InProcess(engine)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of its own, whose answers over the same rows are right."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
 
 
 class Clock:

@@ -46,14 +46,6 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
         yield InProcess(engine)
 
 
-@pytest.fixture(scope="module")
-def judge() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Answers queries over rows at hand."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
-
-
 class Older:
     """DuckDB of an older version with its own extension for Iceberg, in a process of its own."""
 

@@ -63,7 +63,7 @@ def test_a_label_and_its_probability_run_the_model_once(lake, more):
     sql = f"SELECT id{more}, {label} AS y, {chance} AS p, {chance} > 0.4 AS likely FROM t"
     found = explained(lake, sql)
     (line,) = found["models"].splitlines()
-    assert "predict and proba_class -> STRUCT(r0 BIGINT, r1 DOUBLE)" in line
+    assert "predict and proba_class -> BIGINT and DOUBLE  " in line
     assert done(found["scored"], "grade")[:3] == (ROWS, 0, 0)
     apart = (
         f"SELECT id{more}, y, p, p > 0.4 AS likely FROM (SELECT id{more}, {label} AS y FROM t) "

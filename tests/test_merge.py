@@ -292,20 +292,25 @@ def test_another_writer_comes_while_rows_are_written(
     assert session.value("SELECT count(*) FROM t WHERE g IN ('x', 'y')") == 0
 
 
-def test_another_writer_comes_between_the_look_and_the_commit(
-    session: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """pyiceberg tries a commit again on what is there by then: that must not lose the other writer's rows."""
-    made = table(session)
+def before_the_commit(session: InProcess, monkeypatch: pytest.MonkeyPatch, sql: str) -> None:
+    """Let another session run a statement once, right before the next commit of a table is sent."""
     other = InProcess(session.engine)
     commit = Table._do_commit
 
     def late(*given: Any, **named: Any) -> None:
         monkeypatch.undo()
-        other.update("INSERT INTO t VALUES (100, 'late')")
+        other.update(sql)
         commit(*given, **named)
 
     monkeypatch.setattr(Table, "_do_commit", late)
+
+
+def test_another_writer_comes_between_the_look_and_the_commit(
+    session: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyiceberg tries a commit again on what is there by then: that must not lose the other writer's rows."""
+    made = table(session)
+    before_the_commit(session, monkeypatch, "INSERT INTO t VALUES (100, 'late')")
     with pytest.raises(Refused, match="40001"):
         session.update(UPSERT)
     assert len(rows(made)) == 31
@@ -318,15 +323,7 @@ def test_a_change_that_touches_no_row_is_no_conflict(
     session: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = table(session)
-    other = InProcess(session.engine)
-    commit = Table._do_commit
-
-    def late(*given: Any, **named: Any) -> None:
-        monkeypatch.undo()
-        other.update("COMMENT ON TABLE t IS 'told meanwhile'")
-        commit(*given, **named)
-
-    monkeypatch.setattr(Table, "_do_commit", late)
+    before_the_commit(session, monkeypatch, "COMMENT ON TABLE t IS 'told meanwhile'")
     assert session.update(UPSERT) == 2
     assert len(rows(made)) == 31
     assert made.properties["comment"] == "told meanwhile"

@@ -48,14 +48,6 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
         yield InProcess(engine)
 
 
-@pytest.fixture(scope="module")
-def judge() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Merges rows at hand."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        yield connection
-
-
 @often(calls=60, share=0.3)
 @given(data=st.data())
 def test_random_merges(session: InProcess, judge: duckdb.DuckDBPyConnection, data: Any) -> None:

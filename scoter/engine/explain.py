@@ -129,12 +129,16 @@ def _kind(function: Function) -> str:
     return "try" if function.tries and function.kind == "predict" else function.kind
 
 
+def _type(function: Function) -> str:
+    return " and ".join(part.return_type for part in function.parts) or function.return_type
+
+
 def _models(plan: Plan, staged: Staged | None, provider: str) -> str:
     apart = {function for stage in staged.stages for _, function in stage.scores} if staged else set()
     inlined = staged.inlined if staged else frozenset()
     lines = [
         f"{_shown(call)}  sha256 {call.function.sha256}  "
-        f"written {call.pin.written!r}  {_kind(call.function)} -> {call.function.return_type}  "
+        f"written {call.pin.written!r}  {_kind(call.function)} -> {_type(call.function)}  "
         + ("a sum in SQL, other rows than plain numbers by " if call.function.name in inlined else "")
         + f"ONNX Runtime on {provider.upper()}, batches of up to "
         + (f"{BATCH_ROWS:,} rows between two queries" if call.function in apart else "2,048 rows")

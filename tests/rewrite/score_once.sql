@@ -147,3 +147,11 @@ SELECT id, "scoter_score_0_0" AS s FROM (SELECT *, once(PREDICT('pair', a, b)) A
 -- same as
 SELECT id, (a + 10 * b)::FLOAT FROM t WHERE id < 3 AND a + 10 * b > 0;
 -- scored 2
+
+-- what CASE spares is not computed below it
+SELECT id, PREDICT('pair', a, b) AS s FROM t WHERE CASE WHEN a IS NULL THEN false ELSE PREDICT('pair', a, b) > 4 END;
+-- becomes
+SELECT id, PREDICT('pair', a, b) AS s FROM t WHERE CASE WHEN a IS NULL THEN false ELSE PREDICT('pair', a, b) > 4 END;
+-- same as
+SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
+-- scored 7

@@ -124,6 +124,7 @@ class ModelGrammar(Terms):
         ):
             return self.table_call(MlPredict)
         parts = self._parse_function_args()
+        self._ends()
         arguments: list[exp.Expr] = []
         label = on_error = None
         for part in parts:
@@ -175,7 +176,13 @@ class ModelGrammar(Terms):
                 break
         if model is None or relation is None:
             self.unexpected("MODEL name and TABLE name")
+        self._ends()
         return self.expression(kind(this=model, expression=relation, options=options))
+
+    def _ends(self) -> None:
+        """Refuse a call without its closing parenthesis, which is left."""
+        if not self._match(TokenType.R_PAREN, advance=False):
+            self.unexpected('"," or ")"')
 
     def _relation(self) -> exp.Expr:
         if not self._match(TokenType.L_PAREN):

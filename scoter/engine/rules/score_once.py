@@ -23,6 +23,8 @@ from scoter.engine.statements import Predict
 VOLATILE_CALL = "scoter_volatile"
 FIELD = "scoter_field"
 """Marks what takes one of the results of a call that is several together."""
+# What stands below them is evaluated for some rows only, and may fail for the others.
+_LAZY = frozenset({"coalesce", "if", "ifnull", "try"})
 _BINDING = (exp.Lambda, exp.Comprehension)  # their variables hide columns
 ColumnsOf = Callable[[exp.Table], list[str] | None]
 
@@ -83,6 +85,7 @@ def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
         for text, call in filtered.items()
         if sum(call_text(other) == text for other in everywhere) > 1
         and not is_volatile(call)
+        and not _is_lazy(call, where)
         and all(may_be_column(other, select) for other in everywhere if call_text(other) == text)
     ]
     if not repeated:
@@ -107,6 +110,15 @@ def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
             alias=exp.TableAlias(this=exp.to_identifier(f"scoter_once_{number}")),
         )
         select.append("joins", exp.Join(this=lateral, kind="CROSS"))
+
+
+def _is_lazy(call: Predict, where: exp.Expr) -> bool:
+    node = call.parent
+    while node is not None and node is not where:
+        if isinstance(node, exp.Case) or function_name(node) in _LAZY:
+            return True
+        node = node.parent
+    return False
 
 
 def adds_unseen(select: exp.Select, relations: list[exp.Expr]) -> bool:

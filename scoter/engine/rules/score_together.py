@@ -10,11 +10,14 @@ from collections.abc import Container
 
 from sqlglot import exp
 
+from scoter.engine.arguments import ROWS
 from scoter.engine.replacing import put
 from scoter.engine.rules.score_apart import is_eager
 from scoter.engine.rules.score_once import FIELD, call_text, calls_of, is_volatile
-from scoter.engine.statements import Predict
+from scoter.engine.statements import Predict, span_of
+from scoter.errors import Span
 
+_NOWHERE = Span(0, 0)
 _KINDS = ("predict", "proba")
 
 
@@ -27,11 +30,11 @@ def score_together(tree: exp.Expr, kept: Container[int] = ()) -> exp.Expr:
     for select in list(tree.find_all(exp.Select)):
         if select.args.get("group") or select.args.get("having"):
             continue
-        alike: dict[str, list[Predict]] = {}
+        alike: dict[object, list[Predict]] = {}
         for call in calls_of(select, select):
             alone = call.tries or id(call) in kept or is_volatile(call)
             if call.kind in _KINDS and not alone and is_eager(call, select):
-                alike.setdefault(_without_result(call), []).append(call)
+                alike.setdefault((_without_result(call), call.meta.get(ROWS)), []).append(call)
         for calls in alike.values():
             _join(calls)
     return tree
@@ -48,7 +51,7 @@ def _join(calls: list[Predict]) -> None:
     wanted = {call_text(call): call for call in calls}
     if len(wanted) == 1:
         return
-    first = calls[0]
+    first = min(calls, key=lambda call: span_of(call) or _NOWHERE)
     results = [call.class_label or exp.to_identifier(call.kind) for call in wanted.values()]
     places = {text: f"r{place}" for place, text in enumerate(wanted)}
     for call in calls:

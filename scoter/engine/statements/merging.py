@@ -72,7 +72,8 @@ class Merge(Statement):
     @property
     def whens(self) -> list[MergeWhen]:
         """The clauses in their order."""
-        return self.args["whens"]  # type: ignore[no-any-return]  # arguments of a node are untyped
+        whens: list[MergeWhen] = self.args["whens"]
+        return whens
 
 
 class _Changing(Merge):

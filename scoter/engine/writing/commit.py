@@ -108,7 +108,7 @@ def _schema_of(spec: PartitionSpec, metadata: TableMetadata) -> Schema:
     """Return the newest schema that has all columns of a spec: without them its values would be lost."""
     sources = {field.source_id for field in spec.fields}
     newest = [metadata.schema(), *sorted(metadata.schemas, key=lambda one: -one.schema_id)]
-    return next((one for one in newest if sources <= set(one._lazy_id_to_field)), newest[0])  # noqa: SLF001  # no other way
+    return next((one for one in newest if sources <= one.field_ids), newest[0])
 
 
 def commit_append(table: Table, files: Sequence[DataFile], properties: Mapping[str, str], branch: str) -> int:
