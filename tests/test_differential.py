@@ -29,6 +29,7 @@ from slt import Refused
 
 from scoter.catalog.names import TableName
 from scoter.engine.ingest import Mode, Present, ingest
+from scoter.engine.scanning import masks
 
 APPEND = Mode(create=False, present=Present.APPEND)
 # What is refused because no read would be right.
@@ -37,12 +38,16 @@ REFUSED = (
     "a column with renamed inner fields and a column stored as another type can not be read together",
 )
 NUMBERS = count()
+SUMS = "count(DISTINCT k), count(t.k), sum(k), min(k), max(t.k)"
 HERE = Path(__file__).parent / "duckdb_1_5"
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    with opened(tmp_path_factory.mktemp("lake")) as engine:
+    with pytest.MonkeyPatch.context() as changed, opened(tmp_path_factory.mktemp("lake")) as engine:
+        # Also of a few rows the deleted ones are left out by masks, however few files there are.
+        changed.setattr(masks, "FEWEST", 1)
+        changed.setattr(masks, "_UNEVEN", 1000)
         yield InProcess(engine)
 
 
@@ -178,7 +183,8 @@ def agrees_with_judge(
     asked = ["SELECT * FROM {} AS t"]
     for _ in range(4):
         shown = projection(data.draw, version.schema)
-        asked.append(f"SELECT {shown} FROM {{}} AS t WHERE {condition(data.draw, version.schema)}")
+        where = f"FROM {{}} AS t WHERE {condition(data.draw, version.schema)}"
+        asked += [f"SELECT {shown} {where}", f"SELECT count(*) AS n, {SUMS} {where}"]
     for sql in asked:
         wanted = judge.sql(sql.replace("{}", "t")).to_arrow_table()
         try:

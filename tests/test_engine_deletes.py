@@ -14,11 +14,13 @@ from sessions import InProcess, opened
 from scoter.catalog.names import TableName
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.plan import Plan
+from scoter.engine.scanning import masks
 from scoter.engine.scanning.deletes import Deletes
 from scoter.errors import Cancelled
 
 ROWS = 60_000
 GONE = 600
+SETTING = "SELECT current_setting('preserve_insertion_order')"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,26 @@ def test_rows_that_are_left(session: InProcess) -> None:
     assert session.rows("SELECT count(*) FROM t JOIN t AS u USING (id) WHERE t.id < 1000") == [(990,)]
     assert session.update("CREATE TABLE kept AS SELECT * FROM t") == ROWS - GONE
     assert session.value("SELECT min(id) FROM kept") == 1
+
+
+def test_rows_that_are_summed_up(session: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masks, "FEWEST", 1)
+    monkeypatch.setattr(masks, "_UNEVEN", 1000)
+    sql = "SELECT a, count(*), sum(id), sum(b::DOUBLE) FROM t WHERE b > 0 GROUP BY a ORDER BY a"
+    plan = session.engine.plan(sql, session.context)
+    assert [one.is_mask for scan in plan.scans for one in scan.removed] == [True]
+    ids = [i for i in range(ROWS) if i % 5 and (i % 100 or i >= 100 * GONE)]
+    parts = [[i for i in ids if i % 7 == a] for a in range(7)]
+    expected = [(a, len(part), sum(part), float(sum(i % 5 for i in part))) for a, part in enumerate(parts)]
+    assert session.rows(sql) == expected
+    forget(session)
+    again = pickle.loads(pickle.dumps(plan))  # noqa: S301  # our own bytes
+    assert [tuple(row.values()) for row in read(session, again).to_pylist()] == expected
+    assert "Positional scan" in str(session.rows(f"EXPLAIN {sql}"))
+    # The next statement's rows keep their order.
+    assert session.rows("SELECT id FROM t LIMIT 3 OFFSET 98") == [(99,), (101,), (102,)]
+    idle = session.engine.instances._idle
+    assert {one.connection.sql(SETTING).fetchall()[0] for one in idle} == {(True,)}
 
 
 def test_plans_are_data(session: InProcess) -> None:

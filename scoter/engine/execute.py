@@ -97,6 +97,8 @@ class Running:
         """Make known what a plan needs and return the SQL to run; raises Cancelled, duckdb.Error."""
         self.prepare(plan.calls, tables)
         self._values = plan.values
+        # Masks stand in statements only whose result has no order.
+        self.instance.keep_order(wanted=not any(one.is_mask for scan in plan.scans for one in scan.removed))
         self.instance.objects.begin([file for scan in plan.scans for file in scan.objects])
         if plan.staged is None:
             return plan.sql
@@ -213,6 +215,7 @@ class Running:
         self.instance.objects.end()
         self.instance.run.succeed()
         try:
+            self.instance.keep_order(wanted=True)
             for name in self._temporary:
                 self.connection.execute(f"DROP TABLE IF EXISTS {name}")
             for name in self._registered:

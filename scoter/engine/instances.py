@@ -33,7 +33,7 @@ from scoter.udfs.sessions import Sessions
 _REGISTERED_MOST = 256
 _QUERIES_MOST = 64
 _QUERY_LENGTH_MOST = 64 * 1024
-_SETTABLE = "['TimeZone','memory_limit','threads','operator_memory_limit','max_execution_time']"
+_SETTABLE = "['TimeZone','memory_limit','threads','operator_memory_limit','max_execution_time','preserve_insertion_order']"
 
 
 class Instance:
@@ -84,6 +84,7 @@ class Instance:
         ):
             self.connection.execute(statement)
         self._limits: tuple[int, int, str] | None = None
+        self._is_ordered = True
         self._cursors: list[duckdb.DuckDBPyConnection] = []
         self._queries: Recent[str, duckdb.DuckDBPyRelation] = Recent(_QUERIES_MOST)
         self._statements: Recent[str, duckdb.Statement] = Recent(_QUERIES_MOST)
@@ -96,6 +97,12 @@ class Instance:
                 f"SET memory_limit='{memory}B'; SET threads={threads}; SET TimeZone={literal(timezone)}"
             )
             self._limits = wanted
+
+    def keep_order(self, *, wanted: bool) -> None:
+        """Let rows keep the order in which they are read, or not: DuckDB reads the parts of a union at once then."""
+        if wanted != self._is_ordered:
+            self.connection.execute(f"SET preserve_insertion_order={str(wanted).lower()}")
+            self._is_ordered = wanted
 
     def register(self, function: Function, *, volatile: bool) -> None:
         """Make a model function known, once."""

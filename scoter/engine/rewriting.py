@@ -32,6 +32,7 @@ from scoter.engine.rules.score_apart import APART, score_apart
 from scoter.engine.rules.score_once import score_once
 from scoter.engine.rules.score_together import score_together
 from scoter.engine.scan import Scans
+from scoter.engine.summing import is_summed
 from scoter.engine.types import quote
 from scoter.engine.values import literal_at
 from scoter.engine.virtual import VirtualTable
@@ -114,6 +115,7 @@ def rewrite(
     if bound.resolved.sources:
         predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
         used = _columns_used(tree)
+    summed = is_summed(tree)
     facts: list[ScanFacts] = []
     virtual: dict[str, Source] = {}
 
@@ -138,6 +140,7 @@ def rewrite(
             schema=source.schema,
             added=added,
             hidden=[name for name, _ in source.hidden],
+            is_summed=summed,
             check=check,
         )
         facts.append(

@@ -26,9 +26,11 @@ from scoter.engine.scanning.equality import applicable, compared
 from scoter.engine.scanning.grouping import NAME_MAPPING, Group, ReadTable, grouped
 from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous
 from scoter.engine.scanning.lineage import refuse_hiding, with_hidden
+from scoter.engine.scanning.masks import masked
 from scoter.engine.scanning.paths import objects_ahead
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.removed import Removed
+from scoter.engine.scanning.row_groups import RowGroups
 from scoter.engine.scanning.selecting import Reading, as_many
 from scoter.engine.scanning.statistics import distinct_values
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
@@ -63,9 +65,14 @@ class Scan:
 class Scans:
     """Builds scans; footers, manifests and finished scans are kept."""
 
-    def __init__(self, manifests: Manifests, *, kept: int = 4096) -> None:
-        """Plan from ``manifests`` and keep up to ``kept`` finished scans, fewer where they are long."""
+    def __init__(self, manifests: Manifests, *, threads: int = 1, kept: int = 4096) -> None:
+        """Plan from ``manifests`` for statements of so many ``threads``.
+
+        Up to ``kept`` finished scans are kept, fewer where they are long.
+        """
         self._manifests = manifests
+        self._threads = threads
+        self._row_groups = RowGroups()
         self._layouts = Layouts()
         self._deletes = Deletes(manifests.real)
         self._digests: Recent[int, tuple[TableMetadata, bytes]] = Recent(_DIGESTS)
@@ -83,6 +90,7 @@ class Scans:
         added: bool = False,
         hidden: Collection[str] = (),
         only: frozenset[str] | None = None,
+        is_summed: bool = False,
         check: Check = unchecked,
     ) -> Scan:
         """Return the scan of a snapshot under its own schema, or of the current one under the current.
@@ -93,8 +101,8 @@ class Scans:
         one to read under where it is another than said, as a branch is read under the table's current schema.
         With ``added`` only the rows that the snapshot added are read, which it must not have removed any
         beside. ``hidden`` are columns beside those of the table that are wanted too. ``only`` are the locations of
-        the files to read, all of which must be there. ``check`` is called while
-        files are read, and may raise.
+        the files to read, all of which must be there. ``is_summed`` says that the statement sums up the rows and
+        reads nothing else, in any order. ``check`` is called while files are read, and may raise.
 
         Raises UndefinedSnapshot, NotSupported (other formats than Parquet, names that
         differ by case only, deletes on nested columns), CorruptData (files that do not fit their metadata).
@@ -117,6 +125,7 @@ class Scans:
             added,
             tuple(sorted(hidden)),
             tuple(distinct.items()),
+            is_summed,
         )
         found = self._scans.get(key) if only is None else None
         if found is None:
@@ -139,9 +148,15 @@ class Scans:
             if hidden:
                 refuse_hiding(layouts, schema, name)
             groups = grouped(table, files, kept, layouts, deleted.held, against.scopes)
+            wanted = _wanted(schema, used)
+            if is_summed and wanted:
+                footers = partial(self._row_groups.of, open_with=io_for, check=check)
+                groups = (
+                    masked(files, groups, self._threads, footers, metadata, table.schema, predicate) or groups
+                )
             layout_of = partial(self._layout, table)
             reading = Reading(table.schema, files, deleted, against, self._layouts, layout_of, distinct)
-            found = _scan(reading, kept, groups, _wanted(schema, used))
+            found = _scan(reading, kept, groups, wanted)
             if only is None:
                 self._scans.put(key, found)
         return found

@@ -105,7 +105,7 @@ class Engine:
             sessions,
             Proofs(self.instances, settings.query.statement_timeout),
             self._quarantine,
-            Scans(Manifests(self.lake.io, real=self.lake.real)),
+            Scans(Manifests(self.lake.io, real=self.lake.real), threads=settings.query.threads),
             self._binder,
         )
         self._runner = Runner(self._parts, self.instances)

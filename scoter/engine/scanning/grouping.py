@@ -30,12 +30,16 @@ _MOST_ALONE = 32
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Files that one SELECT reads: of ``removed`` ones not the deleted positions, of ``compared`` not the values."""
+    """Files that one SELECT reads: of ``removed`` ones not the deleted positions, of ``compared`` not the values.
+
+    Where the positions are left out by a mask, ``row_groups`` has the rows of each file's row groups.
+    """
 
     projection: Projection
     files: Ints
     removed: bool = False
     compared: bool = False
+    row_groups: Mapping[int, tuple[int, ...]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from scoter.engine.scanning.layout import Layouts
 from scoter.engine.scanning.lineage import hidden_value
 from scoter.engine.scanning.paths import readable
 from scoter.engine.scanning.projection import Source, field_map
-from scoter.engine.scanning.removed import Removed, removed, without
+from scoter.engine.scanning.removed import Removed, beside, removed, without
 from scoter.engine.scanning.statistics import statistics
 from scoter.engine.types import duckdb_type, literal, quote
 
@@ -92,6 +92,16 @@ class Reading:
             text += " AS r"
         if not group.removed:
             return text, None
+        if group.row_groups is not None:
+            groups = group.row_groups
+            mask = removed(
+                [
+                    replace(self.deleted.held[n], number=place, groups=groups[n])
+                    for place, n in enumerate(numbers.tolist())
+                ],
+                is_mask=True,
+            )
+            return text + beside(mask), mask
         positions = removed(
             [replace(self.deleted.held[n], number=place) for place, n in enumerate(numbers.tolist())]
         )

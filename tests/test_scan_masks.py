@@ -1,0 +1,213 @@
+"""Deleted rows left out by masks, in statements that only sum up a table's rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from delete_files import commit_deletes, delete_file, vector_file, write_positions, write_vectors
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.types import DoubleType, LongType, NestedField, StringType
+from scan_tables import Lake, opened
+
+from scoter.engine.dialect import parse
+from scoter.engine.scanning import masks
+from scoter.engine.summing import is_summed
+from scoter.errors import CorruptData
+
+SCHEMA = Schema(
+    NestedField(1, "k", LongType()), NestedField(2, "s", StringType()), NestedField(3, "x", DoubleType())
+)
+ROWS = 7_000
+SUMS = "count(*) AS n, sum(k) AS k, min(s) AS low, max(s) AS high, sum(x) AS x, count(x) AS xs"
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(masks, "FEWEST", 1)
+    yield from opened(tmp_path)
+
+
+def data(number: int, rows: int = ROWS) -> pa.Table:
+    """Rows of a file: k ascends, s and x are of any row."""
+    rng = np.random.default_rng(number)
+    x = pa.array(rng.integers(0, 1000, rows) / 4, mask=rng.random(rows) < 0.1)
+    s = pa.array([f"s{i}" for i in rng.integers(0, 500, rows)])
+    return pa.table({"k": pa.array(np.arange(rows) + number * rows), "s": s, "x": x})
+
+
+def filled(lake: Lake, place: Path, files: int = 4, group: int = 1_500) -> tuple[Table, list[str]]:
+    """A table of some files of several row groups, which are no whole vectors."""
+    table = lake.create(SCHEMA)
+    place.mkdir()
+    paths = [f"{place}/{number}.parquet" for number in range(files)]
+    for number, path in enumerate(paths):
+        pq.write_table(data(number), path, row_group_size=group)
+    table.add_files([f"file://{path}" for path in paths])
+    return table.refresh(), [f"file://{path}" for path in paths]
+
+
+def chosen(number: int, rows: int = ROWS, count: int = 300) -> list[int]:
+    return np.random.default_rng(100 + number).choice(rows, count, replace=False).tolist()
+
+
+def removed(table: Table, place: Path, rows: list[tuple[str | None, int]]) -> Table:
+    commit_deletes(table, delete_file(table, write_positions(place, rows), len(rows)))
+    return table.refresh()
+
+
+def left(gone: dict[int, list[int]], files: int = 4) -> pa.Table:
+    return pa.concat_tables(
+        data(n).take(pa.array(np.setdiff1d(np.arange(ROWS), gone.get(n, [])))) for n in range(files)
+    )
+
+
+def summed(
+    lake: Lake, table: Table, rows: pa.Table, where: str | None = None, *, is_masked: bool = True
+) -> None:
+    """Compare the sums of a table with those of the rows that are left of it, and how they were made."""
+    scan = lake.scan(table, where, is_summed=True)
+    assert ("POSITIONAL JOIN" in scan.sql, "ANTI JOIN" in scan.sql) == (is_masked, not is_masked)
+    lake.connection.register("expected", rows)
+    condition = f" WHERE {where}" if where else ""
+    wanted = lake.query(f"SELECT {SUMS} FROM expected{condition}")
+    assert lake.query(f"SELECT {SUMS} FROM {scan.sql} AS t{condition}") == wanted
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("group", [100, 1_500, 2_048, 10_000])
+def test_positions(lake: Lake, tmp_path: Path, monkeypatch, group: int, threads: int) -> None:
+    monkeypatch.setattr(lake.scans, "_threads", threads)
+    monkeypatch.setattr(masks, "_UNEVEN", 2)
+    table, paths = filled(lake, tmp_path / "data", group=group)
+    gone = {n: chosen(n) for n in (0, 1, 3)}
+    table = removed(table, tmp_path / "d.parquet", [(paths[n], p) for n in gone for p in gone[n]])
+    rows = left(gone)
+    for where in (None, "x < 100", "s LIKE 's1%' AND x IS NOT NULL", "x IS NULL", "k % 2 = 0"):
+        summed(lake, table, rows, where)
+
+
+def test_positions_that_are_no_rows(lake: Lake, tmp_path: Path) -> None:
+    table, paths = filled(lake, tmp_path / "data")
+    listed = [(paths[0], p) for p in (5, 5, -1, ROWS - 1, ROWS, 2**40)] + [(paths[1], -ROWS), (None, 3)]
+    summed(lake, removed(table, tmp_path / "d.parquet", listed), left({0: [5, ROWS - 1]}))
+
+
+def test_vectors(lake: Lake, tmp_path: Path) -> None:
+    table, paths = filled(lake, tmp_path / "data")
+    place = tmp_path / "v.puffin"
+    wanted = {path: sorted(chosen(n)) for n, path in enumerate(paths)}
+    wanted[paths[2]] = list(range(ROWS))
+    at = write_vectors(place, wanted)
+    commit_deletes(table, *(vector_file(table, place, len(wanted[p]), p, at[p]) for p in wanted))
+    summed(lake, table.refresh(), left(dict(enumerate(wanted.values()))))
+
+
+def test_row_groups_that_a_filter_leaves_out_are_not_read(lake: Lake, tmp_path: Path) -> None:
+    table, paths = filled(lake, tmp_path / "data")
+    gone = {n: chosen(n) for n in range(4)}
+    table = removed(table, tmp_path / "d.parquet", [(paths[n], p) for n in gone for p in gone[n]])
+    rows = left(gone)
+    assert rows.num_rows == 4 * (ROWS - 300)
+    for where, is_masked in (
+        ("k < 2000", False),
+        ("k BETWEEN 8000 AND 9000 OR k = 20000", False),
+        ("x > 240", True),
+        ("x > 250", True),  # there may be NaN
+        ("s = 's7'", True),
+        ("k >= 0", True),
+        ("k > 1 AND x < 50", True),
+    ):
+        summed(lake, table, rows, where, is_masked=is_masked)
+
+
+def test_files_of_other_columns_and_ages(lake: Lake, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(masks, "_UNEVEN", 2)
+    table, paths = filled(lake, tmp_path / "data")
+    with table.update_schema() as update:
+        update.rename_column("s", "name")
+        update.add_column("more", LongType())
+    table.append(
+        pa.table(
+            {
+                "k": pa.array([1, 2, 3]),
+                "name": ["a", "b", "c"],
+                "x": [0.5, None, 1.0],
+                "more": pa.array([7, 8, 9]),
+            }
+        )
+    )
+    last = next(f.file.file_path for f in table.refresh().scan().plan_files() if f.file.record_count == 3)
+    table = removed(table.refresh(), tmp_path / "d.parquet", [*((p, 3) for p in paths), (last, 1)])
+    scan = lake.scan(table, is_summed=True)
+    assert scan.sql.count("POSITIONAL JOIN") == 2
+    found = lake.query(f"SELECT count(*) AS n, sum(more) AS more, max(name) AS s FROM {scan.sql} AS t")
+    assert found == [{"n": 4 * (ROWS - 1) + 2, "more": 16, "s": "s99"}]
+    # Also with the hidden columns.
+    scan = lake.scan(table, is_summed=True, hidden=["_pos", "_file"])
+    found = lake.query(f"SELECT sum(_pos) AS p, count(DISTINCT _file) AS f FROM {scan.sql} AS t")
+    assert found == [{"p": 4 * (sum(range(ROWS)) - 3) + 2, "f": 5}]
+
+
+def test_joins_where_masks_are_worse(lake: Lake, tmp_path: Path, monkeypatch) -> None:
+    table, paths = filled(lake, tmp_path / "data")
+    gone = {0: chosen(0)}
+    table = removed(table, tmp_path / "d.parquet", [(paths[0], p) for p in gone[0]])
+    summed(lake, table, left(gone))
+    # One thread would read all of the one file, the others nothing.
+    monkeypatch.setattr(lake.scans, "_threads", 8)
+    summed(lake, table, left(gone), "k >= 0", is_masked=False)
+    monkeypatch.setattr(lake.scans, "_threads", 1)
+    monkeypatch.setattr(masks, "FEWEST", ROWS + 1)
+    summed(lake, table, left(gone), "k > -1", is_masked=False)
+    assert "POSITIONAL" not in lake.scan(table).sql
+
+
+def test_a_file_that_is_gone(lake: Lake, tmp_path: Path) -> None:
+    table, paths = filled(lake, tmp_path / "data")
+    table = removed(table, tmp_path / "d.parquet", [(path, 3) for path in paths])
+    lake.scan(table)
+    Path(paths[1].removeprefix("file://")).write_bytes(b"PAR1 and no more")
+    with pytest.raises(CorruptData, match="not a Parquet file"):
+        lake.scan(table, is_summed=True)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT sum(a) FROM t", True),
+        (
+            "SELECT a + 1, count(*) FILTER (WHERE b > 0) FROM t WHERE c IN (1, 2) GROUP BY ALL HAVING max(b) > 1",
+            True,
+        ),
+        (
+            "SELECT k, n FROM (SELECT k, count(DISTINCT a) AS n FROM t GROUP BY k) WHERE n > 1 ORDER BY n LIMIT 3",
+            True,
+        ),
+        ("SELECT avg(y) FROM (SELECT a * 2 AS y FROM t WHERE a > 1) AS v WHERE y < 9", True),
+        ("SELECT a FROM t", False),
+        ("SELECT count(*) FROM (SELECT a FROM t LIMIT 10)", False),
+        ("SELECT count(*) FROM (SELECT a FROM t ORDER BY b LIMIT 10)", False),
+        ("SELECT count(*) FROM (SELECT DISTINCT ON (a) a, b FROM t)", False),
+        ("SELECT list(a), count(*) FROM t", False),
+        ("SELECT first(a), sum(b) FROM t", False),
+        ("SELECT sum(t.a) FROM t, u", False),
+        ("SELECT sum(a) FROM t JOIN u USING (k)", False),
+        ("SELECT sum(a) FROM t WHERE k IN (SELECT k FROM u)", False),
+        ("SELECT sum(a) FROM t WHERE a > (SELECT 1)", False),
+        ("SELECT sum(a) FROM t UNION ALL SELECT 1", False),
+        ("WITH v AS (SELECT a FROM t) SELECT sum(a) FROM v", False),
+        ("SELECT sum(a) OVER () FROM t", False),
+        ("SELECT sum(a), row_number() OVER () FROM t GROUP BY a", False),
+        ("SELECT sum(a) FROM t TABLESAMPLE 10%", False),
+        ("SELECT max(PREDICT('m', a)) FROM t", False),
+        ("SELECT sum(a) FROM range(3) AS r(a)", True),
+        ("SELECT 1", False),
+    ],
+)
+def test_statements_that_only_sum_up(sql: str, expected: bool) -> None:
+    assert is_summed(parse(sql, 10_000)) is expected
