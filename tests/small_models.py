@@ -12,6 +12,7 @@ image       image [N,2,3]         total [N,1] of the values; rows [N,2], the sum
 tokens      ids, mask int64 [N,length]   total [N] of ids * mask; kept [N,length], ids where mask is 1, else 0
 eight       x [8,2]               sum [8,1] of both; its reshape needs 8 rows at a time
 parts       x [N,3]               a sequence with one [3] for each row
+means       lists: a sequence with one [length] for each row   [N], the mean of each
 words       words {text: float}   [N,2]: the numbers of 'ice' and 'sea'
 alike       Feature 1, Feature_1 [N,1]   the first + 10 * the second
 maybe       x [N,1], optional extra [N,1]   x + extra, or x where there is none
@@ -204,6 +205,17 @@ def parts() -> bytes:
     return _model([node], [_value("x", FLOAT, "n", 3)], [helper.make_value_info("parts", parts)])
 
 
+def means() -> bytes:
+    lists = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, ["length"]))
+    reduce = helper.make_node("ReduceMean", ["each"], ["mean"], keepdims=0)
+    mean = helper.make_graph([reduce], "mean", [_value("each", FLOAT, "length")], [_value("mean", FLOAT)])
+    nodes = [
+        helper.make_node("SequenceMap", ["lists"], ["means"], body=mean),
+        helper.make_node("ConcatFromSequence", ["means"], ["y"], axis=0, new_axis=1),
+    ]
+    return _model(nodes, [helper.make_value_info("lists", lists)], [_value("y", FLOAT, "n")])
+
+
 def words() -> bytes:
     kind = helper.make_map_type_proto(STRING, helper.make_tensor_type_proto(FLOAT, []))
     node = helper.make_node(
@@ -273,6 +285,7 @@ MODELS = {
     "tokens": tokens,
     "eight": eight,
     "parts": parts,
+    "means": means,
     "words": words,
     "alike": alike,
     "maybe": maybe,

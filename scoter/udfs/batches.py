@@ -18,10 +18,19 @@ from numpy.typing import NDArray
 
 from scoter.errors import InvalidValue, ModelFailed, NotNullViolation, NumericOutOfRange
 from scoter.udfs.lists import Lengths, null_maps, null_rows, put_together, taken_apart
-from scoter.udfs.pieces import MOST_VALUES, Feed, Feeds, rows_at_once
+from scoter.udfs.pieces import MOST_VALUES, Feed, Feeds, entries, rows_at_once
 from scoter.udfs.sessions import Loaded
 from scoter.udfs.signature import Input, Signature
-from scoter.udfs.tensors import STRING, Element, arrow_type, element_of, infinities, map_of, required
+from scoter.udfs.tensors import (
+    STRING,
+    Element,
+    arrow_type,
+    element_of,
+    infinities,
+    map_of,
+    required,
+    sequence_of,
+)
 from scoter.udfs.texts import Texts
 
 
@@ -29,7 +38,7 @@ from scoter.udfs.texts import Texts
 class _Tensor:
     """One input to fill: the columns that go into it, in its order.
 
-    ``element`` is that of a map's values; with ``texts`` it takes their places in that list.
+    ``element`` is that of a map's values or of a sequence's tensors; with ``texts`` it takes their places in that list.
     """
 
     name: str
@@ -37,6 +46,7 @@ class _Tensor:
     rank: int
     columns: tuple[int, ...]
     is_map: bool = False
+    is_sequence: bool = False
     texts: Texts | None = None
 
     @property
@@ -84,6 +94,7 @@ class Layout:
             and first.columns == tuple(range(len(self._inputs)))
             and first.rank == 2
             and not self._lists
+            and not first.is_sequence
             and self._batch is None
             and first.element.dtype.kind in "fiu"
             and all(arrow_type(each.type) == first.element.arrow for each in self._inputs)
@@ -235,8 +246,10 @@ class Layout:
             if values.null_count:
                 values = self._filled(values, first)
             shape = lengths[0].tolist() if None in each.shape else each.shape
-            return self._values(values, tensor, first).reshape(rows, *shape)
-        return self._array(tensor, batch)
+            filled = self._values(values, tensor, first).reshape(rows, *shape)
+        else:
+            filled = self._array(tensor, batch)
+        return entries(filled) if tensor.is_sequence else filled
 
     def _array(self, tensor: _Tensor, batch: pa.RecordBatch) -> NDArray[np.generic]:
         rows = batch.num_rows
@@ -289,13 +302,15 @@ def _tensors(inputs: Sequence[Input], loaded: Loaded) -> list[_Tensor]:
     found = []
     for value in loaded.session.get_inputs():
         kind, _ = required(value.type)
-        pair = map_of(kind)
-        element = element_of(kind) if pair is None else pair[1]
+        pair, entry = map_of(kind), sequence_of(kind)
+        element = pair[1] if pair is not None else entry or element_of(kind)
         if element is None or value.name not in places:
             raise ModelFailed("the model file does not fit its stored signature")
         columns = tuple(place for _, place in sorted(places[value.name]))
         texts = loaded.texts.get(value.name)
-        found.append(_Tensor(value.name, element, len(value.shape) or 2, columns, pair is not None, texts))
+        is_sequence = entry is not None
+        rank = 1 if is_sequence else len(value.shape) or 2
+        found.append(_Tensor(value.name, element, rank, columns, pair is not None, is_sequence, texts))
     return found
 
 

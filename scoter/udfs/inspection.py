@@ -22,7 +22,7 @@ from scoter.settings import Models
 from scoter.udfs.declared import Column, DeclaredInput, declare
 from scoter.udfs.linear import Linear
 from scoter.udfs.signature import Input, Output, Signature, is_list
-from scoter.udfs.tensors import element_named, element_of, map_of
+from scoter.udfs.tensors import element_named, element_of, map_of, sequence_of
 
 _MIB = 1024 * 1024
 # Python, NumPy and ONNX Runtime themselves map this much before they see the model.
@@ -182,13 +182,15 @@ def _columns(facts: dict[str, Any], *, whole: bool) -> tuple[list[Column], bool]
     named = True
     for each in facts["inputs"]:
         name, shape = each["name"], tuple(each["shape"])
-        pair = map_of(each["type"])
-        element = element_of(each["type"]) if pair is None else pair[1]
+        pair, entry = map_of(each["type"]), sequence_of(each["type"])
+        element = pair[1] if pair is not None else entry or element_of(each["type"])
         if element is None:
             raise InternalError(f"the process that loads models speaks of the type {each['type']}")
         if pair is not None:
             kind = f"MAP({pair[0].duckdb}, {pair[1].duckdb})"
             columns.append(Column(name, element, name, None, map=kind))
+        elif entry is not None:
+            columns.append(Column(name, element, name, None, shape, is_optional=each["is_optional"]))
         elif shape in ((), (1,)):
             columns.append(Column(name, element, name, None, is_optional=each["is_optional"]))
         elif whole or is_list(shape) or each["is_optional"]:

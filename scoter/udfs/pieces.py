@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 from scoter.errors import ModelFailed
 from scoter.udfs.signature import Shape
 
-# A tensor for each input; for an input that is a map a dict for each row, of which one run takes one; None for an
-# optional input that is left out.
-Feed = NDArray[np.generic] | list[dict[Any, Any]] | None
+# A tensor for each input; for an input that is a map a dict for each row, of which one run takes one; for a sequence a
+# tensor for each row; None for an optional input that is left out.
+Feed = NDArray[np.generic] | list[dict[Any, Any]] | list[NDArray[np.generic]] | None
 Feeds = dict[str, Feed]
 
 MOST_VALUES = 1 << 22  # of one list in one row
 _AT_ONCE = 1 << 20  # values of lists that one run gets
 # Where lengths are free, what a model keeps for a row often grows with their square.
 _AT_ONCE_FREE = 1 << 15
+
+
+def entries(values: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """Return what each row has of a tensor as a tensor of its own, which takes no copy."""
+    return [np.asarray(each, values.dtype) for each in values]
 
 
 def rows_at_once(shapes: Sequence[Shape], free: Sequence[int] = ()) -> int | None:
@@ -66,10 +71,12 @@ def _bounds(rows: int, size: int) -> Iterator[tuple[int, int]]:
 def _cut(feed: Feed, start: int, stop: int, given: int) -> Any:
     if feed is None:
         return None
-    if isinstance(feed, list):
+    if isinstance(feed, list) and isinstance(feed[start], dict):
         return feed[start]
     piece = feed[start:stop]
     missing = given - (stop - start)
+    if isinstance(piece, list):
+        return piece + piece[-1:] * missing
     return np.concatenate([piece, np.repeat(piece[-1:], missing, axis=0)]) if missing else piece
 
 

@@ -15,10 +15,10 @@ from onnx import helper, numpy_helper
 from onnx.onnx_ml_pb2 import ModelProto, NodeProto, TensorProto
 
 from scoter.errors import InvalidModel
-from scoter.udfs.pieces import Feed
+from scoter.udfs.pieces import Feed, entries
 from scoter.udfs.preparation import class_labels, constants, values_of
 from scoter.udfs.signature import Shape
-from scoter.udfs.tensors import STRING, Element, element_of, map_of
+from scoter.udfs.tensors import STRING, Element, element_of, map_of, sequence_of
 
 Column = tuple[str, int]
 Values = tuple[str | int, ...]
@@ -133,14 +133,15 @@ def feed(
     name: str, kind: str, shape: Shape, rows: int, known: Categories, random: np.random.Generator
 ) -> Feed:
     """Return sample values of so many rows for the input ``name`` of ONNX Runtime's type ``kind``."""
-    pair = map_of(kind)
+    pair, entry = map_of(kind), sequence_of(kind)
     if pair is not None:
         keys = known.get((name, 0)) or (("a",) if pair[0] is STRING else (0,))
         return [{key: pair[1].dtype.type(row + 1).item() for key in keys} for row in range(rows)]
-    element = element_of(kind)
+    element = entry or element_of(kind)
     if element is None:
         raise InvalidModel(f"the model's input type {kind} is not supported")
-    return _tensor(name, element, (rows, *(length or 1 for length in shape)), known, random)
+    values = _tensor(name, element, (rows, *(length or 1 for length in shape)), known, random)
+    return values if entry is None else entries(values)
 
 
 def _tensor(

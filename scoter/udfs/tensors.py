@@ -130,6 +130,16 @@ def map_of(runtime_type: str) -> tuple[Element, Element] | None:
     return None if found[0] is None or found[1] is None else (found[0], found[1])
 
 
+def sequence_of(runtime_type: str) -> Element | None:
+    """Return the element type of ONNX Runtime's ``seq(tensor(…))``, or None for any other type.
+
+    >>> sequence_of("seq(tensor(float))").duckdb
+    'FLOAT'
+    """
+    inner = runtime_type.removeprefix("seq(")
+    return None if inner == runtime_type else element_of(inner.removesuffix(")"))
+
+
 def element_named(runtime: str) -> Element:
     """Return the element type by ONNX Runtime's name; raises KeyError for one that is not offered."""
     return _BY_RUNTIME[runtime]

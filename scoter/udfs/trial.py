@@ -24,7 +24,7 @@ from scoter.udfs.pieces import MOST_VALUES, Feeds, in_pieces, rows_at_once
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import open_session, reason
 from scoter.udfs.signature import MOST_COLUMNS, Shape, fold, is_list
-from scoter.udfs.tensors import element_of, map_of, required
+from scoter.udfs.tensors import element_of, map_of, required, sequence_of
 
 _ROWS = 3
 _BATCHES = (64, 512, 2048)
@@ -135,7 +135,7 @@ def _freed_or_fixed(freed: ModelProto, kept: ModelProto, sizes: set[int], declar
 
 def _tried(model: ModelProto, batch: int | None, declared: Declared) -> _Trial:
     session = open_session(model.SerializeToString(), threads=1)
-    inputs = _inputs(session, declared)
+    inputs = _inputs(session, model, declared)
     if not any(None in each.shape for each in inputs):
         return _dry_run(session, model, inputs, batch, None)
     found: list[tuple[int, _Trial]] = []
@@ -158,7 +158,9 @@ def _with_length(each: InputFacts, length: int) -> InputFacts:
     return replace(each, shape=tuple(length if size is None else size for size in each.shape))
 
 
-def _inputs(session: onnxruntime.InferenceSession, declared: Declared) -> tuple[InputFacts, ...]:
+def _inputs(
+    session: onnxruntime.InferenceSession, model: ModelProto, declared: Declared
+) -> tuple[InputFacts, ...]:
     values = session.get_inputs()
     if not values:
         raise InvalidModel("the model has no inputs")
@@ -170,12 +172,15 @@ def _inputs(session: onnxruntime.InferenceSession, declared: Declared) -> tuple[
         if pair is not None and pair[1].runtime == "float":
             found.append(InputFacts(value.name, value.type, ()))
             continue
-        if element_of(kind) is None:
+        if element_of(kind) is None and sequence_of(kind) is None:
             raise InvalidModel(
                 f"the model's input {name} is of the type {value.type[:_NAME_MOST]}",
-                hint="inputs are tensors, or maps from texts or integers to 32-bit floats",
+                hint="inputs are tensors, sequences of tensors, or maps from texts or integers to 32-bit floats",
             )
-        shape = _written(value.shape, _declared(value.name, place, len(values), declared))
+        if sequence_of(kind) is None:
+            shape = _written(value.shape, _declared(value.name, place, len(values), declared))
+        else:
+            shape = _of_an_entry(model, value.name, place, declared)
         if any(size is not None and size <= 0 for size in shape):
             raise InvalidModel(f"the model's input {name} has a dimension without values")
         if math.prod(size or 1 for size in shape) > MOST_VALUES:
@@ -185,6 +190,23 @@ def _inputs(session: onnxruntime.InferenceSession, declared: Declared) -> tuple[
     if sum(size or 0 for size in columns) > MOST_COLUMNS:
         raise InvalidModel(f"the model takes more than {MOST_COLUMNS:,} columns")
     return tuple(found)
+
+
+def _of_an_entry(model: ModelProto, name: str, place: int, declared: Declared) -> Shape:
+    """Return what a row has of an input that is a sequence: one of its tensors."""
+    kind = next(each.type for each in model.graph.input if each.name == name)
+    kind = kind.optional_type.elem_type if kind.HasField("optional_type") else kind
+    entry = kind.sequence_type.elem_type.tensor_type
+    stated = [shape for other, shape in declared if fold(other) == fold(name)]
+    given = stated[0] if stated else declared[place][1] if place < len(declared) else None
+    if not entry.HasField("shape"):
+        if given is None:
+            raise InvalidModel(
+                f"the file does not say how many dimensions the tensors in the model's input {name[:_NAME_MOST]} have",
+                hint="INPUT says it: INPUT (x FLOAT[]) where each is a list of floats",
+            )
+        return given
+    return _with(tuple(each.dim_value or None for each in entry.shape.dim), given or ())
 
 
 def _declared(name: str, place: int, inputs: int, declared: Declared) -> Shape:
@@ -202,7 +224,11 @@ def _written(sizes: Sequence[Any], declared: Shape) -> Shape:
     if not sizes:
         # Without a written shape, one column is the only reading that needs no guess.
         return declared or (1,)
-    shape: Shape = tuple(size if isinstance(size, int) and size >= 0 else None for size in sizes[1:])
+    return _with(tuple(size if isinstance(size, int) and size >= 0 else None for size in sizes[1:]), declared)
+
+
+def _with(shape: Shape, declared: Shape) -> Shape:
+    """Return a shape with the lengths that INPUT adds."""
     if len(declared) != len(shape):
         return shape
     return tuple(own if size is None else size for size, own in zip(shape, declared, strict=True))
