@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +25,21 @@ from scoter.suggestions import closest
 MIB = 1024 * 1024
 
 
+# Where Linux says how much memory a container may take, by the version of its groups.
+_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def _all_memory() -> int:
+    """Return the bytes of memory that this machine or container has."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for place in _CONTAINER:
+        with suppress(OSError, ValueError):
+            found = min(found, int(Path(place).read_text("ascii")))
+    return found
+
+
 def _half_of_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return _all_memory() // 2
 
 
 class _Section(BaseModel):
@@ -56,6 +70,11 @@ class Server(_Section):
     max_bind_bytes: int = Field(512 * MIB, gt=0, description="most bytes of values bound to a statement")
     held_bytes: int = Field(2048 * MIB, gt=0, description="disk bytes for large bound values and results")
     batch_bytes: int = Field(4 * MIB, ge=64 * 1024, le=15 * MIB, description="most bytes of one result batch")
+    memory_limit: int = Field(
+        default_factory=_all_memory,
+        ge=1024 * MIB,
+        description="bytes of memory that the process may ask for; what asks for more ends its statement (Linux)",
+    )
     drain_seconds: int = Field(30, ge=0, description="seconds that running statements get on SIGTERM")
 
 

@@ -33,7 +33,11 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
 
 def default_of(name: str, one: FieldInfo) -> str:
     """Return a default as the document writes it."""
-    computed = {"query.threads": "the number of CPUs", "query.memory_limit": "half of the memory"}
+    computed = {
+        "query.threads": "the number of CPUs",
+        "query.memory_limit": "half of the memory",
+        "server.memory_limit": "all of the memory",
+    }
     value = one.default
     match value:
         case _ if one.is_required():

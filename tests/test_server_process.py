@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 import pytest
+import small_models
+from adbc_driver_flightsql import dbapi
 from flight_sql import Client, wait_for
 from pyarrow import flight
 
@@ -27,6 +29,8 @@ directory, drain = Path(sys.argv[1]), int(sys.argv[2])
 # Each of a hundred thousand damaged messages may begin a session.
 sessions = {"max_sessions": 1_000_000, "principal_sessions": 1_000_000}
 server = {"port": 0, "drain_seconds": drain} | sessions
+if len(sys.argv) > 3:
+    server["memory_limit"] = int(sys.argv[3])
 found = settings.load(directory / "lake", server=server, log=directory / "log.jsonl")
 serve(found, lambda address: print("scoter ready", address, flush=True))
 """
@@ -35,9 +39,9 @@ ENDLESS = "SELECT count(*) AS n FROM range(3000000) a(i), range(3000000) b(j) WH
 
 
 @contextmanager
-def process(directory, drain=20, stderr=None):
+def process(directory, drain=20, stderr=None, memory=()):
     started = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(directory), str(drain)],
+        [sys.executable, "-c", PROGRAM, str(directory), str(drain), *map(str, memory)],
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
@@ -179,3 +183,29 @@ cursor.fetchall()
             return '"57014"' in text
 
         assert wait_for(logged, 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not count a process's memory")
+def test_a_model_that_asks_for_more_than_the_process_may_have_ends_its_statement(tmp_path):
+    with (
+        process(tmp_path, memory=[4 * 2**30]) as server,
+        dbapi.connect(server.address, autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+
+        def rows(sql):
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+        cursor.execute("CREATE MODEL hungry FROM ?", (small_models.hungry(),))
+        # 8 GiB, which most machines have: nothing else would refuse them.
+        greedy = f"SELECT PREDICT('hungry', {2**31} * i) AS y FROM range(2) AS r(i)"
+        for _ in range(2):
+            with pytest.raises(dbapi.Error, match=r"53200.*the model ran out of memory"):
+                rows(greedy)
+            assert rows("SELECT PREDICT('hungry', 3), sum(i) FROM range(1000000) AS r(i)") == [
+                (0, 499999500000)
+            ]
+        with pytest.raises(dbapi.Error, match="53200"):
+            rows("SELECT count(length(repeat('a', 3000000000 + i))) FROM range(2) AS r(i)")
+        assert rows("SELECT 1 AS one") == [(1,)]

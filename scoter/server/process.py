@@ -6,6 +6,7 @@ This module must not know what is served.
 from __future__ import annotations
 
 import ctypes
+import resource
 import sys
 
 # Statements run in threads that hold Python's lock for a moment between calls of DuckDB, and wait this long
@@ -17,6 +18,17 @@ _SWITCH_SECONDS = 0.0002
 # the time of a small query. Source: mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _MMAP_BYTES = 32 * 1024 * 1024
+
+
+def limit_memory(most: int) -> None:
+    """Let the system refuse memory beyond so many bytes to this process, where it counts them, as Linux does.
+
+    Without it a model that asks for more than there is takes the whole process with it.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def tune() -> None:

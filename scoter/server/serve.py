@@ -21,7 +21,7 @@ import pyarrow as pa
 from scoter.engine.service import Engine
 from scoter.errors import ConfigurationError
 from scoter.server.flight import FlightSqlServer
-from scoter.server.process import tune
+from scoter.server.process import limit_memory, tune
 from scoter.settings import Server as ServerSettings
 from scoter.settings import Settings
 
@@ -39,6 +39,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     can not or must not be served.
     """
     tune()
+    limit_memory(settings.server.memory_limit)
     stop = Stop()
     running = Running(settings)
     try:
