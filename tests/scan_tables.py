@@ -86,7 +86,10 @@ class Lake:
     ) -> Scan:
         found = self.scans.build(table.metadata, snapshot_id, predicate_of(where), **options)
         io = self.catalog._load_file_io({}, table.metadata.location)
-        for name, rows in self.scans.tables(found.removed, lambda: io).items():
+        tables = self.scans.tables(
+            found.removed, lambda: io, query=lambda sql: self.connection.sql(sql).to_arrow_reader()
+        )
+        for name, rows in tables.items():
             self.connection.register(name, rows)
         return found
 

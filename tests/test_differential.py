@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -30,6 +31,7 @@ from slt import Refused
 from scoter.catalog.names import TableName
 from scoter.engine.ingest import Mode, Present, ingest
 from scoter.engine.scanning import masks
+from scoter.engine.types import quote
 
 APPEND = Mode(create=False, present=Present.APPEND)
 # What is refused because no read would be right.
@@ -38,7 +40,6 @@ REFUSED = (
     "a column with renamed inner fields and a column stored as another type can not be read together",
 )
 NUMBERS = count()
-SUMS = "count(DISTINCT k), count(t.k), sum(k), min(k), max(t.k)"
 HERE = Path(__file__).parent / "duckdb_1_5"
 
 
@@ -48,6 +49,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
         # Also of a few rows the deleted ones are left out by masks, however few files there are.
         changed.setattr(masks, "FEWEST", 1)
         changed.setattr(masks, "_UNEVEN", 1000)
+        changed.setattr(masks, "MOST_FILTERED", 0)
         yield InProcess(engine)
 
 
@@ -171,7 +173,15 @@ def agrees_with_pyiceberg(made: RandomTable, version: Version) -> None:
 def agrees_with_older(older: Older, made: RandomTable, version: Version) -> None:
     """Compare the older DuckDB's rows with those that were written, where it can read the table."""
     found = older.rows(made.table.metadata_location.removeprefix("file://"), version.snapshot_id)
-    assert found in (None, spelled(version.rows))
+    if found is None:
+        return
+    expected = Counter(spelled(version.rows))
+    lost = expected - Counter(found)
+    if version.equality and any("None" in row for row in lost):
+        # Of deletes by several values it takes a NULL in a row for equal to any value.
+        event("DuckDB 1.5 lost rows with NULL")
+        expected -= Counter({row: count for row, count in lost.items() if "None" in row})
+    assert Counter(found) == expected
 
 
 def agrees_with_judge(
@@ -181,10 +191,12 @@ def agrees_with_judge(
     judge.execute("CREATE OR REPLACE TABLE t AS FROM arrow")
     place = name if version.snapshot_id is None else f"{name} FOR VERSION AS OF {version.snapshot_id}"
     asked = ["SELECT * FROM {} AS t"]
+    names = [f"t.{quote(field.name)}" for field in version.schema.fields]
+    sums = ", ".join(f"count({name}), min({name}::VARCHAR), max({name}::VARCHAR)" for name in names)
     for _ in range(4):
         shown = projection(data.draw, version.schema)
         where = f"FROM {{}} AS t WHERE {condition(data.draw, version.schema)}"
-        asked += [f"SELECT {shown} {where}", f"SELECT count(*) AS n, {SUMS} {where}"]
+        asked += [f"SELECT {shown} {where}", f"SELECT count(*) AS n, {sums} {where}"]
     for sql in asked:
         wanted = judge.sql(sql.replace("{}", "t")).to_arrow_table()
         try:

@@ -151,6 +151,13 @@ class Running:
             return self.instance.execute(sql, self._values)
         return self.connection.sql(sql) if self._registered else self.instance.query(sql)
 
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a query that reads data files only; raises duckdb.Error, Cancelled."""
+        with self.connection.sql(sql).to_arrow_reader() as reader:
+            for batch in reader:
+                self.check()
+                yield batch
+
     def _failed(self, error: Exception) -> None:
         """Keep what ended a stage: of it DuckDB passes on a text."""
         self.instance.run.fail(error if isinstance(error, ScoterError) else translate(error, self._tree))

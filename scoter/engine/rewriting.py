@@ -116,6 +116,7 @@ def rewrite(
         predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
         used = _columns_used(tree)
     summed = is_summed(tree)
+    filtered = any(select.args.get("where") for select in tree.find_all(exp.Select))
     facts: list[ScanFacts] = []
     virtual: dict[str, Source] = {}
 
@@ -140,7 +141,7 @@ def rewrite(
             schema=source.schema,
             added=added,
             hidden=[name for name, _ in source.hidden],
-            is_summed=summed,
+            is_summed=summed and (id(node) in predicates or not filtered),
             check=check,
         )
         facts.append(

@@ -121,14 +121,18 @@ class Runner:
             tables[ROWS] = plan.rows
         return tables
 
-    def _removed(self, plan: Plan, running: Running) -> dict[str, pa.Table]:
-        """Return the deleted positions that a plan's scans leave out; what is not kept any more is read again."""
+    def _removed(self, plan: Plan, running: Running, *, runs: bool = True) -> dict[str, pa.Table]:
+        """Return the deleted rows that a plan's scans leave out; what is not kept any more is read again.
+
+        For a plan that never ``runs`` they are good to be planned with only.
+        """
         tables: dict[str, pa.Table] = {}
         for scan in plan.scans:
             if scan.removed and scan.metadata_location is not None:
                 location = scan.metadata_location
                 open_with = partial(_io, self._parts.lake, location)
-                tables |= self._parts.scans.tables(scan.removed, open_with, running.check)
+                query = running.batches if runs else None
+                tables |= self._parts.scans.tables(scan.removed, open_with, running.check, query)
         return tables
 
     def _query(self, plan: Plan, context: Context, entry: Entry, cancellation: Cancellation) -> Result:
@@ -262,7 +266,8 @@ class Runner:
         tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
         try:
-            return explain(plan, running, tables | self._removed(plan, running), analyze=analyze)
+            removed = self._removed(plan, running, runs=analyze)
+            return explain(plan, running, tables | removed, analyze=analyze)
         except (duckdb.Error, ScoterError) as error:
             raise running.failure(error) from error
         finally:

@@ -21,16 +21,15 @@ from scoter.catalog.data_files import DataFiles, DeleteKind, Ints
 from scoter.catalog.fetching import Check, unchecked
 from scoter.catalog.manifests import Manifests
 from scoter.catalog.recent import Recent
-from scoter.engine.scanning.deletes import Deletes
+from scoter.engine.scanning.deletes import Deletes, Query
 from scoter.engine.scanning.equality import applicable, compared
 from scoter.engine.scanning.grouping import NAME_MAPPING, Group, ReadTable, grouped
 from scoter.engine.scanning.layout import Layout, Layouts, refuse_ambiguous
-from scoter.engine.scanning.lineage import refuse_hiding, with_hidden
+from scoter.engine.scanning.lineage import are_hidden, refuse_hiding, with_hidden
 from scoter.engine.scanning.masks import masked
 from scoter.engine.scanning.paths import objects_ahead
 from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.removed import Removed
-from scoter.engine.scanning.row_groups import RowGroups
 from scoter.engine.scanning.selecting import Reading, as_many
 from scoter.engine.scanning.statistics import distinct_values
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
@@ -72,7 +71,6 @@ class Scans:
         """
         self._manifests = manifests
         self._threads = threads
-        self._row_groups = RowGroups()
         self._layouts = Layouts()
         self._deletes = Deletes(manifests.real)
         self._digests: Recent[int, tuple[TableMetadata, bytes]] = Recent(_DIGESTS)
@@ -149,11 +147,19 @@ class Scans:
                 refuse_hiding(layouts, schema, name)
             groups = grouped(table, files, kept, layouts, deleted.held, against.scopes)
             wanted = _wanted(schema, used)
-            if is_summed and wanted:
-                footers = partial(self._row_groups.of, open_with=io_for, check=check)
-                groups = (
-                    masked(files, groups, self._threads, footers, metadata, table.schema, predicate) or groups
+            if is_summed and (wanted or against.scopes):
+                numbered = not are_hidden(layouts, table.schema)
+                better = masked(
+                    files,
+                    groups,
+                    self._threads,
+                    self._layouts,
+                    metadata,
+                    table.schema,
+                    predicate,
+                    numbered=numbered,
                 )
+                groups = better or groups
             layout_of = partial(self._layout, table)
             reading = Reading(table.schema, files, deleted, against, self._layouts, layout_of, distinct)
             found = _scan(reading, kept, groups, wanted)
@@ -166,12 +172,14 @@ class Scans:
         wanted: Iterable[Removed],
         open_with: Callable[[], FileIO],
         check: Check = unchecked,
+        query: Query | None = None,
     ) -> dict[str, pa.Table]:
         """Return what a scan's SQL reads under names of its own.
 
-        ``check`` is called while files are read for it, and may raise. Raises as ``build``.
+        ``query`` runs SQL that reads data files; without it the tables are good for planning only. ``check`` is
+        called while files are read, and may raise. Raises as ``build``, and what ``query`` raises.
         """
-        return {one.name: self._deletes.table(one, open_with, check) for one in wanted}
+        return {one.name: self._deletes.table(one, open_with, query, check) for one in wanted}
 
     def _digest(self, metadata: TableMetadata) -> bytes:
         """Return what all schemas and partition specs come to, reckoned once for each metadata at hand."""

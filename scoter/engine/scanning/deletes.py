@@ -22,7 +22,7 @@ from scoter.catalog.data_files import DataFiles, DeleteFile, DeleteKind, Ints
 from scoter.catalog.fetching import Check, each, unchecked
 from scoter.catalog.reach import canonical
 from scoter.catalog.recent import Recent
-from scoter.engine.scanning.removed import Held, Removed, table_of
+from scoter.engine.scanning.removed import Held, Removed, mask_of, table_of
 from scoter.errors import CorruptData, NotSupported
 
 _PARALLEL = 8
@@ -33,6 +33,7 @@ _MAGIC = b"\xd1\xd3\x39\x64"
 _FRAME = 12  # bytes of a vector's length, magic number and checksum
 
 Positions = Mapping[str, Ints]
+Query = Callable[[str], Iterable[pa.RecordBatch]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,18 +76,34 @@ class Deletes:
             if fit:
                 held[number] = Held(0, path, fit)
                 positions = _joined([read[delete][path] for delete in fit])
-                rows[number] = int(np.searchsorted(positions, files.rows[number]))
+                first, end = np.searchsorted(positions, [0, files.rows[number]])
+                rows[number] = int(end - first)
         return Deleted(held, rows, len(read))
 
-    def table(self, wanted: Removed, open_with: Callable[[], FileIO], check: Check = unchecked) -> pa.Table:
-        """Return the rows that ``wanted`` names, from what is kept where it still is; raises as ``of``."""
+    def table(
+        self, wanted: Removed, open_with: Callable[[], FileIO], query: Query | None, check: Check = unchecked
+    ) -> pa.Table:
+        """Return the rows that ``wanted`` names, from what is kept where it still is; raises as ``of``.
+
+        ``query`` reads those that are deleted by value. Without it they are not looked for: the table is good for
+        the statement to be planned only.
+        """
         found = self._tables.get(wanted.name)
         if found is None:
             read = self._held([d for held in wanted.files for d in held.deletes], open_with, check)
             positions = {
-                held.place: _joined([read[d][held.place] for d in held.deletes]) for held in wanted.files
+                held.place: _joined([read[d][held.place] for d in held.deletes])
+                for held in wanted.files
+                if held.deletes
             }
-            found = table_of(wanted, positions)
+            if not wanted.is_mask:
+                found = table_of(wanted, positions)
+            elif wanted.by_value is None:
+                found = mask_of(wanted, positions)
+            elif query is None:
+                return mask_of(wanted, positions)
+            else:
+                found = mask_of(wanted, positions, query(wanted.by_value))
             self._tables.put(wanted.name, found)
         return found
 

@@ -173,10 +173,21 @@ def left(rows: str, columns: Sequence[str], schema: Schema, ranked: Ranked, layo
     ``rows`` is SQL that yields at least ``columns``, the compared fields under the names of ``schema``, and
     the rank of each row's file as ``RANK``.
     """
+    text = f"SELECT {', '.join(f'd.{column}' for column in columns)} FROM ({rows}) AS d"
+    return text + "".join(f" ANTI JOIN {joined}" for joined in _joined(schema, ranked, layout_of))
+
+
+def gone(rows: str, columns: Sequence[str], schema: Schema, ranked: Ranked, layout_of: LayoutOf) -> str:
+    """Return the SQL of those of ``rows``, as ``left`` has them, that deletes name; some may be there twice."""
+    chosen = f"SELECT {', '.join(f'd.{column}' for column in columns)} FROM ({rows}) AS d SEMI JOIN "
+    return " UNION ALL ".join(chosen + joined for joined in _joined(schema, ranked, layout_of))
+
+
+def _joined(schema: Schema, ranked: Ranked, layout_of: LayoutOf) -> Iterator[str]:
+    """Yield what stands behind JOIN: for each set of fields the values, and where they are those of the row d."""
     by_fields: dict[tuple[int, ...], list[DeleteFile]] = {}
     for delete in ranked.ranges:
         by_fields.setdefault(delete.fields, []).append(delete)
-    text = f"SELECT {', '.join(f'd.{column}' for column in columns)} FROM ({rows}) AS d"
     for number, (ids, deletes) in enumerate(by_fields.items()):
         fields = [schema.find_field(field_id) for field_id in ids]
         same = " AND ".join(
@@ -190,8 +201,7 @@ def left(rows: str, columns: Sequence[str], schema: Schema, ranked: Ranked, layo
             all_values = _values(fields, deletes, ranked.ranges, layout_of)
             values = f"SELECT {names}, low, max(high) AS high FROM ({all_values}) GROUP BY ALL"
             same += f" AND d.{RANK} >= e{number}.low AND d.{RANK} <= e{number}.high"
-        text += f" ANTI JOIN ({values}) AS e{number} ON {same}"
-    return text
+        yield f"({values}) AS e{number} ON {same}"
 
 
 def _values(

@@ -32,14 +32,14 @@ _MOST_ALONE = 32
 class Group:
     """Files that one SELECT reads: of ``removed`` ones not the deleted positions, of ``compared`` not the values.
 
-    Where the positions are left out by a mask, ``row_groups`` has the rows of each file's row groups.
+    ``is_masked`` ones have neither of them: a mask leaves these rows out.
     """
 
     projection: Projection
     files: Ints
     removed: bool = False
     compared: bool = False
-    row_groups: Mapping[int, tuple[int, ...]] | None = None
+    is_masked: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.types import LongType, NestedField, StringType
 
 from scoter.catalog.data_files import DataFiles, Ints
-from scoter.engine.scanning.layout import Layout, hides_numbers
+from scoter.engine.scanning.layout import Layout
 from scoter.engine.types import duckdb_type, literal
 from scoter.errors import NotSupported
 
@@ -44,15 +44,18 @@ def with_hidden(schema: Schema, names: Collection[str]) -> Schema:
 
 
 def refuse_hiding(layouts: Collection[Layout], schema: Schema, name: str) -> None:
-    """Raise NotSupported where a column has the name of DuckDB's own numbers of files and rows."""
-    named = any(field.name.casefold() in _NUMBERS for field in schema.fields)
-    if named or any(
-        hides_numbers(layout) or any(column.name.casefold() in _NUMBERS for column in layout.columns)
-        for layout in layouts
-    ):
+    """Raise NotSupported where a column hides DuckDB's own numbers of files and rows."""
+    if are_hidden(layouts, schema):
         raise NotSupported(
             f"{name} has a column file_index or file_row_number, beside which {', '.join(HIDDEN)} can not be read"
         )
+
+
+def are_hidden(layouts: Collection[Layout], schema: Schema) -> bool:
+    """Say whether a column has the name of DuckDB's own numbers of files and rows."""
+    return any(field.name.casefold() in _NUMBERS for field in schema.fields) or any(
+        column.name.casefold() in _NUMBERS for layout in set(layouts) for column in layout.columns
+    )
 
 
 def hidden_value(field: NestedField, stored: str, files: DataFiles, numbers: Ints) -> str | None:

@@ -5,7 +5,7 @@ This module must not know predicates, nor how delete files are matched with data
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +14,22 @@ from pyiceberg.types import NestedField
 
 from scoter.catalog.data_files import DataFiles, Ints
 from scoter.engine.scanning.deletes import Deleted
-from scoter.engine.scanning.equality import RANK, Against, LayoutOf, left, ranked
+from scoter.engine.scanning.equality import RANK, Against, LayoutOf, gone, left, ranked
 from scoter.engine.scanning.grouping import Group
 from scoter.engine.scanning.layout import Layouts
 from scoter.engine.scanning.lineage import hidden_value
 from scoter.engine.scanning.paths import readable
 from scoter.engine.scanning.projection import Source, field_map
-from scoter.engine.scanning.removed import Removed, beside, removed, without
+from scoter.engine.scanning.removed import (
+    NUMBERED,
+    PLACE,
+    Held,
+    Removed,
+    beside,
+    left_of,
+    removed,
+    without,
+)
 from scoter.engine.scanning.statistics import statistics
 from scoter.engine.types import duckdb_type, literal, quote
 
@@ -45,18 +54,41 @@ class Reading:
 
         ``counted`` says that nobody looks at values: only how many rows there are matters.
         """
+        if group.is_masked and group.compared:
+            return self._masked(group, wanted, counted=counted)
         count = self._count(group) if counted and group.removed else None
         if count is not None:
             return as_many(self.schema, wanted, count), None
         first = _representative(self.files, group.files)
         if not group.compared:
             numbers = np.array([first, *(n for n in group.files.tolist() if n != first)])
-            return self._rows(group, numbers, wanted, None)
+            return self._rows(group, numbers, wanted)
         order = ranked(self.files, group.files, first, self.against)
         inner = wanted | {field for delete in order.ranges for field in delete.fields}
-        rows, positions = self._rows(group, order.numbers, inner, order.rank)
+        rows, positions = self._rows(group, order.numbers, inner, (f"{order.rank} AS {RANK}",))
         columns = [quote(field.name) for field in self.schema.fields if field.field_id in wanted]
         return left(rows, columns, self.schema, order, self.layout_of), positions
+
+    def _masked(self, group: Group, wanted: frozenset[int], *, counted: bool) -> tuple[str, Removed]:
+        """Return the SQL of a group whose rows that are deleted by value a mask leaves out, too."""
+        order = ranked(self.files, group.files, _representative(self.files, group.files), self.against)
+        compared = frozenset(field for delete in order.ranges for field in delete.fields)
+        plain = replace(group, removed=False)
+        rows, _ = self._rows(plain, order.numbers, compared, (f"{order.rank} AS {RANK}", *NUMBERED))
+        by_value = gone(rows, PLACE, self.schema, order, self.layout_of)
+        mask = self._mask(order.numbers, by_value)
+        if counted:
+            return left_of(mask, nulls(self.schema, wanted)), mask
+        text, _ = self._rows(plain, order.numbers, wanted, aliased=True)
+        return text + beside(mask), mask
+
+    def _mask(self, numbers: Ints, by_value: str | None = None) -> Removed:
+        """Return the mask of files in their order."""
+        held = []
+        for place, number in enumerate(numbers.tolist()):
+            known = self.deleted.held.get(number) or Held(0, str(self.files.paths[number]), ())
+            held.append(replace(known, number=place, rows=int(self.files.rows[number])))
+        return removed(held, is_mask=True, by_value=by_value)
 
     def _count(self, group: Group) -> int | None:
         """Return how many rows of a group are left where metadata tell, else None."""
@@ -68,7 +100,13 @@ class Reading:
         return sum(told) - sum(self.deleted.rows[number] for number in numbers)
 
     def _rows(
-        self, group: Group, numbers: Ints, wanted: frozenset[int], rank: str | None
+        self,
+        group: Group,
+        numbers: Ints,
+        wanted: frozenset[int],
+        extra: Sequence[str] = (),
+        *,
+        aliased: bool = False,
     ) -> tuple[str, Removed | None]:
         pairs = zip(self.schema.fields, group.projection.sources, strict=True)
         output = [(field, source) for field, source in pairs if field.field_id in wanted]
@@ -78,8 +116,7 @@ class Reading:
             hidden = hidden or own is not None
             value = own or source.expression
             items.append(value if value == quote(field.name) else f"{value} AS {quote(field.name)}")
-        if rank is not None:
-            items.append(f"{rank} AS {RANK}")
+        items += extra
         paths = ", ".join(
             literal(readable(str(self.files.paths[n]), int(self.files.bytes[n]))) for n in numbers
         )
@@ -88,19 +125,12 @@ class Reading:
         else:
             options = _by_name(self.files, numbers, output, self.distinct)
         text = f"SELECT {', '.join(items)} FROM read_parquet([{paths}], {options})"
-        if rank is not None or group.removed or hidden:
+        if extra or group.removed or hidden or aliased:
             text += " AS r"
         if not group.removed:
             return text, None
-        if group.row_groups is not None:
-            groups = group.row_groups
-            mask = removed(
-                [
-                    replace(self.deleted.held[n], number=place, groups=groups[n])
-                    for place, n in enumerate(numbers.tolist())
-                ],
-                is_mask=True,
-            )
+        if group.is_masked:
+            mask = self._mask(numbers)
             return text + beside(mask), mask
         positions = removed(
             [replace(self.deleted.held[n], number=place) for place, n in enumerate(numbers.tolist())]
@@ -110,10 +140,15 @@ class Reading:
         ), positions
 
 
+def nulls(schema: Schema, wanted: frozenset[int]) -> str:
+    """Return the ``wanted`` fields of rows whose values nobody looks at."""
+    fields = [field for field in schema.fields if field.field_id in wanted]
+    return ", ".join(f"NULL::{duckdb_type(f.field_type)} AS {quote(f.name)}" for f in fields)
+
+
 def as_many(schema: Schema, wanted: frozenset[int], rows: int) -> str:
     """Return the SQL of so many rows with the ``wanted`` fields, whose values nobody looks at."""
-    fields = [field for field in schema.fields if field.field_id in wanted]
-    columns = ", ".join(f"NULL::{duckdb_type(f.field_type)} AS {quote(f.name)}" for f in fields)
+    columns = nulls(schema, wanted)
     return f"SELECT {columns} FROM range({rows})" if rows else f"SELECT {columns} WHERE false"
 
 
