@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import slt
 from far_tables import check_table
 from pyiceberg.catalog.rest import RestCatalog
+from requests.adapters import HTTPAdapter
 from rest_server import CREDENTIAL, RestServer, serving
 from sessions import InProcess, opened
 
@@ -44,6 +46,42 @@ def test_a_table_that_another_client_changes_is_read_as_it_is_now(
     other.drop_table("shared.t")
     with pytest.raises(slt.Refused, match="42P01"):
         session.query("SELECT count(*) AS n FROM far.shared.t")
+
+
+def test_a_table_is_sent_again_only_where_it_has_changed(
+    server: RestServer, session: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.update("CREATE SCHEMA far.tagged")
+    session.update("CREATE TABLE far.tagged.t AS SELECT 1 AS n")
+    told: list[int] = []
+    send = HTTPAdapter.send
+
+    def heard(*given: Any, **named: Any) -> Any:
+        answer = send(*given, **named)
+        if answer.request.method == "GET" and answer.url.endswith("/tables/t"):
+            told.append(answer.status_code)
+        return answer
+
+    monkeypatch.setattr(HTTPAdapter, "send", heard)
+    count = "SELECT count(*) AS n FROM far.tagged.t"
+    assert [session.value(count) for _ in range(3)] == [1, 1, 1]
+    assert told[0] in (200, 304)
+    assert set(told[1:]) == {304}
+    other = RestCatalog("other", **server.properties())
+    table = other.load_table("tagged.t")
+    table.append(table.scan().to_arrow())
+    told.clear()
+    assert [session.value(count) for _ in range(3)] == [2, 2, 2]
+    assert told[0] == 200
+    assert set(told[1:]) == {304}
+    session.update("INSERT INTO far.tagged.t VALUES (5)")
+    assert session.value(count) == 3
+    other.drop_table("tagged.t")
+    with pytest.raises(slt.Refused, match="42P01"):
+        session.query(count)
+    # Made anew it is another table.
+    session.update("CREATE TABLE far.tagged.t AS SELECT 1 AS n")
+    assert session.value(count) == 1
 
 
 def test_schemas_of_several_levels(session: InProcess) -> None:

@@ -29,6 +29,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from scoter.catalog.avro import decode_safely
+from scoter.catalog.entity_tags import Tagged
 from scoter.catalog.metadata_files import read_metadata
 from scoter.catalog.metastore import engine_for, is_locked, retrying
 from scoter.catalog.properties import check_catalog, tamed, without_code
@@ -321,7 +322,7 @@ def _tamed_rest(rest: Any, place: Place, stores: Stores) -> Any:
         lent = rest._resolve_storage_credentials(response.storage_credentials, response.metadata.location)  # noqa: SLF001  # its rule of the longest prefix
         return {**response.config, **lent}
 
-    class TamedRest(rest):  # type: ignore[misc]  # imported only where a lake has such a catalog
+    class TamedRest(Tagged, rest):  # type: ignore[misc]  # imported only where a lake has such a catalog
         def list_namespaces(self, namespace: str | Identifier = ()) -> list[Identifier]:
             # pyiceberg's own asks for what is under R%C3%A4ume where a schema is called Räume.
             return cast("list[Identifier]", rest.list_namespaces(_QuotedOnce(self), namespace))

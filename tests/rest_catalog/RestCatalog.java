@@ -3,6 +3,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import jakarta.servlet.DispatcherType;
 import jakarta.servlet.Filter;
 import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletRequestWrapper;
 import jakarta.servlet.http.HttpServletResponse;
 import jakarta.servlet.http.HttpServletResponseWrapper;
 import java.io.PrintWriter;
@@ -10,7 +11,9 @@ import java.io.StringWriter;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.EnumSet;
+import java.util.Enumeration;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
@@ -74,7 +77,16 @@ public final class RestCatalog {
                     }
                 }
             };
-            chain.doFilter(request, held);
+            // An answer with other properties is another one, of which the servlet knows nothing.
+            var asked = new HttpServletRequestWrapper((HttpServletRequest) request) {
+                @Override
+                public Enumeration<String> getHeaderNames() {
+                    var names = Collections.list(super.getHeaderNames());
+                    names.removeIf("If-None-Match"::equalsIgnoreCase);
+                    return Collections.enumeration(names);
+                }
+            };
+            chain.doFilter(asked, held);
             var answer = text.toString();
             if (new ObjectMapper().readTree(answer) instanceof ObjectNode table && table.has("metadata")) {
                 var lent = new Properties();
