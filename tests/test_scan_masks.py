@@ -102,6 +102,19 @@ def test_positions(lake: Lake, tmp_path: Path, monkeypatch, group: int, threads:
         summed(lake, table, rows, where)
 
 
+def test_files_without_rows(lake: Lake, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(lake.scans, "_threads", 3)
+    monkeypatch.setattr(masks, "_UNEVEN", 3)
+    table, paths = filled(lake, tmp_path / "data", files=1)
+    for number in range(3):
+        place = tmp_path / f"empty-{number}.parquet"
+        pq.write_table(data(0).slice(0, 0), place)
+        table.add_files([f"file://{place}"])
+    table = removed(table.refresh(), tmp_path / "d.parquet", [(paths[0], 5)])
+    table = valued(table, tmp_path / "e.parquet", pa.table({"k": pa.array([7])}), [1])
+    summed(lake, table, left({0: [5, 7]}, files=1))
+
+
 def test_rows_deleted_by_value(lake: Lake, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(lake.scans, "_threads", 2)
     table, paths = filled(lake, tmp_path / "data")

@@ -76,4 +76,5 @@ def _shares(rows: Ints, numbers: Sequence[int], most: int) -> list[Ints]:
     for number in sorted(numbers, key=lambda n: -int(rows[n])):
         held, place, share = heapq.heappop(shares)
         heapq.heappush(shares, (held + int(rows[number]), place, [*share, number]))
-    return [np.array(sorted(share)) for _, _, share in sorted(shares, reverse=True)]
+    # Files without rows may all be in one.
+    return [np.array(sorted(share)) for _, _, share in sorted(shares, reverse=True) if share]
