@@ -72,7 +72,7 @@ class Server(_Section):
     batch_bytes: int = Field(4 * MIB, ge=64 * 1024, le=15 * MIB, description="most bytes of one result batch")
     memory_limit: int = Field(
         default_factory=_all_memory,
-        ge=1024 * MIB,
+        ge=256 * MIB,
         description="bytes of memory that the process may ask for; what asks for more ends its statement (Linux)",
     )
     drain_seconds: int = Field(30, ge=0, description="seconds that running statements get on SIGTERM")

@@ -24,6 +24,7 @@ def _load() -> dict[str, frozenset[str]]:
 _KINDS = _load()
 SCALARS: frozenset[str] = _KINDS["scalar"]
 AGGREGATES: frozenset[str] = _KINDS["aggregate"]
+UNORDERED: frozenset[str] = _KINDS["unordered"]
 WINDOWS: frozenset[str] = _KINDS["window"]
 TABLE_FUNCTIONS: frozenset[str] = _KINDS["table"]
 # Scoter's own: it stands in FROM as a table does, and never reaches DuckDB.

@@ -60,6 +60,7 @@ class Shape:
 
     tree: exp.Expr
     calls: tuple[ModelCall, ...] = ()
+    is_summed: bool = False
 
 
 def shape(bound: Bound, *, only_planned: bool = False, apart: bool = False, inline: bool = False) -> Shape:
@@ -71,7 +72,7 @@ def shape(bound: Bound, *, only_planned: bool = False, apart: bool = False, inli
     """
     resolved = bound.resolved
     if not resolved.models:
-        return Shape(bound.tree)
+        return Shape(bound.tree, is_summed=is_summed(bound.tree))
     tree = bound.tree.copy()
     alone = linear_calls(tree, resolved, bound.arguments).keys() | logic_calls(tree, resolved)
     tree = score_together(tree, alone)
@@ -115,8 +116,7 @@ def rewrite(
     if bound.resolved.sources:
         predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
         used = _columns_used(tree)
-    summed = is_summed(tree)
-    filtered = any(select.args.get("where") for select in tree.find_all(exp.Select))
+    filtered = shape.is_summed and any(select.args.get("where") for select in tree.find_all(exp.Select))
     facts: list[ScanFacts] = []
     virtual: dict[str, Source] = {}
 
@@ -141,7 +141,7 @@ def rewrite(
             schema=source.schema,
             added=added,
             hidden=[name for name, _ in source.hidden],
-            is_summed=summed and (id(node) in predicates or not filtered),
+            is_summed=shape.is_summed and (id(node) in predicates or not filtered),
             check=check,
         )
         facts.append(

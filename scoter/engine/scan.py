@@ -147,7 +147,7 @@ class Scans:
                 refuse_hiding(layouts, schema, name)
             groups = grouped(table, files, kept, layouts, deleted.held, against.scopes)
             wanted = _wanted(schema, used)
-            if is_summed and (wanted or against.scopes):
+            if is_summed and files.deletes and (wanted or against.scopes):
                 numbered = not are_hidden(layouts, table.schema)
                 better = masked(
                     files,

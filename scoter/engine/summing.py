@@ -7,69 +7,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from scoter.engine.functions import SCALARS
+from scoter.engine.functions import SCALARS, UNORDERED
 from scoter.engine.gate import function_name
 from scoter.engine.statements import Predict
 
-# These give the same of the same rows in any order, but for the last bits of floating-point sums.
-_SUMS = frozenset(
-    {
-        "approx_count_distinct",
-        "approx_quantile",
-        "avg",
-        "bit_and",
-        "bit_or",
-        "bit_xor",
-        "bool_and",
-        "bool_or",
-        "corr",
-        "count",
-        "count_if",
-        "count_star",
-        "countif",
-        "covar_pop",
-        "covar_samp",
-        "entropy",
-        "favg",
-        "fsum",
-        "geomean",
-        "geometric_mean",
-        "kahan_sum",
-        "kurtosis",
-        "kurtosis_pop",
-        "mad",
-        "max",
-        "mean",
-        "median",
-        "min",
-        "percentile_cont",
-        "percentile_disc",
-        "product",
-        "quantile",
-        "quantile_cont",
-        "quantile_disc",
-        "regr_avgx",
-        "regr_avgy",
-        "regr_count",
-        "regr_intercept",
-        "regr_r2",
-        "regr_slope",
-        "regr_sxx",
-        "regr_sxy",
-        "regr_syy",
-        "sem",
-        "skewness",
-        "stddev",
-        "stddev_pop",
-        "stddev_samp",
-        "sum",
-        "sum_no_overflow",
-        "sumkahan",
-        "var_pop",
-        "var_samp",
-        "variance",
-    }
-)
 _OTHERS = (exp.With, exp.Join, exp.Lateral, exp.SetOperation, exp.Window, exp.TableSample, exp.Pivot, Predict)
 _FROM = frozenset({"this", "alias", "db", "catalog", "version"})
 _PASSING = frozenset({"expressions", "from_", "where"})
@@ -90,7 +31,7 @@ def is_summed(tree: exp.Expr) -> bool:
     if len(tables) != 1 or any(isinstance(node, _OTHERS) for node in nodes):
         return False
     names = {name for name in map(function_name, nodes) if name is not None}
-    if not names <= SCALARS | _SUMS or not names & _SUMS:
+    if not names <= SCALARS | UNORDERED or not names & UNORDERED:
         return False
     node: exp.Expr | None = tables[0]
     selects, summed = 0, False
@@ -119,4 +60,4 @@ def _sums_up(select: exp.Select) -> bool:
     if select.args.get("group"):
         return True
     parts = [*select.expressions, *filter(None, [select.args.get("having")])]
-    return any(function_name(node) in _SUMS for part in parts for node in part.walk())
+    return any(function_name(node) in UNORDERED for part in parts for node in part.walk())

@@ -20,11 +20,16 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _MMAP_BYTES = 32 * 1024 * 1024
 
 
+# What the libraries reserve and never use counts, too: 1.2 of the 1.5 GB that an idle server has.
+_RESERVED = 2 * 1024 * 1024 * 1024
+
+
 def limit_memory(most: int) -> None:
     """Let the system refuse memory beyond so many bytes to this process, where it counts them, as Linux does.
 
     Without it a model that asks for more than there is takes the whole process with it.
     """
+    most += _RESERVED
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)

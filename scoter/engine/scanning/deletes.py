@@ -98,12 +98,11 @@ class Deletes:
             }
             if not wanted.is_mask:
                 found = table_of(wanted, positions)
-            elif wanted.by_value is None:
-                found = mask_of(wanted, positions)
-            elif query is None:
+            elif wanted.by_value is not None and query is None:
                 return mask_of(wanted, positions)
             else:
-                found = mask_of(wanted, positions, query(wanted.by_value))
+                by_value = query(wanted.by_value) if wanted.by_value is not None and query is not None else ()
+                found = mask_of(wanted, positions, by_value)
             self._tables.put(wanted.name, found)
         return found
 

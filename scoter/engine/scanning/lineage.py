@@ -54,7 +54,10 @@ def refuse_hiding(layouts: Collection[Layout], schema: Schema, name: str) -> Non
 def are_hidden(layouts: Collection[Layout], schema: Schema) -> bool:
     """Say whether a column has the name of DuckDB's own numbers of files and rows."""
     return any(field.name.casefold() in _NUMBERS for field in schema.fields) or any(
-        column.name.casefold() in _NUMBERS for layout in set(layouts) for column in layout.columns
+        # Most are one object, whose hash takes longer than to look at it.
+        column.name.casefold() in _NUMBERS
+        for layout in {id(layout): layout for layout in layouts}.values()
+        for column in layout.columns
     )
 
 
