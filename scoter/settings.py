@@ -127,6 +127,9 @@ class Models(_Section):
         "0: any number",
     )
     inline: bool = Field(True, description="compute linear models in SQL where many rows are scored")
+    compile_trees: bool = Field(
+        True, description="compile ensembles of trees that score many rows; needs the extra scoter[trees]"
+    )
 
 
 class Tables(_Section):

@@ -165,7 +165,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 def test_the_file_still_says_something_else(session: InProcess, case: str) -> None:
     name = f"m{list(CASES).index(case)}"
     with pytest.raises(AssertionError, match=r"rows differ|no probabilities"):
-        check(session, name, CASES[case]())
+        check(session, name, CASES[case](), compiles=False)
 
 
 def test_the_document_has_a_row_for_each() -> None:

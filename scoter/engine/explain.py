@@ -154,11 +154,15 @@ def _scored(plan: Plan, counts: Mapping[str, Counts]) -> str:
         did = counts.get(call.function.name, Counts())
         lines.append(
             f"{_shown(call)}  {_kind(call.function)}  {did.rows:,} rows given, "
-            f"{did.skipped:,} skipped for a NULL input, {did.failed:,} failed  {did.batches:,} batches  "
+            f"{did.skipped:,} skipped for a NULL input, {did.failed:,} failed  {did.batches:,} batches{_compiled(did)}  "
             f"model {did.model_seconds * 1000:.1f} ms, conversion {did.conversion_seconds * 1000:.1f} ms "
             "of all threads"
         )
     return "\n".join(dict.fromkeys(lines))
+
+
+def _compiled(did: Counts) -> str:
+    return f", {did.compiled:,} with compiled trees" if did.compiled else ""
 
 
 def _shown(call: ModelCall) -> str:

@@ -84,7 +84,10 @@ class Engine:
         self.principals = Principals(self.metastore)
         artifacts = Artifacts(settings.warehouse)
         sessions = Sessions(
-            artifacts, settings.models.cache_bytes, provider=settings.models.execution_provider
+            artifacts,
+            settings.models.cache_bytes,
+            provider=settings.models.execution_provider,
+            compile_trees=settings.models.compile_trees,
         )
         limits = settings.models
         self._quarantine = Quarantine(limits.quarantine_after, limits.batch_seconds)

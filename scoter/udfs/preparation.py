@@ -89,7 +89,10 @@ def _repair_nodes(nodes: MutableSequence[NodeProto]) -> None:
         at += 1
         if node.op_type == "StringNormalizer":
             _choose_locale(node)
-        if node.op_type == "TreeEnsembleClassifier" and _labels_go_wrong(node):
+        if node.op_type != "TreeEnsembleClassifier" or len(class_labels(node)) != 2:
+            continue
+        _check_base(node)
+        if _labels_go_wrong(node):
             for added in _labels_from_scores(node, at):
                 nodes.insert(at, added)
                 at += 1
@@ -113,16 +116,30 @@ def _choose_locale(node: NodeProto) -> None:
 
 
 def _labels_go_wrong(node: NodeProto) -> bool:
-    """Say whether the runtime derives this ensemble's label wrongly.
+    """Say whether the runtime derives the label of this ensemble of two classes wrongly.
 
-    With two classes it expects weights for one of them and compares that sum with a threshold. A file
+    It expects weights for one of them and compares that sum with a threshold. A file
     may also hold weights for both; then the operator's definition is the greater sum, while the
     runtime goes on comparing the second sum with zero.
     """
     ids = _attribute(node, "class_ids")
-    return bool(
-        len(class_labels(node)) == 2 and ids is not None and len(set(ids.ints)) == 2 and node.output[0]
-    )
+    return bool(ids is not None and len(set(ids.ints)) == 2 and node.output[0])
+
+
+def _check_base(node: NodeProto) -> None:
+    """Refuse base values of two classes that the runtime leaves out, or adds to the other class.
+
+    It is right where one sum, of the first class, has one base value; two sums with two are made right below.
+    """
+    ids, base = _attribute(node, "class_ids"), _attribute(node, "base_values")
+    sums = set(ids.ints) if ids is not None else set()
+    values = len(base.floats) if base is not None else 0
+    is_right = (sums, values) == ({0}, 1) or ((sums, values) == ({0, 1}, 2) and node.output[0])
+    if values and not is_right:
+        raise InvalidModel(
+            f"the scores of a binary tree ensemble with {values} base values for {len(sums)} sums can not be computed reliably",
+            hint="export it with a base value for each sum, and one sum as that of the first class",
+        )
 
 
 _POST_TRANSFORMS = {b"": None, b"NONE": None, b"SOFTMAX": "Softmax", b"LOGISTIC": "Sigmoid"}
@@ -150,12 +167,14 @@ def _labels_from_scores(node: NodeProto, at: int) -> list[NodeProto]:
     values = numpy_helper.from_array(
         np.array(labels, dtype=object if isinstance(labels[0], str) else np.int64)
     )
+    base = _attribute(node, "base_values")
     added = [
+        *([] if base is None else _with_base(node, base, prefix)),
         helper.make_node("ArgMax", [f"{prefix}_sums"], [f"{prefix}_place"], axis=1, keepdims=0),
         helper.make_node("Constant", [], [f"{prefix}_labels"], value=values),
         helper.make_node("Gather", [f"{prefix}_labels", f"{prefix}_place"], [label], axis=0),
     ]
-    node.output[0], node.output[1] = f"{prefix}_unused", f"{prefix}_sums"
+    node.output[0], node.output[1] = f"{prefix}_unused", f"{prefix}_{'sums' if base is None else 'weights'}"
     if transform is not None:
         transform.s = b"NONE"
     if scores:
@@ -165,6 +184,16 @@ def _labels_from_scores(node: NodeProto, at: int) -> list[NodeProto]:
         else:
             added.append(helper.make_node(kind_of or "Identity", [f"{prefix}_sums"], [scores]))
     return added
+
+
+def _with_base(node: NodeProto, base: AttributeProto, prefix: str) -> list[NodeProto]:
+    """Take the base values out of an ensemble and return nodes that add them: the runtime gives one sum's to both."""
+    values = numpy_helper.from_array(np.array(base.floats, np.float32))
+    node.attribute.remove(base)
+    return [
+        helper.make_node("Constant", [], [f"{prefix}_base"], value=values),
+        helper.make_node("Add", [f"{prefix}_weights", f"{prefix}_base"], [f"{prefix}_sums"]),
+    ]
 
 
 def fixed_rows(graph: GraphProto) -> set[int]:

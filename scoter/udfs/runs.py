@@ -22,7 +22,7 @@ class Counts:
     """What the calls of one function have done.
 
     ``rows`` were given, ``skipped`` are those whose result is NULL for a NULL input, ``failed`` those that a call
-    that tries has given up. ``batches`` is how often the model ran. Seconds are added up over threads:
+    that tries has given up. ``batches`` is how often the model ran, ``compiled`` how often with compiled trees. Seconds are added up over threads:
     ``model_seconds`` inside ONNX Runtime, ``conversion_seconds`` from Arrow to tensors and back.
     """
 
@@ -30,6 +30,7 @@ class Counts:
     skipped: int = 0
     failed: int = 0
     batches: int = 0
+    compiled: int = 0
     model_seconds: float = 0.0
     conversion_seconds: float = 0.0
 

@@ -10,17 +10,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from onnx.onnx_ml_pb2 import ModelProto
 
 from scoter.errors import ConfigurationError, ModelFailed
 from scoter.udfs.artifacts import Artifacts
+from scoter.udfs.compiling import Compiled, Trees, compiled, has_trees, is_available
 from scoter.udfs.preparation import prepare
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.texts import Texts, encode
 
 _FATAL_ONLY = 4
-
+# Rows that ONNX Runtime scores in the time that compiling takes, about: half a second in a process's first time.
+WORTH = 100_000
 
 _CPU = "CPUExecutionProvider"
 _PROVIDERS = {
@@ -81,7 +85,7 @@ class Loaded:
     """A session, its artifact's sha256 and the bytes that it is counted with.
 
     ``free`` says whether a number of rows that the file fixes was set free; the inputs in ``texts`` take places in
-    these lists.
+    these lists. ``trees``, if any, run in the session's place once they are compiled.
     """
 
     sha256: str
@@ -89,6 +93,15 @@ class Loaded:
     session: onnxruntime.InferenceSession
     size: int
     texts: Mapping[str, Texts]
+    trees: Trees | None = None
+
+    def run(self, wanted: list[str], feeds: Any, rows: int, options: object) -> tuple[list[Any], bool]:
+        """Return the wanted outputs for ``rows`` rows, and whether compiled trees made them."""
+        trees = None if self.trees is None else self.trees.get(rows)
+        found = None if trees is None else trees.run(wanted, feeds, options)
+        if found is not None:
+            return found, True
+        return self.session.run(wanted, feeds, options), False
 
 
 class Sessions:
@@ -97,15 +110,25 @@ class Sessions:
     ``threads`` is the number of threads inside one call; 1 means that a call runs on its caller's
     thread alone and parallelism comes from callers, so that many statements do not ask for more threads than
     they have. ``provider`` is what models run on. The most recently used model always stays.
+
+    With ``compile_trees`` an ensemble of trees is compiled once it has scored ``WORTH`` rows.
     """
 
     def __init__(
-        self, artifacts: Artifacts, cache_bytes: int, *, threads: int = 1, provider: str = "cpu"
+        self,
+        artifacts: Artifacts,
+        cache_bytes: int,
+        *,
+        threads: int = 1,
+        provider: str = "cpu",
+        compile_trees: bool = False,
     ) -> None:
         self._artifacts = artifacts
         self._cache_bytes = cache_bytes
         self._threads = threads
         self.provider = provider
+        # With more threads ONNX Runtime adds up trees in an order of its own.
+        self._compile_trees = compile_trees and provider == "cpu" and threads == 1 and is_available()
         self._lock = threading.Lock()
         self._loaded: OrderedDict[_Key, Loaded] = OrderedDict()
         self._loading: dict[_Key, threading.Lock] = {}
@@ -150,12 +173,26 @@ class Sessions:
     def _load(self, sha256: str, *, free: bool) -> Loaded:
         data = self._artifacts.get(sha256)
         try:
-            model = ModelProto()
-            model.ParseFromString(data)
-            texts = encode(prepare(model, free=free))
-            session = open_session(model.SerializeToString(), threads=self._threads, provider=self.provider)
+            model, texts = _prepared(data, free=free)
+            session = self._open(model.SerializeToString())
         except ModelFailed:
             raise
         except Exception as error:
             raise ModelFailed(f"the model can not be loaded: {reason(error)}") from error
-        return Loaded(sha256, free, session, len(data), texts)
+        trees = None
+        if self._compile_trees and free and has_trees(model):
+            trees = Trees(partial(self._compiled, sha256), WORTH)
+        return Loaded(sha256, free, session, len(data), texts, trees)
+
+    def _compiled(self, sha256: str) -> Compiled | None:
+        model, _ = _prepared(self._artifacts.get(sha256), free=True)
+        return compiled(model, self._open)
+
+    def _open(self, prepared: bytes) -> onnxruntime.InferenceSession:
+        return open_session(prepared, threads=self._threads, provider=self.provider)
+
+
+def _prepared(data: bytes, *, free: bool) -> tuple[ModelProto, Mapping[str, Texts]]:
+    model = ModelProto()
+    model.ParseFromString(data)
+    return model, encode(prepare(model, free=free))
