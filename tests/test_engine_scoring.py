@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from flight_sql import wait_for
@@ -83,6 +84,32 @@ def test_a_write_is_scored_apart(lake):
     assert logged(lake)["rows_scored"] == 100
     assert lake.value("SELECT count(p) FROM scores") == ROWS - ROWS // 10 + 90
     lake.update("DROP TABLE scores")
+
+
+def test_what_reads_the_rows_is_locked_and_takes_its_memory_from_the_statements(lake):
+    lake.query(AVERAGE)
+    (instance,) = lake.engine.instances._idle
+    assert instance._reading is not None
+    found = []
+    for database in (instance._main, instance._reading):
+        connection = database.connection
+        with pytest.raises(duckdb.Error, match="locked"):
+            connection.execute("SET enable_external_access=true")
+        with pytest.raises(duckdb.Error, match=r"[Pp]ermission"):
+            connection.execute("SELECT * FROM read_text('/etc/hostname')")
+        ((memory, temporary),) = connection.execute(
+            "SELECT current_setting('memory_limit'), current_setting('max_temp_directory_size')"
+        ).fetchall()
+        found.append((memory, temporary))
+    (main, _), (reading, spilled) = found
+    assert spilled.startswith("0")
+    assert bytes_of(main) == pytest.approx(3 * bytes_of(reading), rel=0.02)
+    assert bytes_of(main) + bytes_of(reading) == pytest.approx(lake.engine.instances.memory, rel=0.02)
+
+
+def bytes_of(shown: str) -> float:
+    number, unit = shown.split()
+    return float(number) * {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[unit]
 
 
 def test_several_stages_are_read_at_once(lake):

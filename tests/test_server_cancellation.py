@@ -163,7 +163,8 @@ class Held:
 
     def spilled(self, instance):
         # DuckDB marks a directory that it once used as its own until the database is closed.
-        return [p for p in Path(instance._temporary.name).iterdir() if not p.name.endswith("_owner")]
+        found = Path(instance._temporary.name).rglob("*")
+        return [path for path in found if path.is_file() and not path.name.endswith("_owner")]
 
     def memory(self, instance):
         ((used,),) = instance.connection.sql("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchall()

@@ -69,7 +69,6 @@ class Running:
         self._registered: list[str] = []
         self._temporary: list[str] = []
         self._places: dict[str, Span] = {}
-        self._timezone = context.timezone
         self._values: tuple[Any, ...] | None = None
         self.instance: Instance = instances.take(context.timezone, cancellation or Cancellation())
         self._timer: threading.Timer | None = None
@@ -139,7 +138,9 @@ class Running:
 
     def _cursor(self, tables: Mapping[str, pa.Table | Arriving]) -> duckdb.DuckDBPyConnection:
         """Return a connection for a stage, which sees none of what is registered with the first."""
-        cursor = self.instance.open_cursor(self._timezone)
+        if not tables:
+            return self.instance.open_reader()
+        cursor = self.instance.open_cursor()
         for name, table in tables.items():
             if isinstance(table, pa.Table):
                 cursor.register(name, table)

@@ -20,9 +20,8 @@ import pyarrow as pa
 from scoter.catalog.objects.stores import Objects
 from scoter.catalog.recent import Recent
 from scoter.engine.cancellation import Cancellation
+from scoter.engine.database import Database
 from scoter.engine.objects import ObjectFiles
-from scoter.engine.scanning.paths import PREFIX
-from scoter.engine.types import literal
 from scoter.errors import Cancelled, ShuttingDown, TooManyStatements
 from scoter.settings import Query
 from scoter.udfs.functions import Function, register, scorer
@@ -32,12 +31,12 @@ from scoter.udfs.sessions import Sessions
 
 _REGISTERED_MOST = 256
 _QUERIES_MOST = 64
+_READER_LEAST = 128 * 1024 * 1024  # bytes; readers of Parquet take some for each column and thread
 _QUERY_LENGTH_MOST = 64 * 1024
-_SETTABLE = "['TimeZone','memory_limit','threads','operator_memory_limit','max_execution_time','preserve_insertion_order']"
 
 
 class Instance:
-    """One DuckDB database in memory, locked, with the model functions that it has met.
+    """One DuckDB database in memory, locked, with the model functions that it has met, and a second one that reads for it.
 
     Any principal's statements may use it one after the other, because no statement that the gate
     lets through can leave anything behind.
@@ -57,52 +56,29 @@ class Instance:
         self.threads = settings.threads
         self.run = Run(quarantine)
         self.functions: OrderedDict[str, None] = OrderedDict()
-        self.connection = duckdb.connect(
-            ":memory:",
-            # Without async_threads=0 DuckDB 2.0.0 deadlocks when a COPY is interrupted.
-            config={"threads": settings.threads, "preserve_insertion_order": True, "async_threads": 0},
-        )
+        self._limits = (0, settings.threads, "UTC")
         self.objects = ObjectFiles(objects, self.run)
-        self.connection.register_filesystem(self.objects)
-        places = (*(f"{directory.rstrip('/')}/" for directory in directories), PREFIX)
-        allowed = ", ".join(map(literal, places))
-        spill = str(Path(self._temporary.name))
-        for statement in (
-            "SET TimeZone='UTC'",
-            f"SET temp_directory={literal(spill)}",
-            f"SET max_temp_directory_size='{settings.temp_bytes}B'",
-            f"SET allowed_directories=[{allowed}]",
-            "SET autoinstall_known_extensions=false",
-            "SET autoload_known_extensions=false",
-            "SET allow_community_extensions=false",
-            "SET python_enable_replacements=false",
-            "SET parquet_metadata_cache=true",
-            "SET enable_progress_bar=false",
-            "SET enable_external_access=false",
-            f"SET allowed_configs={_SETTABLE}",
-            "SET lock_configuration=true",
-        ):
-            self.connection.execute(statement)
-        self._limits: tuple[int, int, str] | None = None
-        self._is_ordered = True
+        self._main = self._database(Path(self._temporary.name), settings.temp_bytes)
+        self._reading: Database | None = None
+        self.connection = self._main.connection
         self._cursors: list[duckdb.DuckDBPyConnection] = []
         self._queries: Recent[str, duckdb.DuckDBPyRelation] = Recent(_QUERIES_MOST)
         self._statements: Recent[str, duckdb.Statement] = Recent(_QUERIES_MOST)
 
+    def _database(self, directory: Path, spilled: int) -> Database:
+        return Database(self.directories, self.objects, directory, spilled, self.threads)
+
     def prepare(self, memory: int, threads: int, timezone: str) -> None:
         """Set the limits and the time zone of the next statement; what has not changed costs nothing."""
-        wanted = (memory, threads, timezone)
-        if wanted != self._limits:
-            self.connection.execute(
-                f"SET memory_limit='{memory}B'; SET threads={threads}; SET TimeZone={literal(timezone)}"
-            )
-            self._limits = wanted
+        self._limits = (memory, threads, timezone)
+        apart = memory // 4 if self._reading is not None else 0
+        self._main.prepare(memory - apart, threads, timezone)
+        if self._reading is not None:
+            self._reading.prepare(apart, threads, timezone)
 
     def keep_order(self, *, wanted: bool) -> None:
         """Let rows keep the order in which they are read, or not: DuckDB reads the parts of a union at once then."""
-        if wanted != self._is_ordered:
-            self.connection.execute(f"SET preserve_insertion_order={str(wanted).lower()}")
-            self._is_ordered = wanted
+        self._main.keep_order(wanted=wanted)
 
     def register(self, function: Function, *, volatile: bool) -> None:
         """Make a model function known, once."""
@@ -144,12 +120,24 @@ class Instance:
         """Return what scores batches for the statement that runs."""
         return scorer(function, self._sessions, self.run)
 
-    def open_cursor(self, timezone: str) -> duckdb.DuckDBPyConnection:
+    def open_cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a second connection of the same database, for a query that runs beside the first."""
-        cursor = self.connection.cursor()
-        cursor.execute(f"SET TimeZone={literal(timezone)}")
-        self._cursors.append(cursor)
-        return cursor
+        self._cursors.append(self._main.cursor())
+        return self._cursors[-1]
+
+    def open_reader(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection of a second database, for a query that reads data files alone, and does not spill.
+
+        Its threads are its own: those of the first database wait for its rows. From now on it has a quarter of each
+        statement's memory. Where that is little the connection is one of the first.
+        """
+        if self._limits[0] // 4 < _READER_LEAST:
+            return self.open_cursor()
+        if self._reading is None:
+            self._reading = self._database(Path(self._temporary.name) / "reading", 0)
+            self.prepare(*self._limits)
+        self._cursors.append(self._reading.cursor())
+        return self._cursors[-1]
 
     def close_cursors(self) -> None:
         """Close all connections but the first; their results must have been closed before."""
@@ -185,7 +173,9 @@ class Instance:
         """Close the database and remove its temporary files."""
         self._queries.clear()
         self._statements.clear()
-        self.connection.close()
+        self._main.close()
+        if self._reading is not None:
+            self._reading.close()
         self._temporary.cleanup()
 
 

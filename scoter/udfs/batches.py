@@ -108,11 +108,10 @@ class Layout:
         if not self._is_plain:
             return None
         try:
-            columns = batch.to_tensor(null_to_nan=False, row_major=False)
+            rows = batch.to_tensor(null_to_nan=False, row_major=True)
         except pa.ArrowTypeError:  # there are NULLs
             return None
-        # Turned by NumPy: Arrow's own rows of 16,384 take twice the time, for they leave the cache.
-        feeds: Feeds = {self._tensors[0].name: np.ascontiguousarray(columns.to_numpy())}
+        feeds: Feeds = {self._tensors[0].name: rows.to_numpy()}
         return [Group(feeds, batch.num_rows)]
 
     def without_nulls(self, batch: pa.RecordBatch) -> Rows:
