@@ -1,7 +1,8 @@
 """PREDICT over an Iceberg table against ONNX Runtime alone, against a plain function of DuckDB, and against Python.
 
 Run: python benchmarks/predict.py. The bound has the rows in memory already and gives them to ONNX Runtime in batches of
-16,384 rows: the better of intra-op threads = cores, and one thread per core. The plain function is what one writes
+16,384 rows: the better of intra-op threads = cores, and one thread per core. Scoter has Numba beside it, as
+`make install` puts it there, and compiles ensembles of trees in the first runs. The plain function is what one writes
 without Scoter: DuckDB in process, rows in memory, a function over columns that calls ONNX Runtime.
 """
 
