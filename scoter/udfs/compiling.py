@@ -197,6 +197,9 @@ def _outputs(node: NodeProto, ensemble: Ensemble) -> list[Any]:
 def _part(model: ModelProto, nodes: list[NodeProto], inputs: list[Any], outputs: list[Any]) -> ModelProto:
     used = {name for node in nodes for name in node.input}
     known = [each for each in model.graph.initializer if each.name in used]
+    # Older files list their constants among the inputs: one that is not used would have to be given.
+    left_out = {each.name for each in model.graph.initializer} - used
+    inputs = [each for each in inputs if each.name not in left_out]
     graph: GraphProto = helper.make_graph(nodes, "part", inputs, outputs, known)
     return helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)
 
@@ -238,26 +241,28 @@ def _probes(ensemble: Ensemble) -> list[Floats]:
 
 
 class Trees:
-    """A model's compiled trees, made once the model has scored ``worth`` rows; until then, and where not, None."""
+    """A model's compiled trees, made once ONNX Runtime has spent ``worth`` seconds on them; until then, and where not, None."""
 
-    def __init__(self, make: Callable[[], Compiled | None], worth: int) -> None:
+    def __init__(self, make: Callable[[], Compiled | None], worth: float) -> None:
         self._make: Callable[[], Compiled | None] | None = make
         self._left = worth
         self._lock = threading.Lock()
         self._made: Compiled | None = None
 
-    def get(self, rows: int) -> Compiled | None:
-        """Return the compiled trees for the next ``rows``; the thread that finds them worth it makes them."""
-        if self._made is not None or self._make is None:
+    def get(self) -> Compiled | None:
+        """Return the compiled trees; the thread that finds them worth it makes them, while others go on without."""
+        if self._made is not None or self._make is None or self._left > 0:
             return self._made
         with self._lock:
-            self._left -= rows
-            make = self._make
-            if self._left > 0 or make is None:
-                return self._made
-            self._make = None
-        try:
-            self._made = make()
-        except Exception:  # noqa: BLE001  # ONNX Runtime, which runs until here, goes on
-            self._made = None
+            make, self._make = self._make, None
+        if make is not None:
+            try:
+                self._made = make()
+            except Exception:  # noqa: BLE001  # ONNX Runtime, which runs until here, goes on
+                return None
         return self._made
+
+    def spend(self, seconds: float) -> None:
+        """Count what ONNX Runtime took for some rows."""
+        with self._lock:
+            self._left -= seconds

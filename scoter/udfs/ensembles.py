@@ -18,6 +18,7 @@ from scoter.udfs.preparation import class_labels
 OPERATORS = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 _DOMAIN = "ai.onnx.ml"
 _MOST_LEVELS = 4096
+_MOST_NODES = 2_000_000  # which are read in a second, while Python does nothing else
 _TRANSFORMS = frozenset({"NONE", "LOGISTIC", "SOFTMAX"})
 # Whether the operator's true branch is taken at equality, and whether it is the branch of the greater values.
 _MODES = {
@@ -63,14 +64,6 @@ class Ensemble:
     is_binary: bool
     is_positive: bool
 
-    @property
-    def size(self) -> int:
-        """The bytes of the arrays that are walked."""
-        return sum(
-            each.nbytes
-            for each in (self.feature, self.threshold, self.left, self.missing_left, self.first, self.weights)
-        )
-
 
 class _Unknown(Exception):
     """The ensemble has something that only ONNX Runtime is trusted with."""
@@ -91,8 +84,10 @@ def _read(node: NodeProto, given: dict[str, AttributeProto]) -> Ensemble:
         raise _Unknown
     tree, number = _ints(given, "nodes_treeids"), _ints(given, "nodes_nodeids")
     count = len(tree)
+    if count > _MOST_NODES:
+        raise _Unknown
     found = _Numbered(tree, number)
-    modes = np.array(given["nodes_modes"].strings, dtype=object) if "nodes_modes" in given else np.array([])
+    modes = np.array(given["nodes_modes"].strings if "nodes_modes" in given else [], np.bytes_)
     values, features = _floats(given, "nodes_values"), _ints(given, "nodes_featureids")
     tracks = (
         _ints(given, "nodes_missing_value_tracks_true")
@@ -104,13 +99,16 @@ def _read(node: NodeProto, given: dict[str, AttributeProto]) -> Ensemble:
         raise _Unknown
     leaf = modes == b"LEAF"
     inner = np.flatnonzero(~leaf)
-    kinds = set(modes[inner])
-    if not kinds <= _MODES.keys() or np.isnan(values[inner]).any() or (features[inner] < 0).any():
+    kinds, kind = np.unique(modes[inner], return_inverse=True)
+    if (
+        not set(kinds.tolist()) <= _MODES.keys()
+        or np.isnan(values[inner]).any()
+        or (features[inner] < 0).any()
+    ):
         raise _Unknown
     true = found.places(tree[inner], _ints(given, "nodes_truenodeids")[inner])
     false = found.places(tree[inner], _ints(given, "nodes_falsenodeids")[inner])
-    closed = np.array([_MODES[each][0] for each in modes[inner]], bool)
-    greater = np.array([_MODES[each][1] for each in modes[inner]], bool)
+    closed, greater = np.array([_MODES[each] for each in kinds.tolist()], bool).reshape(-1, 2)[kind].T
     strict = closed == greater
     if (strict & (values[inner] == -np.inf)).any():  # nothing is less
         raise _Unknown

@@ -256,13 +256,11 @@ def _over_struct(score: Callable[[pa.RecordBatch], pa.Array]) -> Callable[[pa.Ch
 
 
 def _infer(loaded: Loaded, wanted: list[str], group: batches.Group, run: Run, counts: Counts) -> list[Any]:
-    at_once = min(group.rows, group.at_once or group.rows)
-
     def once(feeds: Feeds) -> list[Any]:
         started = time.perf_counter()
         with run.batch(loaded.sha256):
             try:
-                results, compiled = loaded.run(wanted, feeds, at_once, run.options)
+                results, compiled = loaded.run(wanted, feeds, run.options)
             except Exception as error:
                 if run.ended is not None:
                     raise run.ended from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.texts import Texts, encode
 
 _FATAL_ONLY = 4
-# Rows that ONNX Runtime scores in the time that compiling takes, about: half a second in a process's first time.
-WORTH = 100_000
+# Seconds of ONNX Runtime after which trees are compiled: what it takes the first time in a process, about.
+WORTH = 0.5
 
 _CPU = "CPUExecutionProvider"
 _PROVIDERS = {
@@ -95,13 +96,18 @@ class Loaded:
     texts: Mapping[str, Texts]
     trees: Trees | None = None
 
-    def run(self, wanted: list[str], feeds: Any, rows: int, options: object) -> tuple[list[Any], bool]:
-        """Return the wanted outputs for ``rows`` rows, and whether compiled trees made them."""
-        trees = None if self.trees is None else self.trees.get(rows)
+    def run(self, wanted: list[str], feeds: Any, options: object) -> tuple[list[Any], bool]:
+        """Return the wanted outputs, and whether compiled trees made them."""
+        if self.trees is None:
+            return self.session.run(wanted, feeds, options), False
+        trees = self.trees.get()
         found = None if trees is None else trees.run(wanted, feeds, options)
         if found is not None:
             return found, True
-        return self.session.run(wanted, feeds, options), False
+        started = time.perf_counter()
+        results = self.session.run(wanted, feeds, options)
+        self.trees.spend(time.perf_counter() - started)
+        return results, False
 
 
 class Sessions:
@@ -111,7 +117,7 @@ class Sessions:
     thread alone and parallelism comes from callers, so that many statements do not ask for more threads than
     they have. ``provider`` is what models run on. The most recently used model always stays.
 
-    With ``compile_trees`` an ensemble of trees is compiled once it has scored ``WORTH`` rows.
+    With ``compile_trees`` an ensemble of trees is compiled once it has run for ``WORTH`` seconds.
     """
 
     def __init__(
@@ -179,10 +185,11 @@ class Sessions:
             raise
         except Exception as error:
             raise ModelFailed(f"the model can not be loaded: {reason(error)}") from error
-        trees = None
-        if self._compile_trees and free and has_trees(model):
-            trees = Trees(partial(self._compiled, sha256), WORTH)
-        return Loaded(sha256, free, session, len(data), texts, trees)
+        if not (self._compile_trees and free and has_trees(model)):
+            return Loaded(sha256, free, session, len(data), texts)
+        trees = Trees(partial(self._compiled, sha256), WORTH)
+        # Compiled, they take about as much again.
+        return Loaded(sha256, free, session, 2 * len(data), texts, trees)
 
     def _compiled(self, sha256: str) -> Compiled | None:
         model, _ = _prepared(self._artifacts.get(sha256), free=True)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scoter.udfs.ensembles import Floats, Places
 
 _LANES = 256
+_LOOK = 8
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,6 +31,17 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # there is none
         made = numba.njit(nogil=True, error_model="numpy")(function)
     return made
+
+
+def _all_at_leaves(at: Places, left: Places) -> bool:
+    """Say whether no row goes further, as in the last levels of a tree that few rows come to."""
+    moving = 0
+    for lane in range(len(at)):
+        moving += left[at[lane]] != at[lane]
+    return moving == 0
+
+
+_all_at_leaves = _compiled(_all_at_leaves)
 
 
 def _down(
@@ -42,7 +54,9 @@ def _down(
     left: Places,
 ) -> None:
     """Lead rows that stand ``at`` nodes down so many levels; row i has its values from ``begins[i]`` on."""
-    for _ in range(levels):
+    for level in range(levels):
+        if level % _LOOK == _LOOK - 1 and _all_at_leaves(at, left):
+            return
         for lane in range(len(at)):
             node = at[lane]
             is_left = values[begins[lane] + feature[node]] <= threshold[node]
