@@ -50,8 +50,10 @@ def milliseconds(text: str, what: str) -> float:
 def test_many_rows_run_between_two_queries(lake):
     found = explained(lake, "SELECT sum(PREDICT('pick', place)) FROM t")
     assert "16,384 rows between two queries" in found["models"]
-    batches = -(-ROWS // 16_384)
-    assert done(found["scored"], "pick") == (ROWS, ROWS // 10, 0, batches)
+    *rows, batches = done(found["scored"], "pick")
+    assert rows == [ROWS, ROWS // 10, 0]
+    # The first ones are of 2,048 rows, further ones of what the model does in a while.
+    assert ROWS // 16_384 < batches
     assert "Read parquet" in found["stage_plan"]
     assert "Read parquet" not in found["analyzed_plan"]
     assert "aggregate" in found["analyzed_plan"]

@@ -6,6 +6,7 @@ This module must not know how a query is cut in two, nor what reads the scored r
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,9 @@ from scoter.engine.instances import Instance
 from scoter.engine.plan import Stage
 
 BATCH_ROWS = 16_384
+_FIRST = 2_048  # rows of the first call, as of a function's calls
+_FEWEST = 64
+_SECONDS = 0.05  # of one call, about
 # Types whose values are the same after they went through Arrow and came back.
 _EXACT = frozenset(
     {
@@ -53,6 +57,7 @@ class Scored:
         self.name = stage.name
         self._failed = failed
         self._threads = instance.threads
+        self._at_once = _FIRST
         self._relation = connection.sql(stage.sql)
         self._scorers = {name: instance.scorer(function) for name, function in stage.scores}
         results = {name: function.arrow_type for name, function in stage.scores}
@@ -77,9 +82,13 @@ class Scored:
         try:
             reader = self._relation.to_arrow_reader(BATCH_ROWS)
             for batch in reader:
-                waiting.append(pool.submit(self._scored, batch))
-                if len(waiting) > self._threads:
-                    yield waiting.popleft().result()
+                start = 0
+                while start < batch.num_rows:
+                    part = batch.slice(start, self._at_once)
+                    start += part.num_rows
+                    waiting.append(pool.submit(self._scored, part))
+                    if len(waiting) > self._threads:
+                        yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         except Exception as error:
@@ -93,9 +102,13 @@ class Scored:
             del reader
 
     def _scored(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        started = time.perf_counter()
         columns = []
         for field, column in zip(batch.schema, batch.columns, strict=True):
             score = self._scorers.get(field.name)
             given = column if score is None else score(pa.RecordBatch.from_struct_array(column))
             columns.append(given)
+        spent = time.perf_counter() - started
+        # A model that takes long gets fewer rows: it can be ended sooner, takes less memory, and no thread waits long at the end.
+        self._at_once = min(BATCH_ROWS, max(_FEWEST, int(batch.num_rows * _SECONDS / spent)))
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
