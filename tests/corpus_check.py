@@ -47,11 +47,13 @@ def scored(
 
 
 def compile_trees(session: InProcess) -> list[Trees]:
-    """Let ensembles of trees be compiled at their next call."""
+    """Compile the ensembles of trees that have been called, and let them be used whatever time they take."""
     loaded = session.engine.instances._sessions._loaded.values()
-    found = [each.trees for each in loaded if each.trees is not None and each.trees._make is not None]
+    found = [each.trees for each in loaded if each.trees is not None and not each.trees._is_begun]
     for trees in found:
-        trees._left = 0
+        trees._is_begun = True
+        trees.compile()
+        trees._is_faster = trees._made is not None
     return found
 
 

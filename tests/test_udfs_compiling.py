@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from flight_sql import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 from mutation import often
@@ -20,6 +22,7 @@ from sessions import InProcess, bound, opened
 from scoter.errors import InvalidModel
 from scoter.udfs import sessions
 from scoter.udfs.compiling import Compiled, compiled
+from scoter.udfs.compiling import Trees as Walking
 from scoter.udfs.preparation import prepare
 from scoter.udfs.sessions import open_session
 
@@ -38,6 +41,8 @@ class Trees:
     draw: np.random.Generator
     modes: tuple[str, ...]
     levels: int
+    # ONNX Runtime takes 1 alone for true.
+    flags: tuple[int, ...] = (0, 1, 1, 2, -1)
     nodes: dict[str, list[Any]] = field(default_factory=dict)
     leaves: list[tuple[int, int]] = field(default_factory=list)
 
@@ -62,7 +67,7 @@ class Trees:
             "values": 0.0 if is_leaf else float(self._threshold()),
             "truenodeids": 0,
             "falsenodeids": 0,
-            "missing_value_tracks_true": int(self.draw.integers(2)),
+            "missing_value_tracks_true": int(self.draw.choice(self.flags)),
         }
         for name, value in row.items():
             held[f"nodes_{name}"].append(value)
@@ -152,8 +157,8 @@ def prepared(file: ModelProto) -> ModelProto:
     return prepare(copy)
 
 
-def grown(seed: int, count: int, levels: int, modes: tuple[str, ...] = MODES) -> Trees:
-    trees = Trees(np.random.default_rng(seed), modes, levels)
+def grown(seed: int, count: int, levels: int, modes: tuple[str, ...] = MODES, **more: Any) -> Trees:
+    trees = Trees(np.random.default_rng(seed), modes, levels, **more)
     for tree in range(count):
         trees.add(tree)
     return trees
@@ -214,7 +219,7 @@ def test_classifiers_of_several_sums_are_the_same(seed, count, levels, labels, t
 @pytest.mark.parametrize("transform", ["NONE", "LOGISTIC", "SOFTMAX"])
 def test_each_of_two_sums_has_its_base_value(transform):
     """ONNX Runtime 1.31.1 gives the second one's sum to both, with the other sign."""
-    trees = grown(5, 7, 4)
+    trees = grown(5, 7, 4, flags=(0, 1))
     file = classifier(
         trees,
         (3, 8),
@@ -293,7 +298,14 @@ def _first(values: Any, value: Any) -> None:
     values[0] = value
 
 
+def _as_another_tree(held: Any) -> None:
+    """Number the last nodes as a tree of which a key of 64 bits would be that of the first one's."""
+    for place in range(len(held.ints) // 2, len(held.ints)):
+        held.ints[place] = 1 << 61
+
+
 UNKNOWN = {
+    "numbers that leave 64 bits": ("nodes_treeids", _as_another_tree),
     "equality": ("nodes_modes", lambda held: _first(held.strings, b"BRANCH_EQ")),
     "minimum": ("aggregate_function", lambda held: setattr(held, "s", b"MIN")),
     "a leaf without weight": ("target_nodeids", lambda held: _first(held.ints, held.ints[1])),
@@ -356,9 +368,44 @@ def test_a_model_that_scores_many_rows_is_compiled(tmp_path, monkeypatch, compil
         session.query(f"CREATE TABLE t AS {ROWS}")
         session.update("CREATE MODEL m FROM ? INPUT (a FLOAT, b FLOAT, c FLOAT, d FLOAT)", bound(data))
         before = session.query(scores)
-        told = explained(session, scores)
         assert before.column("p").null_count == 600
+        if compiles:
+            assert wait_for(lambda: "with compiled trees" in explained(session, scores), 60)
+        told = explained(session, scores)
         assert session.query(scores).equals(before)
     found = re.search(r"(\d+) batches(?:, (\d+) with compiled trees)?", told)
     assert found is not None
     assert found[2] == (found[1] if compiles else None)
+
+
+def test_what_can_not_be_compiled_is_logged_and_scored_by_onnx_runtime(caplog):
+    def fail() -> None:
+        raise MemoryError("too little")
+
+    file = regressor(grown(3, 9, 5), 1, "SUM", [], drawn(np.random.default_rng(1), is_positive=False))
+    session, trees = OPEN(file.SerializeToString()), Walking(fail, 0.0)
+    given = {"X": np.zeros((5, FEATURES), np.float32)}
+    right = session.run(["y"], given)[0]
+    for _ in range(3):
+        (found,), is_compiled = trees.run(session, ["y"], given, None)
+        assert not is_compiled
+        assert found.tobytes() == right.tobytes()
+    assert wait_for(lambda: "could not be compiled" in caplog.text, 10)
+
+
+def test_compiled_trees_that_take_longer_are_not_used():
+    class Slow:
+        def run(self, wanted, feeds, options):
+            ended = time.thread_time() + 0.5
+            while time.thread_time() < ended:
+                pass
+            return session.run(wanted, feeds, options)
+
+    file = regressor(grown(3, 200, 7), 1, "SUM", [], drawn(np.random.default_rng(1), is_positive=False))
+    session, trees = OPEN(file.SerializeToString()), Walking(Slow, 0.0)
+    given = {"X": np.zeros((20_000, FEATURES), np.float32)}
+    trees.run(session, ["y"], given, None)
+    assert wait_for(lambda: trees._made is not None, 10)
+    assert not trees.run(session, ["y"], given, None)[1]
+    assert trees._made is None
+    assert not trees.run(session, ["y"], given, None)[1]

@@ -20,7 +20,7 @@ from scoter.engine.cancellation import Cancellation, timed_out
 from scoter.engine.context import Context
 from scoter.engine.instances import Instance, Instances
 from scoter.engine.journal import Entry
-from scoter.engine.plan import ModelCall, Plan
+from scoter.engine.plan import ModelCall, Plan, Stage
 from scoter.engine.scoring import Scored
 from scoter.engine.translate import translate
 from scoter.engine.wire import batches
@@ -102,9 +102,7 @@ class Running:
         if plan.staged is None:
             return plan.sql
         # A connection has one open result, and DuckDB may read several stages at once.
-        streams = [
-            Scored(self._cursor(tables), stage, self.instance, self._failed) for stage in plan.staged.stages
-        ]
+        streams = [self._scored(stage, tables) for stage in plan.staged.stages]
         if not all(stream.is_exact for stream in streams):
             return plan.sql
         for stream in streams:
@@ -136,15 +134,16 @@ class Running:
         """Let nothing be left of a temporary table once the statement has ended."""
         self._temporary.append(table)
 
-    def _cursor(self, tables: Mapping[str, pa.Table | Arriving]) -> duckdb.DuckDBPyConnection:
-        """Return a connection for a stage, which sees none of what is registered with the first."""
-        if not tables:
-            return self.instance.open_reader()
+    def _scored(self, stage: Stage, tables: Mapping[str, pa.Table | Arriving]) -> Scored:
+        """Return the rows of a stage, read where none of what is registered with the first connection is seen."""
+        reader = self.instance.open_reader() if stage.is_stable and not tables else None
+        if reader is not None:
+            return Scored(reader, stage, self.instance, self._failed, self.instance.open_cursor)
         cursor = self.instance.open_cursor()
         for name, table in tables.items():
             if isinstance(table, pa.Table):
                 cursor.register(name, table)
-        return cursor
+        return Scored(cursor, stage, self.instance, self._failed)
 
     def query(self, sql: str) -> duckdb.DuckDBPyRelation | duckdb.DuckDBPyConnection:
         """Return what gives the rows of what ``start`` gave; raises duckdb.Error."""

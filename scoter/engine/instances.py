@@ -31,7 +31,7 @@ from scoter.udfs.sessions import Sessions
 
 _REGISTERED_MOST = 256
 _QUERIES_MOST = 64
-_READER_LEAST = 128 * 1024 * 1024  # bytes; readers of Parquet take some for each column and thread
+_SHARE_LEAST = 64 * 1024 * 1024  # bytes; to read Parquet takes some for each column and thread
 _QUERY_LENGTH_MOST = 64 * 1024
 
 
@@ -71,10 +71,9 @@ class Instance:
     def prepare(self, memory: int, threads: int, timezone: str) -> None:
         """Set the limits and the time zone of the next statement; what has not changed costs nothing."""
         self._limits = (memory, threads, timezone)
-        apart = memory // 4 if self._reading is not None else 0
-        self._main.prepare(memory - apart, threads, timezone)
+        self._main.prepare(memory - _share(memory), threads, timezone)
         if self._reading is not None:
-            self._reading.prepare(apart, threads, timezone)
+            self._reading.prepare(_share(memory), threads, timezone)
 
     def keep_order(self, *, wanted: bool) -> None:
         """Let rows keep the order in which they are read, or not: DuckDB reads the parts of a union at once then."""
@@ -125,14 +124,14 @@ class Instance:
         self._cursors.append(self._main.cursor())
         return self._cursors[-1]
 
-    def open_reader(self) -> duckdb.DuckDBPyConnection:
-        """Return a connection of a second database, for a query that reads data files alone, and does not spill.
+    def open_reader(self) -> duckdb.DuckDBPyConnection | None:
+        """Return a connection of a second database, for a query that reads data files alone; None where memory is short.
 
-        Its threads are its own: those of the first database wait for its rows. From now on it has a quarter of each
-        statement's memory. Where that is little the connection is one of the first.
+        Its threads are its own: those of the first database wait for its rows. It has a share of the statement's
+        memory and does not spill.
         """
-        if self._limits[0] // 4 < _READER_LEAST:
-            return self.open_cursor()
+        if not _share(self._limits[0]):
+            return None
         if self._reading is None:
             self._reading = self._database(Path(self._temporary.name) / "reading", 0)
             self.prepare(*self._limits)
@@ -177,6 +176,11 @@ class Instance:
         if self._reading is not None:
             self._reading.close()
         self._temporary.cleanup()
+
+
+def _share(memory: int) -> int:
+    """Return how much of a statement's memory the database has that reads what is scored: always the same."""
+    return memory // 8 if memory // 8 >= _SHARE_LEAST else 0
 
 
 class Instances:

@@ -29,7 +29,7 @@ from scoter.engine.rules.call_models import call_models, first_places, linear_ca
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_apart import APART, score_apart
-from scoter.engine.rules.score_once import score_once
+from scoter.engine.rules.score_once import is_volatile, score_once
 from scoter.engine.rules.score_together import score_together
 from scoter.engine.scan import Scans
 from scoter.engine.summing import is_summed
@@ -200,7 +200,7 @@ def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
             if found is not part.this:
                 _behind_stage(tree, part, found)
             part.set("this", found.expressions[0])
-        stages.append(Stage(name, to_duckdb(node.this), tuple(scores)))
+        stages.append(Stage(name, to_duckdb(node.this), tuple(scores), not is_volatile(node.this)))
         node.replace(exp.Table(this=exp.to_identifier(name), alias=node.args["alias"].copy()))
     return tuple(stages)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import duckdb
@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from scoter.engine.instances import Instance
 from scoter.engine.plan import Stage
+from scoter.engine.translate import translate
+from scoter.errors import OutOfMemory
 
 BATCH_ROWS = 16_384
 _FIRST = 2_048  # rows of the first call, as of a function's calls
@@ -53,8 +55,12 @@ class Scored:
         stage: Stage,
         instance: Instance,
         failed: Callable[[Exception], None],
+        other: Callable[[], duckdb.DuckDBPyConnection] | None = None,
     ) -> None:
+        """Read a stage on a connection; where its memory is not enough, on the one that ``other`` opens."""
         self.name = stage.name
+        self._sql = stage.sql
+        self._other = other
         self._failed = failed
         self._threads = instance.threads
         self._at_once = _FIRST
@@ -78,10 +84,9 @@ class Scored:
     def _batches(self) -> Iterator[pa.RecordBatch]:
         waiting: deque[Future[pa.RecordBatch]] = deque()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="scoter-score")
-        reader: pa.RecordBatchReader | None = None
+        read = self._read()
         try:
-            reader = self._relation.to_arrow_reader(BATCH_ROWS)
-            for batch in reader:
+            for batch in read:
                 start = 0
                 while start < batch.num_rows:
                     part = batch.slice(start, self._at_once)
@@ -96,10 +101,23 @@ class Scored:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-            with contextlib.suppress(Exception):
-                if reader is not None:
-                    reader.close()
-            del reader
+            read.close()
+
+    def _read(self) -> Generator[pa.RecordBatch]:
+        rows = 0
+        try:
+            for batch in _batches_of(self._relation):
+                yield batch
+                rows += batch.num_rows
+        except (OSError, duckdb.Error) as error:
+            if self._other is None or not isinstance(translate(error), OutOfMemory):
+                raise
+        else:
+            return
+        for batch in _batches_of(self._other().sql(self._sql)):
+            if batch.num_rows > rows:
+                yield batch.slice(rows)
+            rows = max(0, rows - batch.num_rows)
 
     def _scored(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         started = time.perf_counter()
@@ -112,3 +130,13 @@ class Scored:
         # A model that takes long gets fewer rows: it can be ended sooner, takes less memory, and no thread waits long at the end.
         self._at_once = min(BATCH_ROWS, max(_FEWEST, int(batch.num_rows * _SECONDS / spent)))
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+
+def _batches_of(relation: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
+    reader = relation.to_arrow_reader(BATCH_ROWS)
+    try:
+        yield from reader
+    finally:
+        with contextlib.suppress(Exception):
+            reader.close()
+        del reader

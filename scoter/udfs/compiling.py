@@ -7,7 +7,9 @@ ONNX Runtime for rows on and around the thresholds of their nodes; anything else
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -23,13 +25,26 @@ from scoter.udfs.preparation import BATCH
 from scoter.udfs.runtime import onnxruntime
 
 Open = Callable[[bytes], onnxruntime.InferenceSession]
-_PROBES = 2_048
+_PROBES, _PROBES_LEAST, _PROBED_VALUES = 2_048, 256, 1 << 20
+_MEASURABLE = 0.001  # seconds
+_log = logging.getLogger(__name__)
+# What may stand before the trees: ONNX Runtime computes others differently by what stands beside them.
+_NEVER_FUSED = frozenset(
+    {
+        "Add", "ArrayFeatureExtractor", "Cast", "CategoryMapper", "Concat", "Constant", "DictVectorizer", "FeatureVectorizer",
+        "Flatten", "Gather", "Identity", "Imputer", "LabelEncoder", "Mul", "OneHotEncoder", "Reshape", "Scaler", "Squeeze",
+        "StringNormalizer", "Sub", "TfIdfVectorizer", "Tokenizer", "Unsqueeze",
+    }
+)  # fmt: skip
 _EDGES = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.finfo(np.float32).max], np.float32)
 
 
 def is_available() -> bool:
     """Say whether the extra that compiles is installed."""
-    return find_spec("numba") is not None
+    try:
+        return find_spec("numba") is not None
+    except ValueError:  # something else goes by its name
+        return False
 
 
 def has_trees(model: ModelProto) -> bool:
@@ -42,10 +57,11 @@ class Walked:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self._trees = ensemble
-        self._code: Any = importlib.import_module("scoter.udfs.traversal")
-        self._for_missing = ensemble.feature + np.where(ensemble.missing_left, ensemble.features, 0).astype(
+        self._missing = ensemble.feature + np.where(ensemble.missing_left, ensemble.features, 0).astype(
             np.uint32
         )
+        # Not at the top: Numba may not be installed, and takes time and memory.
+        self._code: Any = importlib.import_module("scoter.udfs.traversal")
 
     def takes(self, rows: NDArray[Any]) -> bool:
         """Say whether these are rows [N, F] of float32 with all features."""
@@ -74,16 +90,14 @@ class Walked:
         return labels, sums
 
     def _sums(self, rows: NDArray[Any]) -> Floats:
-        trees, feature = self._trees, self._trees.feature
-        if np.isnan(rows.min()):
-            # No threshold is above a missing value, so that it goes right, and none below the least number, which goes left:
-            # each feature stands here as both.
-            used, feature = rows[:, : trees.features], self._for_missing
-            rows = np.hstack([used, np.where(np.isnan(used), np.float32(-np.inf), used)])
+        trees = self._trees
         sums = np.zeros((len(rows), trees.width), np.float32)
+        given = np.ascontiguousarray(rows).view()
+        # Numba compiles once more for what may be written to, as some rows may and others may not.
+        given.flags.writeable = False
         self._code.walk(
-            np.ascontiguousarray(rows), feature, trees.threshold, trees.left, trees.roots, trees.levels,
-            trees.first, trees.sums, trees.weights, sums,
+            given, trees.features, trees.feature, self._missing, trees.threshold, trees.left,
+            trees.roots, trees.levels, trees.first, trees.sums, trees.weights, sums,
         )  # fmt: skip
         return sums
 
@@ -155,11 +169,14 @@ def compiled(model: ModelProto, session: Open) -> Compiled | None:
     if not _agrees(model, node, ensemble, walked, session):
         return None
     is_first = node.input[0] in {each.name for each in graph.input}
+    before = None if is_first else _before(model, node)
+    if before is not None and any(each.op_type not in _NEVER_FUSED for each in before.graph.node):
+        return None
     is_last = {each.name for each in graph.output} <= set(node.output)
     return Compiled(
         node,
         walked,
-        None if is_first else session(_before(model, node).SerializeToString()),
+        None if before is None else session(before.SerializeToString()),
         None if is_last else session(_after(model, node, ensemble).SerializeToString()),
     )
 
@@ -171,7 +188,7 @@ def _before(model: ModelProto, node: NodeProto) -> ModelProto:
     while wanted:
         name = wanted.pop()
         if name in makers and name not in needed:
-            needed.update(makers[name].output)
+            needed.update(each for each in makers[name].output if each)
             wanted += makers[name].input
     kept = [each for each in model.graph.node if needed & set(each.output)]
     output = helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, None)
@@ -220,7 +237,9 @@ def _agrees(model: ModelProto, node: NodeProto, ensemble: Ensemble, walked: Walk
     return True
 
 
-def _same(found: NDArray[Any], expected: NDArray[Any]) -> bool:
+def _same(found: Any, expected: Any) -> bool:
+    if not isinstance(found, np.ndarray):
+        return bool(found == expected)
     if found.dtype != expected.dtype or found.shape != expected.shape:
         return False
     return bool((found == expected).all()) if found.dtype == object else found.tobytes() == expected.tobytes()
@@ -229,40 +248,75 @@ def _same(found: NDArray[Any], expected: NDArray[Any]) -> bool:
 def _probes(ensemble: Ensemble) -> list[Floats]:
     """Return rows, and the same rows with missing values among them."""
     draw = np.random.default_rng(0)
-    rows = draw.normal(size=(_PROBES, ensemble.features)).astype(np.float32)
+    count = max(_PROBES_LEAST, min(_PROBES, _PROBED_VALUES // ensemble.features))
+    rows = draw.standard_normal((count, ensemble.features), np.float32)
     known = np.isfinite(ensemble.threshold)
     for feature in np.unique(ensemble.feature[known]):
         own = ensemble.threshold[known & (ensemble.feature == feature)]
         with np.errstate(over="ignore"):
             around = [np.nextafter(own, end) for end in (np.float32(np.inf), np.float32(-np.inf))]
-        rows[:, feature] = draw.choice(np.concatenate([own, *around, _EDGES]), _PROBES)
-    missing = np.where(draw.random(rows.shape) < 0.1, np.float32(np.nan), rows)
+        rows[:, feature] = draw.choice(np.concatenate([own, *around, _EDGES]), count)
+    missing = np.where(draw.random(rows.shape, np.float32) < 0.1, np.float32(np.nan), rows)
     return [rows, missing]
 
 
 class Trees:
-    """A model's compiled trees, made once ONNX Runtime has spent ``worth`` seconds on them; until then, and where not, None."""
+    """A model with trees: run by ONNX Runtime until compiled trees have been seen to give the same in less time.
+
+    They are made in a thread of their own once ONNX Runtime has spent ``worth`` seconds, of a processor, on the model.
+    """
 
     def __init__(self, make: Callable[[], Compiled | None], worth: float) -> None:
-        self._make: Callable[[], Compiled | None] | None = make
+        self._make = make
         self._left = worth
         self._lock = threading.Lock()
+        self._is_begun = False
         self._made: Compiled | None = None
+        self._is_faster = False
 
-    def get(self) -> Compiled | None:
-        """Return the compiled trees; the thread that finds them worth it makes them, while others go on without."""
-        if self._made is not None or self._make is None or self._left > 0:
-            return self._made
-        with self._lock:
-            make, self._make = self._make, None
-        if make is not None:
-            try:
-                self._made = make()
-            except Exception:  # noqa: BLE001  # ONNX Runtime, which runs until here, goes on
-                return None
-        return self._made
+    def run(
+        self, session: onnxruntime.InferenceSession, wanted: list[str], feeds: dict[str, Any], options: object
+    ) -> tuple[list[Any], bool]:
+        """Return the wanted outputs, and whether compiled trees made them."""
+        made = self._made
+        if made is not None and self._is_faster:
+            found = self._tried(made, wanted, feeds, options)
+            if found is not None:
+                return found, True
+        started = time.thread_time()
+        results: list[Any] = session.run(wanted, feeds, options)
+        spent = time.thread_time() - started
+        if not self._is_begun:
+            self._spend(spent)
+        elif made is not None and not self._is_faster and spent > _MEASURABLE:
+            started = time.thread_time()
+            found = self._tried(made, wanted, feeds, options)
+            if found is not None:
+                self._is_faster = time.thread_time() - started < spent and all(map(_same, found, results))
+                self._made = made if self._is_faster else None
+        return results, False
 
-    def spend(self, seconds: float) -> None:
-        """Count what ONNX Runtime took for some rows."""
+    def _tried(
+        self, made: Compiled, wanted: list[str], feeds: dict[str, Any], options: object
+    ) -> list[Any] | None:
+        try:
+            return made.run(wanted, feeds, options)
+        except Exception:  # noqa: BLE001  # ONNX Runtime says itself what it thinks of these rows
+            _log.warning("compiled trees of a model failed", exc_info=True)
+            self._made = None
+            return None
+
+    def compile(self) -> None:
+        """Make the compiled trees; where that fails ONNX Runtime goes on."""
+        try:
+            self._made = self._make()
+        except Exception:  # noqa: BLE001  # whatever it is, it is no reason to end a statement
+            _log.warning("trees of a model could not be compiled", exc_info=True)
+
+    def _spend(self, seconds: float) -> None:
         with self._lock:
             self._left -= seconds
+            if self._left > 0 or self._is_begun:
+                return
+            self._is_begun = True
+        threading.Thread(target=self.compile, name="scoter-compile").start()

@@ -17,7 +17,9 @@ from scoter.udfs.preparation import class_labels
 
 OPERATORS = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 _DOMAIN = "ai.onnx.ml"
-_MOST_LEVELS = 4096
+_MOST_LEVELS = 256
+_MOST_NUMBER = 1 << 31  # of trees and nodes: two of them fit one key
+_MOST_FEATURES = 4_096
 _MOST_NODES = 2_000_000  # which are read in a second, while Python does nothing else
 _TRANSFORMS = frozenset({"NONE", "LOGISTIC", "SOFTMAX"})
 # Whether the operator's true branch is taken at equality, and whether it is the branch of the greater values.
@@ -42,7 +44,7 @@ class Ensemble:
     for each j from ``first[i]`` to ``first[i + 1]``.
 
     ``base``, if any, is added to the sums at the end, which are divided by the number of trees before where ``is_average``.
-    ``labels`` are a classifier's; () for a regressor. With ``is_binary`` there is one sum for two classes, of number 0, and
+    ``labels`` are a classifier's; None for a regressor. With ``is_binary`` there is one sum for two classes, of number 0, and
     ``is_positive`` says that all of its weights are.
     """
 
@@ -94,7 +96,7 @@ def _read(node: NodeProto, given: dict[str, AttributeProto]) -> Ensemble:
         if "nodes_missing_value_tracks_true" in given
         else None
     )
-    missing = np.zeros(count, bool) if tracks is None or not len(tracks) else tracks != 0
+    missing = np.zeros(count, bool) if tracks is None or not len(tracks) else tracks == 1
     if not count or any(len(each) != count for each in (modes, values, features, missing)):
         raise _Unknown
     leaf = modes == b"LEAF"
@@ -126,11 +128,16 @@ def _read(node: NodeProto, given: dict[str, AttributeProto]) -> Ensemble:
     place[order] = np.arange(count)
     left = np.where(leaf, np.arange(count), children[:, 0])
     weights = _Weights(node, given, found, leaf, place, tree)
+    left = place[left[order]]
+    inside = np.flatnonzero(~leaf[order])
+    # What walks the arrays trusts them: it always goes down, and never leaves them.
+    if (left[inside] <= inside).any() or (left[inside] + 1 >= count).any():
+        raise _Unknown
     return Ensemble(
         features=int(features[inner].max(initial=0)) + 1,
         feature=np.where(leaf, 0, features)[order].astype(np.uint32),
         threshold=threshold[order],
-        left=place[left[order]].astype(np.uint32),
+        left=left.astype(np.uint32),
         missing_left=missing_left[order],
         roots=place[roots].astype(np.uint32),
         levels=levels,
@@ -151,7 +158,8 @@ class _Numbered:
     """Nodes found by the numbers of their tree and of their own."""
 
     def __init__(self, tree: NDArray[np.int64], number: NDArray[np.int64]) -> None:
-        if len(number) != len(tree) or not len(tree) or min(tree.min(), number.min()) < 0:
+        # Else the keys below could be those of other nodes.
+        if len(number) != len(tree) or not len(tree) or not _are_small(tree) or not _are_small(number):
             raise _Unknown
         self._step = int(number.max()) + 1
         keys = tree * self._step + number
@@ -162,13 +170,22 @@ class _Numbered:
 
     def places(self, tree: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return where the nodes stand in the file."""
-        if len(tree) != len(number) or (len(number) and not 0 <= number.min() <= number.max() < self._step):
+        if (
+            len(tree) != len(number)
+            or not _are_small(tree)
+            or (number >= self._step).any()
+            or (number < 0).any()
+        ):
             raise _Unknown
         keys = tree * self._step + number
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         if (self._keys[at] != keys).any():
             raise _Unknown
         return self._order[at]
+
+
+def _are_small(numbers: NDArray[np.int64]) -> bool:
+    return not len(numbers) or bool(0 <= numbers.min() <= numbers.max() < _MOST_NUMBER)
 
 
 def _order(
@@ -185,6 +202,8 @@ def _order(
         inner = rows[~leaf[rows]]
         if not len(inner):
             break
+        if (rank[children[inner]] != rank[inner][:, np.newaxis]).any():
+            raise _Unknown
         rows = children[inner].ravel()
         total += len(rows)
         if total > len(tree):  # a node that two others lead to
@@ -268,10 +287,10 @@ def _check_sums(
     """Let no sum be without a weight in any row: what ONNX Runtime does then is its own."""
     _, ranks = np.unique(tree, return_inverse=True)
     leaves = np.bincount(ranks[leaf])
-    if len(np.unique(at * width + sums)) != len(at):
+    if width > len(sums) or len(np.unique(at * width + sums)) != len(at):
         raise _Unknown
-    given = np.bincount(ranks[at] * width + sums, minlength=len(leaves) * width).reshape(-1, width)
-    if not (given == leaves[:, np.newaxis]).any(axis=0).all():
+    pairs, given = np.unique(ranks[at] * width + sums, return_counts=True)
+    if len(np.unique(pairs[given == leaves[pairs // width]] % width)) != width:
         raise _Unknown
 
 

@@ -6,6 +6,7 @@ that the sandbox and the service run the same graph.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import MutableSequence
 
@@ -96,6 +97,10 @@ def _repair_nodes(nodes: MutableSequence[NodeProto]) -> None:
             for added in _labels_from_scores(node, at):
                 nodes.insert(at, added)
                 at += 1
+        elif _label_is_that_of_the_sum(node):
+            for added in _label_from_probabilities(node, at):
+                nodes.insert(at, added)
+                at += 1
 
 
 # glibc has Unicode's own rules without any language installed; other systems have them by this name.
@@ -131,15 +136,58 @@ def _check_base(node: NodeProto) -> None:
 
     It is right where one sum, of the first class, has one base value; two sums with two are made right below.
     """
-    ids, base = _attribute(node, "class_ids"), _attribute(node, "base_values")
+    ids = _attribute(node, "class_ids")
+    floats, tensor = _attribute(node, "base_values"), _attribute(node, "base_values_as_tensor")
     sums = set(ids.ints) if ids is not None else set()
-    values = len(base.floats) if base is not None else 0
-    is_right = (sums, values) == ({0}, 1) or ((sums, values) == ({0, 1}, 2) and node.output[0])
+    values = (len(floats.floats) if floats is not None else 0) + (
+        math.prod(tensor.t.dims) if tensor is not None else 0
+    )
+    can_be_taken_out = tensor is None and bool(node.output[0])
+    is_right = (sums, values) == ({0}, 1) or ((sums, values) == ({0, 1}, 2) and can_be_taken_out)
     if values and not is_right:
         raise InvalidModel(
             f"the scores of a binary tree ensemble with {values} base values for {len(sums)} sums can not be computed reliably",
             hint="export it with a base value for each sum, and one sum as that of the first class",
         )
+
+
+def _label_is_that_of_the_sum(node: NodeProto) -> bool:
+    """Say whether the runtime compares the sum with one half, though its logistic function is the probability.
+
+    It does so where all weights are positive, as those of a forest, whose sums are probabilities.
+    """
+    ids, weights = _attribute(node, "class_ids"), _attribute(node, "class_weights")
+    transform = _attribute(node, "post_transform")
+    return (
+        bool(node.output[0])
+        and transform is not None
+        and transform.s == b"LOGISTIC"
+        and (ids is not None and set(ids.ints) == {0})
+        and (weights is None or min(weights.floats, default=0) >= 0)
+    )
+
+
+def _label_from_probabilities(node: NodeProto, at: int) -> list[NodeProto]:
+    """Return nodes that give the label of the greater probability under the name of the node's label output."""
+    label = node.output[0]
+    prefix = f"scoter_{at}_{label}"
+    if len(node.output) < 2 or not node.output[1]:
+        del node.output[1:]
+        node.output.append(f"{prefix}_scores")
+    node.output[0] = f"{prefix}_unused"
+    return _greatest(node.output[1], class_labels(node), label, prefix)
+
+
+def _greatest(scores: str, labels: tuple[str | int, ...], label: str, prefix: str) -> list[NodeProto]:
+    """Return nodes that put the label of the greatest of some scores, the first of equal ones, under the name ``label``."""
+    values = numpy_helper.from_array(
+        np.array(labels, dtype=object if isinstance(labels[0], str) else np.int64)
+    )
+    return [
+        helper.make_node("ArgMax", [scores], [f"{prefix}_place"], axis=1, keepdims=0),
+        helper.make_node("Constant", [], [f"{prefix}_labels"], value=values),
+        helper.make_node("Gather", [f"{prefix}_labels", f"{prefix}_place"], [label], axis=0),
+    ]
 
 
 _POST_TRANSFORMS = {b"": None, b"NONE": None, b"SOFTMAX": "Softmax", b"LOGISTIC": "Sigmoid"}
@@ -163,17 +211,9 @@ def _labels_from_scores(node: NodeProto, at: int) -> list[NodeProto]:
         node.output.append("")
     label, scores = node.output
     prefix = f"scoter_{at}_{label}"
-    labels = class_labels(node)
-    values = numpy_helper.from_array(
-        np.array(labels, dtype=object if isinstance(labels[0], str) else np.int64)
-    )
     base = _attribute(node, "base_values")
-    added = [
-        *([] if base is None else _with_base(node, base, prefix)),
-        helper.make_node("ArgMax", [f"{prefix}_sums"], [f"{prefix}_place"], axis=1, keepdims=0),
-        helper.make_node("Constant", [], [f"{prefix}_labels"], value=values),
-        helper.make_node("Gather", [f"{prefix}_labels", f"{prefix}_place"], [label], axis=0),
-    ]
+    added = [] if base is None else _with_base(node, base, prefix)
+    added += _greatest(f"{prefix}_sums", class_labels(node), label, prefix)
     node.output[0], node.output[1] = f"{prefix}_unused", f"{prefix}_{'sums' if base is None else 'weights'}"
     if transform is not None:
         transform.s = b"NONE"

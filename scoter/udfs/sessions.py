@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,14 +99,7 @@ class Loaded:
         """Return the wanted outputs, and whether compiled trees made them."""
         if self.trees is None:
             return self.session.run(wanted, feeds, options), False
-        trees = self.trees.get()
-        found = None if trees is None else trees.run(wanted, feeds, options)
-        if found is not None:
-            return found, True
-        started = time.perf_counter()
-        results = self.session.run(wanted, feeds, options)
-        self.trees.spend(time.perf_counter() - started)
-        return results, False
+        return self.trees.run(self.session, wanted, feeds, options)
 
 
 class Sessions:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scoter.udfs.ensembles import Floats, Places
 
 _LANES = 256
-_LOOK = 8
+_LOOK = 8  # levels that all rows are led down
+_AGAIN = 4  # levels after which those at a leaf are left out again
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,15 +34,13 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def _all_at_leaves(at: Places, left: Places) -> bool:
-    """Say whether no row goes further, as in the last levels of a tree that few rows come to."""
-    moving = 0
-    for lane in range(len(at)):
-        moving += left[at[lane]] != at[lane]
-    return moving == 0
-
-
-_all_at_leaves = _compiled(_all_at_leaves)
+def _moving(lanes: Places, at: Places, left: Places) -> int:
+    """Put the rows of ``lanes`` that are not at a leaf first and return how many these are."""
+    kept = 0
+    for lane in lanes:
+        lanes[kept] = lane
+        kept += left[at[lane]] != at[lane]
+    return kept
 
 
 def _down(
@@ -52,12 +51,29 @@ def _down(
     feature: Places,
     threshold: Floats,
     left: Places,
+    lanes: Places,
 ) -> None:
-    """Lead rows that stand ``at`` nodes down so many levels; row i has its values from ``begins[i]`` on."""
-    for level in range(levels):
-        if level % _LOOK == _LOOK - 1 and _all_at_leaves(at, left):
-            return
+    """Lead rows that stand ``at`` nodes down so many levels; row i has its values from ``begins[i]`` on.
+
+    Below the first levels only those rows are looked at that are not at a leaf yet.
+    """
+    for _ in range(min(levels, _LOOK)):
         for lane in range(len(at)):
+            node = at[lane]
+            is_left = values[begins[lane] + feature[node]] <= threshold[node]
+            at[lane] = left[node] + np.uint32(not is_left)
+    if levels <= _LOOK:
+        return
+    for lane in range(len(at)):
+        lanes[lane] = lane
+    count = len(at)
+    for level in range(_LOOK, levels):
+        if level % _AGAIN == 0:
+            count = _moving(lanes[:count], at, left)
+        if count == 0:
+            return
+        for place in range(count):
+            lane = lanes[place]
             node = at[lane]
             is_left = values[begins[lane] + feature[node]] <= threshold[node]
             at[lane] = left[node] + np.uint32(not is_left)
@@ -74,12 +90,36 @@ def _add(at: Places, first: Places, sums: Places, weights: Floats, out: Floats) 
             out[lane, sums[weight]] += weights[weight]
 
 
+_moving = _compiled(_moving)
 _down, _add = _compiled(_down), _compiled(_add)
+
+
+def _doubled(values: Floats, width: int, used: int, doubled: Floats) -> bool:
+    """Give rows each feature twice, as it is and with the least number for a missing value; say if there is any.
+
+    No threshold is above a missing value, so that it goes right, and none below the least number, which goes left.
+    """
+    missing = 0
+    for place in range(len(values)):
+        missing += np.isnan(values[place])
+    if missing == 0:
+        return False
+    for row in range(len(values) // width):
+        for feature in range(used):
+            value = values[row * width + feature]
+            doubled[row * 2 * used + feature] = value
+            doubled[(row * 2 + 1) * used + feature] = np.float32(-np.inf) if np.isnan(value) else value
+    return True
+
+
+_doubled = _compiled(_doubled)
 
 
 def _walk(
     rows: Floats,
+    used: int,
     feature: Places,
+    missing: Places,
     threshold: Floats,
     left: Places,
     roots: Places,
@@ -89,17 +129,26 @@ def _walk(
     weights: Floats,
     out: Floats,
 ) -> None:
-    """Add what the leaves that rows [N, F] come to hold to ``out`` [N, K]."""
+    """Add what the leaves that rows [N, F] come to hold to ``out`` [N, K].
+
+    ``used`` features are compared; where values are missing they stand twice, and nodes compare those in ``missing``.
+    """
     count, width = rows.shape
     flat = rows.reshape(-1)
-    places = np.empty(_LANES, np.uint32)
-    begins = (np.arange(_LANES) * width).astype(np.uint32)
+    places, lanes = np.empty(_LANES, np.uint32), np.empty(_LANES, np.uint32)
+    steps = np.arange(_LANES)
+    begins, begins_doubled = (steps * width).astype(np.uint32), (steps * 2 * used).astype(np.uint32)
+    doubled = np.empty(_LANES * 2 * used, np.float32)
     for start in range(0, count, _LANES):
         stop = min(count, start + _LANES)
         at, values = places[: stop - start], flat[start * width : stop * width]
+        is_doubled = _doubled(values, width, used, doubled)
         for tree in range(len(roots)):
             at[:] = roots[tree]
-            _down(at, values, begins, levels[tree], feature, threshold, left)
+            if is_doubled:
+                _down(at, doubled, begins_doubled, levels[tree], missing, threshold, left, lanes)
+            else:
+                _down(at, values, begins, levels[tree], feature, threshold, left, lanes)
             _add(at, first, sums, weights, out[start:stop])
 
 

@@ -198,8 +198,8 @@ def calls_of(root: exp.Expr, select: exp.Select) -> list[Predict]:
     return [call for call in root.find_all(Predict) if call.find_ancestor(*holders) is select]
 
 
-def is_volatile(call: Predict) -> bool:
-    """Say whether two such calls may give two values for one row, as on random()."""
+def is_volatile(call: exp.Expr) -> bool:
+    """Say whether two such calls, or queries, may give two values for one row, as on random()."""
     return any(function_name(node) in VOLATILE for node in call.find_all(exp.Func))
 
 
