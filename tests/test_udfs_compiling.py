@@ -24,6 +24,7 @@ from scoter.udfs import sessions
 from scoter.udfs.compiling import Compiled, compiled
 from scoter.udfs.compiling import Trees as Walking
 from scoter.udfs.preparation import prepare
+from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import open_session
 
 OPEN = partial(open_session, threads=1)
@@ -409,3 +410,22 @@ def test_compiled_trees_that_take_longer_are_not_used():
     assert not trees.run(session, ["y"], given, None)[1]
     assert trees._made is None
     assert not trees.run(session, ["y"], given, None)[1]
+
+
+def test_compiled_trees_that_fail_are_given_up_unless_the_statement_was_ended():
+    class Broken:
+        def run(self, *_):
+            raise OSError("the cache is gone")
+
+    file = regressor(grown(3, 9, 5), 1, "SUM", [], drawn(np.random.default_rng(1), is_positive=False))
+    session, given = OPEN(file.SerializeToString()), {"X": np.zeros((5, FEATURES), np.float32)}
+    trees = Walking(Broken, 0.0)
+    trees.compile()
+    trees._is_begun = trees._is_faster = True
+    ended = onnxruntime.RunOptions()
+    ended.terminate = True
+    with pytest.raises(OSError, match="the cache is gone"):
+        trees.run(session, ["y"], given, ended)
+    assert trees._made is not None
+    assert not trees.run(session, ["y"], given, onnxruntime.RunOptions())[1]
+    assert trees._made is None

@@ -275,7 +275,7 @@ class Trees:
         self._is_faster = False
 
     def run(
-        self, session: onnxruntime.InferenceSession, wanted: list[str], feeds: dict[str, Any], options: object
+        self, session: onnxruntime.InferenceSession, wanted: list[str], feeds: dict[str, Any], options: Any
     ) -> tuple[list[Any], bool]:
         """Return the wanted outputs, and whether compiled trees made them."""
         made = self._made
@@ -297,12 +297,14 @@ class Trees:
         return results, False
 
     def _tried(
-        self, made: Compiled, wanted: list[str], feeds: dict[str, Any], options: object
+        self, made: Compiled, wanted: list[str], feeds: dict[str, Any], options: Any
     ) -> list[Any] | None:
         try:
             return made.run(wanted, feeds, options)
-        except Exception:  # noqa: BLE001  # ONNX Runtime says itself what it thinks of these rows
-            _log.warning("compiled trees of a model failed", exc_info=True)
+        except Exception as error:
+            if options is not None and options.terminate:
+                raise
+            _log.warning("compiled trees of a model failed, ONNX Runtime scores it: %r", error)
             self._made = None
             return None
 
@@ -310,8 +312,8 @@ class Trees:
         """Make the compiled trees; where that fails ONNX Runtime goes on."""
         try:
             self._made = self._make()
-        except Exception:  # noqa: BLE001  # whatever it is, it is no reason to end a statement
-            _log.warning("trees of a model could not be compiled", exc_info=True)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is no reason to end a statement
+            _log.warning("the trees of a model could not be compiled, ONNX Runtime scores it: %r", error)
 
     def _spend(self, seconds: float) -> None:
         with self._lock:
