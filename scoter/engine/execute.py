@@ -136,7 +136,7 @@ class Running:
 
     def _scored(self, stage: Stage, tables: Mapping[str, pa.Table | Arriving]) -> Scored:
         """Return the rows of a stage, read where none of what is registered with the first connection is seen."""
-        reader = self.instance.open_reader() if stage.is_stable and not tables else None
+        reader = self.instance.open_reader() if stage.is_plain and not tables else None
         if reader is not None:
             return Scored(reader, stage, self.instance, self._failed, self.instance.open_cursor)
         cursor = self.instance.open_cursor()

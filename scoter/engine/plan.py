@@ -169,13 +169,14 @@ class Stage:
     """A query whose rows are scored before another one reads them as the table ``name``.
 
     ``scores`` are the columns that hold a model's arguments as a STRUCT, and the function that replaces
-    each of them by its result. ``is_stable`` says that the query gives the same rows, in the same order, if it runs again.
+    each of them by its result. ``is_plain`` says that the query calls no model
+    itself, and gives the same rows, in the same order, if it runs again.
     """
 
     name: str
     sql: str
     scores: tuple[tuple[str, Function], ...]
-    is_stable: bool
+    is_plain: bool
 
 
 @dataclass(frozen=True)

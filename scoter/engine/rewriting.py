@@ -200,7 +200,9 @@ def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
             if found is not part.this:
                 _behind_stage(tree, part, found)
             part.set("this", found.expressions[0])
-        stages.append(Stage(name, to_duckdb(node.this), tuple(scores), not is_volatile(node.this)))
+        calls_models = any(str(call.this) in functions for call in node.this.find_all(exp.Anonymous))
+        is_plain = not calls_models and not is_volatile(node.this)
+        stages.append(Stage(name, to_duckdb(node.this), tuple(scores), is_plain))
         node.replace(exp.Table(this=exp.to_identifier(name), alias=node.args["alias"].copy()))
     return tuple(stages)
 

@@ -23,7 +23,7 @@ class Counts:
 
     ``rows`` were given, ``skipped`` are those whose result is NULL for a NULL input, ``failed`` those that a call
     that tries has given up. ``batches`` is how often the model ran, ``compiled`` how often with compiled trees. Seconds are added up over threads:
-    ``model_seconds`` inside ONNX Runtime, ``conversion_seconds`` from Arrow to tensors and back.
+    ``model_seconds`` inside the model, ``conversion_seconds`` from Arrow to tensors and back.
     """
 
     rows: int = 0
