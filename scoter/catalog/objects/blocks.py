@@ -40,6 +40,7 @@ class Blocks:
         self._numbers = itertools.count()
         self._known: OrderedDict[str, float] = OrderedDict()
         self._held = 0
+        self._writing = 0  # of blocks that are not there yet, and would not be counted
         self._added = most_bytes  # so that the first block looks at what is there
         if most_bytes:
             with contextlib.suppress(OSError):
@@ -87,7 +88,14 @@ class Blocks:
                 self._sweep(self._most - length)
             self._held += length
             self._added += length
-        path = self._path(name, number)
+            self._writing += length
+        try:
+            self._write(self._path(name, number), data)
+        finally:
+            with self._lock:
+                self._writing -= length
+
+    def _write(self, path: Path, data: bytes) -> None:
         unfinished = path.with_name(f"{path.name}.{os.getpid()}.{next(self._numbers)}.new")
         try:
             with unfinished.open("wb", buffering=0) as file:
@@ -112,7 +120,7 @@ class Blocks:
     def _sweep(self, room: int) -> None:
         """Count what is there; if it is more than ``room``, remove the oldest blocks to four fifths of it."""
         found = []
-        total = 0
+        total = self._writing
         gone_before = time.time() - _ABANDONED
         try:
             with os.scandir(self._directory) as entries:
