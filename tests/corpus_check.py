@@ -51,7 +51,7 @@ def compile_trees(session: InProcess) -> list[Trees]:
     loaded = session.engine.instances._sessions._loaded.values()
     found = [each.trees for each in loaded if each.trees is not None and not each.trees._is_begun]
     for trees in found:
-        trees._is_begun = True
+        trees._is_begun = trees._is_tried = True
         trees.compile()
         trees._is_faster = trees._made is not None
     return found

@@ -172,12 +172,16 @@ def compiled(model: ModelProto, session: Open) -> Compiled | None:
     before = None if is_first else _before(model, node)
     if before is not None and any(each.op_type not in _NEVER_FUSED for each in before.graph.node):
         return None
+    behind = _behind(model, node, before)
+    if behind is None:
+        return None
     is_last = {each.name for each in graph.output} <= set(node.output)
+    given = [*graph.input, *_outputs(node, ensemble)]
     return Compiled(
         node,
         walked,
         None if before is None else session(before.SerializeToString()),
-        None if is_last else session(_after(model, node, ensemble).SerializeToString()),
+        None if is_last else session(_part(model, behind, given, list(graph.output)).SerializeToString()),
     )
 
 
@@ -195,11 +199,14 @@ def _before(model: ModelProto, node: NodeProto) -> ModelProto:
     return _part(model, kept, list(model.graph.input), [output])
 
 
-def _after(model: ModelProto, node: NodeProto, ensemble: Ensemble) -> ModelProto:
-    """Return the graph with the ensemble's outputs as inputs; what nobody asks for is not run."""
-    kept = [each for each in model.graph.node if each is not node]
-    given = list(_outputs(node, ensemble))
-    return _part(model, kept, [*model.graph.input, *given], list(model.graph.output))
+def _behind(model: ModelProto, node: NodeProto, before: ModelProto | None) -> list[NodeProto] | None:
+    """Return the nodes that are not before the ensemble; None where they use what is, which might be fused otherwise."""
+    made = (
+        {name for each in before.graph.node for name in each.output if name} if before is not None else set()
+    )
+    kept = [each for each in model.graph.node if each is not node and not made & set(each.output)]
+    used = {each.name for each in model.graph.output}.union(*(each.input for each in kept))
+    return None if made & used else kept
 
 
 def _outputs(node: NodeProto, ensemble: Ensemble) -> list[Any]:
@@ -271,49 +278,68 @@ class Trees:
         self._left = worth
         self._lock = threading.Lock()
         self._is_begun = False
-        self._made: Compiled | None = None
+        self._is_tried = False
         self._is_faster = False
+        self._made: Compiled | None = None
 
     def run(
-        self, session: onnxruntime.InferenceSession, wanted: list[str], feeds: dict[str, Any], options: Any
+        self, session: onnxruntime.InferenceSession, wanted: list[str], feeds: dict[str, Any], options: object
     ) -> tuple[list[Any], bool]:
         """Return the wanted outputs, and whether compiled trees made them."""
-        made = self._made
-        if made is not None and self._is_faster:
-            found = self._tried(made, wanted, feeds, options)
-            if found is not None:
-                return found, True
+        failure: Exception | None = None
+        if self._made is not None and self._is_faster:
+            try:
+                found = self._made.run(wanted, feeds, options)
+            except Exception as error:  # noqa: BLE001  # below ONNX Runtime raises what is the rows' or the statement's fault
+                failure = error
+            else:
+                if found is not None:
+                    return found, True
         started = time.thread_time()
         results: list[Any] = session.run(wanted, feeds, options)
         spent = time.thread_time() - started
-        if not self._is_begun:
+        if failure is not None:
+            self._give_up(failure)
+        elif not self._is_begun:
             self._spend(spent)
-        elif made is not None and not self._is_faster and spent > _MEASURABLE:
-            started = time.thread_time()
-            found = self._tried(made, wanted, feeds, options)
-            if found is not None:
-                self._is_faster = time.thread_time() - started < spent and all(map(_same, found, results))
-                self._made = made if self._is_faster else None
+        elif self._made is not None and not self._is_tried and spent > _MEASURABLE:
+            self._try(self._made, wanted, feeds, options, results, spent)
         return results, False
-
-    def _tried(
-        self, made: Compiled, wanted: list[str], feeds: dict[str, Any], options: Any
-    ) -> list[Any] | None:
-        try:
-            return made.run(wanted, feeds, options)
-        except Exception as error:
-            if options is not None and options.terminate:
-                raise
-            _log.warning("compiled trees of a model failed, ONNX Runtime scores it: %r", error)
-            self._made = None
-            return None
 
     def compile(self) -> None:
         """Make the compiled trees; where that fails ONNX Runtime goes on."""
         try:
             self._made = self._make()
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is no reason to end a statement
-            _log.warning("the trees of a model could not be compiled, ONNX Runtime scores it: %r", error)
+        except Exception as error:  # noqa: BLE001  # Numba, its cache or memory: ONNX Runtime needs none of them
+            self._give_up(error)
+
+    def _try(
+        self,
+        made: Compiled,
+        wanted: list[str],
+        feeds: dict[str, Any],
+        options: object,
+        results: list[Any],
+        spent: float,
+    ) -> None:
+        """Let compiled trees score once what ONNX Runtime has scored; they are used if they give the same in less time."""
+        with self._lock:
+            if self._is_tried:
+                return
+            self._is_tried = True
+        try:
+            started = time.thread_time()
+            found = made.run(wanted, feeds, options)
+            is_faster = time.thread_time() - started < spent
+            self._is_faster = is_faster and found is not None and all(map(_same, found, results))
+        except Exception as error:  # noqa: BLE001  # the rows are scored already
+            self._give_up(error)
+        if not self._is_faster:
+            self._made = None
+
+    def _give_up(self, error: Exception) -> None:
+        _log.warning("compiled trees of a model are given up, ONNX Runtime scores it: %r", error)
+        self._made = None
 
     def _spend(self, seconds: float) -> None:
         with self._lock:

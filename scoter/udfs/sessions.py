@@ -23,7 +23,7 @@ from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.texts import Texts, encode
 
 _FATAL_ONLY = 4
-# Seconds of ONNX Runtime after which trees are compiled: what it takes the first time in a process, about.
+# Seconds of ONNX Runtime after which trees are compiled: what that takes with Numba's cache, the first time in a process.
 WORTH = 0.5
 
 _CPU = "CPUExecutionProvider"
