@@ -17,12 +17,14 @@ import pyarrow as pa
 from scoter.engine.instances import Instance
 from scoter.engine.plan import Stage
 from scoter.engine.translate import translate
+from scoter.engine.types import quote
 from scoter.errors import OutOfMemory
 
 BATCH_ROWS = 16_384
 _FIRST = 2_048  # rows of the first call, as of a function's calls
 _FEWEST = 64
-_SECONDS = 0.05  # of one call, about
+_SECONDS = 0.1  # of one call, at most about
+_WAITING = 2  # calls for each thread: none waits for the next rows while the oldest call is still at work
 # Types whose values are the same after they went through Arrow and came back.
 _EXACT = frozenset(
     {
@@ -73,8 +75,12 @@ class Scored:
             for name, kind in kinds.items()
             if name not in self._scorers
         )
-        given = self._relation.limit(0).to_arrow_table().schema
-        self._schema = pa.schema([pa.field(f.name, results.get(f.name, f.type)) for f in given])
+        others = [quote(name) for name in kinds if name not in results]
+        if others:
+            results |= {
+                f.name: f.type for f in self._relation.project(*others).limit(0).to_arrow_table().schema
+            }
+        self._schema = pa.schema([(name, results[name]) for name in kinds])
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Return the rows by Arrow's protocol; nothing runs before the first batch is asked for."""
@@ -92,7 +98,7 @@ class Scored:
                     part = batch.slice(start, self._at_once)
                     start += part.num_rows
                     waiting.append(pool.submit(self._scored, part))
-                    if len(waiting) > self._threads:
+                    if len(waiting) > _WAITING * self._threads:
                         yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -128,7 +134,9 @@ class Scored:
             columns.append(given)
         spent = time.perf_counter() - started
         # A model that takes long gets fewer rows: it can be ended sooner, takes less memory, and no thread waits long at the end.
-        self._at_once = min(BATCH_ROWS, max(_FEWEST, int(batch.num_rows * _SECONDS / spent)))
+        # Powers of two cut a batch into equal parts, and ONNX Runtime keeps a plan of its memory for each shape.
+        most = min(BATCH_ROWS, max(_FEWEST, int(batch.num_rows * _SECONDS / spent)))
+        self._at_once = 1 << (most.bit_length() - 1)
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
 

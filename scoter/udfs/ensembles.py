@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx.onnx_ml_pb2 import AttributeProto, NodeProto
 
-from scoter.udfs.preparation import class_labels
+from scoter.udfs.graphs import class_labels
 
 OPERATORS = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 _DOMAIN = "ai.onnx.ml"

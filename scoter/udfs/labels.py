@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from onnx.onnx_ml_pb2 import ModelProto, NodeProto, TensorProto
 
-from scoter.udfs.preparation import class_labels, constants, values_of
+from scoter.udfs.graphs import class_labels, constants, values_of
 
 Labels = tuple[str | int, ...]
 

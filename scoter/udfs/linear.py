@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from onnx.onnx_ml_pb2 import ModelProto, NodeProto, TensorProto
 
 from scoter.errors import CorruptData
-from scoter.udfs.preparation import class_labels, constants
+from scoter.udfs.graphs import class_labels, constants
 
 Matrix = NDArray[np.float64]
 Run = Callable[[Matrix], dict[str, NDArray[Any]]]

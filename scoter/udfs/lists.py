@@ -18,12 +18,15 @@ Lengths = NDArray[np.int64]
 
 def null_rows(column: pa.ListArray, depth: int) -> tuple[Mask | None, Mask | None]:
     """Return which rows have NULL for a list, and which for a value in one; None for no row."""
+    levels = list(_levels(column, depth))
+    values = levels[-1].flatten()
+    if not any(level.null_count for level in (*levels, values)):
+        return None, None
     counts: list[Lengths] = []
     lists: Mask | None = None
-    for level in _levels(column, depth):
+    for level in levels:
         lists = _marked(lists, level, counts, len(column))
         counts.append(_lengths(level))
-        values = level.flatten()
     return lists, _marked(None, values, counts, len(column))
 
 
@@ -97,6 +100,9 @@ def _levels(column: pa.ListArray, depth: int) -> Iterator[pa.ListArray]:
 
 
 def _lengths(level: pa.ListArray) -> Lengths:
+    if not level.null_count and pa.types.is_list(level.type):
+        offsets: Lengths = level.offsets.to_numpy().astype(np.int64)
+        return np.diff(offsets)
     lengths: Lengths = (
         pc.list_value_length(level).fill_null(0).cast(pa.int64()).to_numpy(zero_copy_only=False)
     )

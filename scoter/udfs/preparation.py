@@ -11,11 +11,12 @@ import sys
 from collections.abc import MutableSequence
 
 import numpy as np
-import onnx
 from onnx import helper, numpy_helper
 from onnx.onnx_ml_pb2 import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from scoter.errors import InvalidModel
+from scoter.udfs.broadcasting import widen_scalars
+from scoter.udfs.graphs import attribute, class_labels
 
 _DEFAULT_OPSET = 13  # for models that import ai.onnx.ml alone; the operators added here exist since 1
 BATCH = "rows"
@@ -26,8 +27,8 @@ def prepare(model: ModelProto, *, free: bool = True) -> ModelProto:
 
     ZipMap at a graph output becomes the tensor it was made from, with ``free`` a number of rows that is fixed
     is set free, labels of binary tree ensembles are taken from the scores where ONNX Runtime takes them from
-    the wrong place, and texts change their case by Unicode's rules. Raises InvalidModel where a right label can
-    not be had.
+    the wrong place, texts change their case by Unicode's rules, and scalars are written in the way that runs
+    fastest. Raises InvalidModel where a right label can not be had.
     """
     outputs = {output.name for output in model.graph.output}
     graph = model.graph
@@ -41,7 +42,7 @@ def prepare(model: ModelProto, *, free: bool = True) -> ModelProto:
         _free_batch(graph)
     if not any(opset.domain in ("", "ai.onnx") for opset in model.opset_import):
         model.opset_import.append(helper.make_opsetid("", _DEFAULT_OPSET))
-    return model
+    return widen_scalars(model)
 
 
 def zipmap_labels(model: ModelProto) -> dict[str, tuple[str | int, ...]]:
@@ -52,16 +53,6 @@ def zipmap_labels(model: ModelProto) -> dict[str, tuple[str | int, ...]]:
         for node in model.graph.node
         if node.op_type == "ZipMap" and node.output and node.output[0] in outputs
     }
-
-
-def class_labels(node: NodeProto) -> tuple[str | int, ...]:
-    """Return the class labels among a node's attributes, in the order of its scores; () if none."""
-    for attribute in node.attribute:
-        if attribute.name == "classlabels_strings" and attribute.strings:
-            return tuple(text.decode("utf-8", "replace") for text in attribute.strings)
-        if attribute.name in ("classlabels_int64s", "classlabels_ints") and attribute.ints:
-            return tuple(attribute.ints)
-    return ()
 
 
 def _zipmap_to_tensor(node: NodeProto, graph: GraphProto) -> None:
@@ -75,17 +66,13 @@ def _zipmap_to_tensor(node: NodeProto, graph: GraphProto) -> None:
     del node.attribute[:]
 
 
-def _attribute(node: NodeProto, name: str) -> AttributeProto | None:
-    return next((each for each in node.attribute if each.name == name), None)
-
-
 def _repair_nodes(nodes: MutableSequence[NodeProto]) -> None:
     """Mend tree ensembles and normalisers of texts in a node list and its subgraphs."""
     at = 0
     while at < len(nodes):
         node = nodes[at]
-        for attribute in node.attribute:
-            for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+        for each in node.attribute:
+            for graph in ([each.g] if each.HasField("g") else []) + list(each.graphs):
                 _repair_nodes(graph.node)
         at += 1
         if node.op_type == "StringNormalizer":
@@ -113,7 +100,7 @@ def _choose_locale(node: NodeProto) -> None:
 
     Without a locale, and with the English one, the operator needs a language that few servers have installed.
     """
-    locale = _attribute(node, "locale")
+    locale = attribute(node, "locale")
     if locale is None:
         node.attribute.append(helper.make_attribute("locale", _UNICODE))
     elif locale.s.decode("utf-8", "replace").casefold() in _PLAIN_LOCALES:
@@ -127,7 +114,7 @@ def _labels_go_wrong(node: NodeProto) -> bool:
     may also hold weights for both; then the operator's definition is the greater sum, while the
     runtime goes on comparing the second sum with zero.
     """
-    ids = _attribute(node, "class_ids")
+    ids = attribute(node, "class_ids")
     return bool(ids is not None and len(set(ids.ints)) == 2 and node.output[0])
 
 
@@ -136,8 +123,8 @@ def _check_base(node: NodeProto) -> None:
 
     It is right where one sum, of the first class, has one base value; two sums with two are made right below.
     """
-    ids = _attribute(node, "class_ids")
-    floats, tensor = _attribute(node, "base_values"), _attribute(node, "base_values_as_tensor")
+    ids = attribute(node, "class_ids")
+    floats, tensor = attribute(node, "base_values"), attribute(node, "base_values_as_tensor")
     sums = set(ids.ints) if ids is not None else set()
     values = (len(floats.floats) if floats is not None else 0) + (
         math.prod(tensor.t.dims) if tensor is not None else 0
@@ -156,8 +143,8 @@ def _label_is_that_of_the_sum(node: NodeProto) -> bool:
 
     It does so where all weights are positive, as those of a forest, whose sums are probabilities.
     """
-    ids, weights = _attribute(node, "class_ids"), _attribute(node, "class_weights")
-    transform = _attribute(node, "post_transform")
+    ids, weights = attribute(node, "class_ids"), attribute(node, "class_weights")
+    transform = attribute(node, "post_transform")
     return (
         bool(node.output[0])
         and transform is not None
@@ -199,7 +186,7 @@ def _labels_from_scores(node: NodeProto, at: int) -> list[NodeProto]:
     The sums are compared before the post-transform, which then becomes an operator of its own:
     afterwards two different sums may have rounded to the same score.
     """
-    transform = _attribute(node, "post_transform")
+    transform = attribute(node, "post_transform")
     kind = transform.s if transform is not None else b"NONE"
     if kind not in _POST_TRANSFORMS:
         raise InvalidModel(
@@ -211,7 +198,7 @@ def _labels_from_scores(node: NodeProto, at: int) -> list[NodeProto]:
         node.output.append("")
     label, scores = node.output
     prefix = f"scoter_{at}_{label}"
-    base = _attribute(node, "base_values")
+    base = attribute(node, "base_values")
     added = [] if base is None else _with_base(node, base, prefix)
     added += _greatest(f"{prefix}_sums", class_labels(node), label, prefix)
     node.output[0], node.output[1] = f"{prefix}_unused", f"{prefix}_{'sums' if base is None else 'weights'}"
@@ -268,22 +255,3 @@ def _inputs(graph: GraphProto) -> list[ValueInfoProto]:
 def _is_fixed(value: ValueInfoProto) -> bool:
     shape = value.type.tensor_type.shape
     return len(shape.dim) > 0 and shape.dim[0].dim_value > 0
-
-
-def constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """Return the graph's initializers and Constant tensors by name."""
-    found = {each.name: each for each in model.graph.initializer}
-    for node in model.graph.node:
-        value = _attribute(node, "value")
-        if node.op_type == "Constant" and value is not None:
-            found[node.output[0]] = value.t
-    return found
-
-
-def values_of(tensor: onnx.TensorProto) -> tuple[str | int, ...]:
-    """Return the values of a flat tensor of strings or integers; () for any other."""
-    if tensor.data_type == TensorProto.STRING:
-        return tuple(text.decode("utf-8", "replace") for text in tensor.string_data)
-    if tensor.data_type in (TensorProto.INT64, TensorProto.INT32):
-        return tuple(int(each) for each in numpy_helper.to_array(tensor).ravel())
-    return ()

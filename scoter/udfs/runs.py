@@ -5,10 +5,11 @@ This module must not know models, rows or connections.
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from scoter.errors import Cancelled, ScoterError
 from scoter.udfs.quarantine import Quarantine
@@ -35,7 +36,7 @@ class Counts:
     conversion_seconds: float = 0.0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Counts(*map(operator.add, vars(self).values(), vars(other).values()))
 
 
 class Run:

@@ -15,8 +15,8 @@ from onnx import helper, numpy_helper
 from onnx.onnx_ml_pb2 import ModelProto, NodeProto, TensorProto
 
 from scoter.errors import InvalidModel
+from scoter.udfs.graphs import class_labels, constants, values_of
 from scoter.udfs.pieces import Feed, entries
-from scoter.udfs.preparation import class_labels, constants, values_of
 from scoter.udfs.signature import Shape
 from scoter.udfs.tensors import STRING, Element, element_of, map_of, sequence_of
 
