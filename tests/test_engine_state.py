@@ -144,6 +144,6 @@ def test_large_statements_are_kept_by_their_size(tmp_path: Path) -> None:
         session = InProcess(engine)
         for number in range(5):
             assert session.value(f"SELECT length('{'x' * 400_000}{number}') AS n") == 400_001
-        for kept in (engine._parsed, engine._prepared):
+        for kept in (engine._parsed, engine._prepared._kept):
             assert len(kept) == 2
             assert kept._held == sum(one.size for one in kept._items.values()) <= 1024 * 1024

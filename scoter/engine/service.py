@@ -15,7 +15,6 @@ from scoter.catalog.lake import Lake
 from scoter.catalog.manifests import Manifests
 from scoter.catalog.metastore import Metastore
 from scoter.catalog.models import Models
-from scoter.catalog.names import TableName
 from scoter.catalog.principals import Principal, Principals
 from scoter.catalog.recent import Recent
 from scoter.engine import pipeline
@@ -25,10 +24,10 @@ from scoter.engine.cancellation import Cancellation, watch
 from scoter.engine.context import Context
 from scoter.engine.instances import Instances
 from scoter.engine.journal import Entry, Journal, new_query_id
+from scoter.engine.kept import MOST, MOST_SQL, Keeping, Kept
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Pins, Plan
 from scoter.engine.planning import filled
-from scoter.engine.preparing import Prepared
 from scoter.engine.proving import Proofs
 from scoter.engine.result import Result
 from scoter.engine.rules.pin_session import asks_who
@@ -41,8 +40,6 @@ from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.quarantine import Quarantine
 from scoter.udfs.sessions import Sessions, check_provider
 
-_KEPT = 1024
-_KEPT_SQL = 1024 * 1024  # characters of statements; the trees and plans of one take some 150 bytes for each
 _PATIENCE = 5.0  # seconds that interrupted statements get to end when the engine closes
 
 
@@ -54,19 +51,8 @@ class _Parsed:
     size: int
 
 
-@dataclass
-class _Kept:
-    """A prepared statement, what it was prepared against, and its plan where that never changes."""
-
-    prepared: Prepared
-    pointers: dict[TableName, str]
-    revision: int | None
-    size: int
-    plan: Plan | None = None
-
-
-def _size(held: _Parsed | _Kept) -> int:
-    return max(held.size, _KEPT_SQL // _KEPT)
+def _size(held: _Parsed) -> int:
+    return max(held.size, MOST_SQL // MOST)
 
 
 class Engine:
@@ -112,10 +98,10 @@ class Engine:
             self._binder,
         )
         self._runner = Runner(self._parts, self.instances)
-        self._parsed: Recent[str, _Parsed] = Recent(_KEPT_SQL, _size)
-        self._prepared: Recent[tuple[str, ...], _Kept] = Recent(_KEPT_SQL, _size)
+        self._parsed: Recent[str, _Parsed] = Recent(MOST_SQL, _size)
+        self._prepared = Keeping(self.lake, self.models)
         # What planning took, for the line that running writes under the same query id.
-        self._stages: Recent[str, dict[str, float]] = Recent(_KEPT)
+        self._stages: Recent[str, dict[str, float]] = Recent(MOST)
 
     def close(self) -> None:
         """Close the lake; running statements are interrupted."""
@@ -240,9 +226,9 @@ class Engine:
         entry.facts["sql"] = parsed.normalised
         shared = (sql, context.catalog, context.schema, context.timezone)
         own = (*shared, context.principal.name)
-        kept = None if parsed.personal else self._holding(shared, pins, check)
+        kept = None if parsed.personal else self._prepared.get(shared, pins, check)
         # A view may ask who reads it, which the statement does not show.
-        kept = kept or self._holding(own, pins, check)
+        kept = kept or self._prepared.get(own, pins, check)
         if kept is None:
             # The revision is read first: a change in between makes the entry stale, never wrong.
             revision = self.models.revision()
@@ -251,7 +237,7 @@ class Engine:
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
             pointers |= {pin.name: pin.location for pin in resolved.pins.views}
             size = len(sql) + sum(len(pin.sql) for pin in resolved.pins.views)
-            kept = _Kept(prepared, pointers, revision if resolved.models else None, size)
+            kept = Kept(prepared, pointers, revision if resolved.models else None, size)
             if not resolved.relative:
                 self._prepared.put(own if parsed.personal or resolved.personal else shared, kept)
         prepared = kept.prepared
@@ -272,20 +258,3 @@ class Engine:
             bound = plan.rows is not None or plan.values is not None
             kept.plan = replace(plan, rows=None, values=None) if bound else plan
         return plan
-
-    def _holding(self, key: tuple[str, ...], pins: Pins | None, check: Check) -> _Kept | None:
-        """Return a prepared statement that is kept, if it holds still."""
-        kept = self._prepared.get(key)
-        return kept if kept is not None and self._holds(kept, pins, check) else None
-
-    def _holds(self, kept: _Kept, pins: Pins | None, check: Check) -> bool:
-        """Say whether a prepared statement is still what its names mean now, or what ``pins`` say."""
-        resolved = kept.prepared.resolved
-        if pins is not None:
-            mine = resolved.pins
-            return (pins.tables, pins.models, pins.views) == (mine.tables, mine.models, mine.views)
-        if resolved.asked:
-            found = self.lake.ended_by(check).look_up(resolved.asked).values()
-            if {one.name: one.location for one in found} != kept.pointers:
-                return False
-        return kept.revision is None or kept.revision == self.models.revision()
