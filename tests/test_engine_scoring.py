@@ -14,8 +14,9 @@ from flight_sql import wait_for
 from sessions import ADMIN, InProcess, opened
 from slt import Refused
 
-from scoter.engine import running
+from scoter.engine import running, scoring
 from scoter.engine.cancellation import Cancellation
+from scoter.engine.instances import Instance
 from scoter.errors import Cancelled, OutcomeUnknown
 
 ROWS = 60_000
@@ -44,7 +45,7 @@ def is_apart(lake: InProcess, sql: str) -> bool:
     return lake.engine.plan(sql, lake.context).staged is not None
 
 
-def scoring() -> list[str]:
+def scorers() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("scoter-score")]
 
 
@@ -60,7 +61,7 @@ def test_many_rows_are_scored_apart_and_counted(lake):
     assert lake.value(AVERAGE) == pytest.approx(expected)
     line = logged(lake)
     assert (line["rows_scored"], line["rows_skipped"]) == (ROWS, ROWS // 10)
-    assert scoring() == []
+    assert scorers() == []
 
 
 def test_rows_keep_their_order_and_their_values(lake):
@@ -107,6 +108,42 @@ def test_what_reads_the_rows_is_locked_and_takes_its_memory_from_the_statements(
     assert bytes_of(main) + bytes_of(reading) == pytest.approx(lake.engine.instances.memory, rel=0.05)
 
 
+def test_rows_too_large_for_the_reader_are_read_again_from_the_first_database(
+    tmp_path, model_files, monkeypatch
+):
+    """From the row on that it had come to: none is lost, none is there twice."""
+    count, large = 460_000, 400_000
+    monkeypatch.setattr("scoter.engine.instances._share", lambda _: 24 << 20)
+    taken: list[list[int]] = [[]]
+    batches_of, open_cursor = scoring._batches_of, Instance.open_cursor
+
+    def batches(relation):
+        for batch in batches_of(relation):
+            taken[-1].append(batch.num_rows)
+            yield batch
+
+    def cursor(instance):
+        taken.append([])
+        return open_cursor(instance)
+
+    monkeypatch.setattr(scoring, "_batches_of", batches)
+    monkeypatch.setattr(Instance, "open_cursor", cursor)
+    with opened(tmp_path, models={"allowed_prefixes": [str(model_files)], "inline": False}) as engine:
+        session = InProcess(engine)
+        session.update(f"CREATE MODEL pair FROM '{model_files}/pair.onnx'")
+        text = f"CASE WHEN i < {large} THEN i::VARCHAR ELSE repeat(md5(i::VARCHAR), 30) END"
+        session.update(
+            f"CREATE TABLE t AS SELECT i AS id, (i % 7)::FLOAT AS a, {text} AS text FROM range({count}) AS r(i)"
+        )
+        found = session.query("SELECT id, length(text) AS n, PREDICT('pair', a, 1) AS p FROM t")
+    first, second = taken
+    assert sum(first) <= large  # most often, rows were read before the large ones
+    assert sum(second) == count
+    assert found["id"].to_pylist() == list(range(count))
+    assert found["n"].to_pylist()[large - 1 : large + 1] == [6, 960]
+    assert found["p"].to_pylist() == [i % 7 + 10 for i in range(count)]
+
+
 def bytes_of(shown: str) -> float:
     number, unit = shown.split()
     return float(number) * {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[unit]
@@ -122,7 +159,7 @@ def test_several_stages_are_read_at_once(lake):
     result = lake.engine.run(lake.engine.plan(sql, lake.context), lake.context)
     next(result)
     result.close()
-    assert wait_for(lambda: scoring() == [])
+    assert wait_for(lambda: scorers() == [])
 
 
 def test_a_score_that_another_query_reads_is_not_scored_apart(lake):
@@ -156,7 +193,7 @@ def test_an_error_in_a_stage_is_the_statements(lake, sql, shown):
         lake.query(sql)
     assert f"[{shown}" in str(caught.value)
     assert str(lake.engine.settings.directory) not in str(caught.value)
-    assert scoring() == []
+    assert scorers() == []
     assert lake.value("SELECT count(*) FROM t") == ROWS
 
 
@@ -164,7 +201,7 @@ def test_a_result_that_is_not_read_to_its_end_frees_its_threads(lake):
     result = lake.engine.execute("SELECT id, PREDICT('pair', a, b) AS p FROM t", lake.context)
     assert next(iter(result)).num_rows > 0
     result.close()
-    assert scoring() == []
+    assert scorers() == []
     assert lake.engine.instances.running == 0
 
 
@@ -180,7 +217,7 @@ def test_a_cancelled_statement_ends_its_stages(lake, model_files):
     with pytest.raises(Cancelled):
         list(lake.engine.run(plan, lake.engine.context(ADMIN), cancellation=cancellation))
     assert time.monotonic() - started < 5
-    assert scoring() == []
+    assert scorers() == []
 
 
 def test_a_commit_of_which_nobody_knows_is_not_called_cancelled(lake, monkeypatch):
