@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import small_models
 from sessions import InProcess, bound, opened
 from slt import Refused
 
 from scoter.engine import service
+from scoter.errors import WriteConflict
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def test_its_pins_are_those_of_the_table_as_it_is(session: InProcess) -> None:
     metadata = [{pin.name.name: pin.metadata_location for pin in plan.pins.tables} for plan in plans]
     assert metadata[0]["u"] == metadata[1]["u"]
     assert metadata[0]["t"] != metadata[1]["t"] == plans[1].target.metadata_location
-    # A plan that is older runs all the same: rows are only added.
+    # A plan that is older runs all the same, as the columns are what they were: rows are only added.
     for plan in plans:
         session.engine.run(plan, session.context).close()
     assert session.value("SELECT count(*) FROM t") == 4
@@ -123,3 +127,62 @@ def test_a_table_in_the_place_of_another(session: InProcess) -> None:
     session.update("DROP TABLE t")
     with pytest.raises(Refused, match="UNDEFINED_TABLE"):
         session.update(INSERT)
+
+
+def test_a_view_in_the_place_of_the_table(session: InProcess) -> None:
+    session.update(INSERT)
+    session.update("DROP TABLE t")
+    session.update("CREATE VIEW t AS SELECT 1 AS a, 2 AS c")
+    for _ in range(2):
+        with pytest.raises(Refused, match="is a view"):
+            session.update(INSERT)
+
+
+def test_older_metadata_files_may_be_gone(session: InProcess) -> None:
+    """Other engines delete them after a number of commits."""
+    session.update(INSERT)
+    with opened(session.engine.settings.directory) as engine:
+        InProcess(engine).update("INSERT INTO t VALUES (9, 9)")
+    (pin,) = (
+        pin
+        for pin in session.engine.plan("SELECT * FROM t", session.context).pins.tables
+        if pin.name.name == "t"
+    )
+    now = Path(pin.metadata_location.removeprefix("file://"))
+    for file in now.parent.glob("*.metadata.json"):
+        if file.name != now.name:
+            file.unlink()
+    session.engine.lake._catalogs.cache._entries.clear()
+    assert session.update(INSERT) == 1
+
+
+def test_a_plan_for_columns_that_are_others_now_writes_nothing(session: InProcess) -> None:
+    plan = session.engine.plan("INSERT INTO t (a) SELECT b FROM u", session.context)
+    session.update("DROP TABLE t")
+    session.update("CREATE TABLE t (c INTEGER, a INTEGER)")
+    with pytest.raises(WriteConflict, match="columns of table"):
+        session.engine.run(plan, session.context)
+    assert session.value("SELECT count(*) FROM t") == 0
+
+
+def test_an_older_plan_with_another_model_is_not_what_the_text_means_later(
+    session: InProcess, model_files: Path, tmp_path: Path
+) -> None:
+    session.update("CREATE TABLE scores (p FLOAT)")
+    session.update("CREATE MODEL m FROM ?", bound(small_models.pair(10)))
+    session.update("ALTER MODEL m ADD VERSION FROM ?", bound(small_models.pair(100)))
+    texts = {
+        "SELECT PREDICT('m', 1::FLOAT, 1::FLOAT) + ? AS p": None,
+        "INSERT INTO scores SELECT PREDICT('m', 1::FLOAT, 1::FLOAT) + ?": "scores",
+    }
+    for sql, table in texts.items():
+        session.update("ALTER MODEL m SET DEFAULT_VERSION = 1")
+        planned = session.engine.plan(sql, session.context)
+        session.update("ALTER MODEL m SET DEFAULT_VERSION = 2")
+        session.query(sql, bound(0.0))
+        found = session.engine.run(planned, session.context, bound(0.0)).read_all()
+        then = [session.query(sql, bound(0.0)) for _ in range(2)]
+        if table is None:
+            assert [each["p"].to_pylist() for each in (found, *then)] == [[11.0], [101.0], [101.0]]
+        else:
+            assert session.rows("SELECT p FROM scores ORDER BY p") == [(11.0,), (101.0,), (101.0,), (101.0,)]

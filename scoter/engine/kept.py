@@ -5,25 +5,30 @@ This module must not know how statements are prepared, nor run them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-
-from sqlglot import exp
 
 from scoter.catalog.fetching import Check
 from scoter.catalog.lake import Lake
+from scoter.catalog.lookup import Found
 from scoter.catalog.models import Models
 from scoter.catalog.names import TableName
 from scoter.catalog.recent import Recent
 from scoter.engine.plan import Pins, Plan, TablePin
 from scoter.engine.preparing import Prepared
+from scoter.errors import ScoterError
 
 MOST = 1024
+NO_REVISION = -1  # of what was prepared for models that were named by pins: it holds for these alone
 MOST_SQL = 1024 * 1024  # characters of statements; the trees and plans of one take some 150 bytes for each
 
 
 @dataclass
 class Kept:
-    """A prepared statement, what it was prepared against, and its plan where that never changes."""
+    """A prepared statement, what it was prepared against, and its plan where that never changes.
+
+    ``revision`` is that of the models, None for a statement without any.
+    """
 
     prepared: Prepared
     pointers: dict[TableName, str]
@@ -61,29 +66,31 @@ class Keeping:
         if not resolved.asked:
             return kept
         lake = self._lake.ended_by(check)
-        found = {one.name: one.location for one in lake.look_up(resolved.asked).values()}
-        if found == kept.pointers:
+        there = lake.look_up(resolved.asked).values()
+        if {one.name: one.location for one in there} == kept.pointers:
             return kept
-        moved = _moved(kept, found, lake)
+        moved = _moved(kept, there, lake)
         if moved is not None:
             self._kept.put(key, moved)
         return moved
 
 
-def _moved(kept: Kept, found: dict[TableName, str], lake: Lake) -> Kept | None:
+def _moved(kept: Kept, there: Collection[Found], lake: Lake) -> Kept | None:
     """Return an INSERT for the newer metadata of its table, if that has the columns it had and is not read."""
     prepared = kept.prepared
     resolved, target = prepared.resolved, prepared.target
-    changed = [name for name in found if found[name] != kept.pointers.get(name)]
-    if not isinstance(resolved.tree, exp.Insert) or target is None or target.metadata_location is None:
+    if target is None or target.columns is None or {one.name for one in there} != kept.pointers.keys():
         return None
-    if found.keys() != kept.pointers.keys() or len(changed) != 1:
+    changed = [one for one in there if one.location != kept.pointers[one.name]]
+    if len(changed) != 1 or changed[0].is_view:
         return None
-    (name,) = changed
-    before, now = target.metadata_location, found[name]
-    if kept.pointers[name] != before or any(source.name == name for source in resolved.sources):
+    name, now = changed[0].name, changed[0].location
+    if kept.pointers[name] != target.metadata_location or any(one.name == name for one in resolved.sources):
         return None
-    if lake.metadata(before).schema() != lake.metadata(now).schema():
+    try:
+        if lake.metadata(now).schema() != target.columns:
+            return None
+    except ScoterError:  # whoever prepares it anew says so
         return None
     tables = tuple(TablePin(name, now) if pin.name == name else pin for pin in resolved.pins.tables)
     target = replace(target, metadata_location=now)
@@ -92,4 +99,4 @@ def _moved(kept: Kept, found: dict[TableName, str], lake: Lake) -> Kept | None:
     if plan is not None:
         plan = replace(plan, pins=replace(plan.pins, tables=tables), target=target)
     again = replace(prepared, resolved=resolved, target=target)
-    return Kept(again, found, kept.revision, kept.size, plan)
+    return Kept(again, {one.name: one.location for one in there}, kept.revision, kept.size, plan)

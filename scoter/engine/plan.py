@@ -196,7 +196,8 @@ class Target:
     """The table that a write fills: an existing one, or a new one with its definition.
 
     ``definition`` is (Iceberg schema, partition spec, properties) of a table to create. ``actions`` are what the
-    clauses of a MERGE do, by their numbers.
+    clauses of a MERGE do, by their numbers. ``columns`` is the Iceberg schema of the table that an INSERT was planned
+    for.
     """
 
     name: TableName
@@ -205,6 +206,7 @@ class Target:
     if_not_exists: bool = False
     with_data: bool = True
     actions: tuple[str, ...] = ()
+    columns: Any = None
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def _insert(sql: str, resolved: Resolved, analysis: Analysis, context: Context, 
     order = tuple(given_at.get(i) for i in range(len(columns)))
     return Prepared(
         sql, resolved, analysis, _COUNT, bound.parameter_schema, bound,
-        Target(name, location), order, from_rows=rows is not None,
+        Target(name, location, columns=schema), order, from_rows=rows is not None,
     )  # fmt: skip
 
 

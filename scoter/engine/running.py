@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from pyiceberg.io import FileIO
+from pyiceberg.table import Table
 from sqlglot import exp
 
 from scoter.catalog.lake import Lake
@@ -40,7 +41,14 @@ from scoter.engine.values import align
 from scoter.engine.virtual_rows import arrow_table, virtual_rows
 from scoter.engine.wire import batches
 from scoter.engine.writing.append import Written, append
-from scoter.errors import DuplicateTable, InternalError, NotSupported, ScoterError, WrongParameterCount
+from scoter.errors import (
+    DuplicateTable,
+    InternalError,
+    NotSupported,
+    ScoterError,
+    WriteConflict,
+    WrongParameterCount,
+)
 
 
 class Runner:
@@ -171,7 +179,7 @@ class Runner:
                 if target.if_not_exists:
                     return Written(0, None, 0, 0)
                 raise
-        table = lake.writable(target.name) if create is None else create._table  # noqa: SLF001  # only its catalog
+        table = _writable(lake, target) if create is None else create._table  # noqa: SLF001  # only its catalog
         tables = self._tables(plan, context, cancellation)
         running = self._start(context, entry, cancellation, plan.tree)
         try:
@@ -272,6 +280,17 @@ class Runner:
             raise running.failure(error) from error
         finally:
             running.finish()
+
+
+def _writable(lake: Lake, target: Target) -> Table:
+    """Return the table that a write fills, as it is now; raises WriteConflict where its columns are not those planned for."""
+    table = lake.writable(target.name)
+    if target.columns is not None and table.schema() != target.columns:
+        raise WriteConflict(
+            f"the columns of table {target.name} have changed since the statement was planned",
+            hint="prepare it again",
+        )
+    return table
 
 
 def _io(lake: Lake, metadata_location: str) -> FileIO:

@@ -24,7 +24,9 @@ BATCH_ROWS = 16_384
 _FIRST = 2_048  # rows of the first call, as of a function's calls
 _FEWEST = 64
 _SECONDS = 0.1  # of one call, at most about
-_WAITING = 2  # calls for each thread: none waits for the next rows while the oldest call is still at work
+# Calls for each thread: with two none waits for rows while the oldest call is still at work.
+_WAITING = 2
+_LARGE = 8 << 20  # bytes of a batch, from which on there is one
 # Types whose values are the same after they went through Arrow and came back.
 _EXACT = frozenset(
     {
@@ -93,12 +95,13 @@ class Scored:
         read = self._read()
         try:
             for batch in read:
+                most = self._threads * (_WAITING if batch.nbytes < _LARGE else 1)
                 start = 0
                 while start < batch.num_rows:
                     part = batch.slice(start, self._at_once)
                     start += part.num_rows
                     waiting.append(pool.submit(self._scored, part))
-                    if len(waiting) > _WAITING * self._threads:
+                    while len(waiting) > most:
                         yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -134,7 +137,7 @@ class Scored:
             columns.append(given)
         spent = time.perf_counter() - started
         # A model that takes long gets fewer rows: it can be ended sooner, takes less memory, and no thread waits long at the end.
-        # Powers of two cut a batch into equal parts, and ONNX Runtime keeps a plan of its memory for each shape.
+        # Powers of two cut most batches into equal parts, and ONNX Runtime keeps a plan of its memory for each shape.
         most = min(BATCH_ROWS, max(_FEWEST, int(batch.num_rows * _SECONDS / spent)))
         self._at_once = 1 << (most.bit_length() - 1)
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)

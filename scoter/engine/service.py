@@ -24,7 +24,7 @@ from scoter.engine.cancellation import Cancellation, watch
 from scoter.engine.context import Context
 from scoter.engine.instances import Instances
 from scoter.engine.journal import Entry, Journal, new_query_id
-from scoter.engine.kept import MOST, MOST_SQL, Keeping, Kept
+from scoter.engine.kept import MOST, MOST_SQL, NO_REVISION, Keeping, Kept
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Pins, Plan
 from scoter.engine.planning import filled
@@ -237,6 +237,8 @@ class Engine:
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
             pointers |= {pin.name: pin.location for pin in resolved.pins.views}
             size = len(sql) + sum(len(pin.sql) for pin in resolved.pins.views)
+            if pins is not None:
+                revision = NO_REVISION
             kept = Kept(prepared, pointers, revision if resolved.models else None, size)
             if not resolved.relative:
                 self._prepared.put(own if parsed.personal or resolved.personal else shared, kept)

@@ -100,7 +100,7 @@ def _levels(column: pa.ListArray, depth: int) -> Iterator[pa.ListArray]:
 
 
 def _lengths(level: pa.ListArray) -> Lengths:
-    if not level.null_count and pa.types.is_list(level.type):
+    if len(level) and not level.null_count and pa.types.is_list(level.type):
         offsets: Lengths = level.offsets.to_numpy().astype(np.int64)
         return np.diff(offsets)
     lengths: Lengths = (
