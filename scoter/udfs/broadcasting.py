@@ -1,4 +1,4 @@
-"""`1 - p` of a probability, written so that ONNX Runtime computes it for all rows at once.
+"""What a probability leaves to a constant, as `1 - p`, written so that ONNX Runtime computes it for all rows at once.
 
 ONNX Runtime (1.31.1) applies a constant without dimensions to one run of the last dimension after the other. In
 `[rows, 1]`, as exporters write the probability of one of two classes, each run is one value: the subtraction then takes

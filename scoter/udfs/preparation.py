@@ -27,8 +27,8 @@ def prepare(model: ModelProto, *, free: bool = True) -> ModelProto:
 
     ZipMap at a graph output becomes the tensor it was made from, with ``free`` a number of rows that is fixed
     is set free, labels of binary tree ensembles are taken from the scores where ONNX Runtime takes them from
-    the wrong place, texts change their case by Unicode's rules, and scalars are written in the way that runs
-    fastest. Raises InvalidModel where a right label can not be had.
+    the wrong place, texts change their case by Unicode's rules, and what a probability leaves to one is written
+    in the way that runs fastest. Raises InvalidModel where a right label can not be had.
     """
     outputs = {output.name for output in model.graph.output}
     graph = model.graph
