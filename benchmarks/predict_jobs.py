@@ -16,42 +16,38 @@ from pathlib import Path
 from typing import Any
 
 import measure
-import numpy as np
-import onnxruntime
 import pyarrow as pa
+from predict import of, session
 from scored import NUMBERS, Scored, models
 
-MODELS = ("boosting, 100 trees", "MLP 64-32", "logistic regression")
 
-
-def filled(cursor: Any, cases: list[Scored], count: int) -> None:
-    """Make the table of rows and the models."""
-    columns = ", ".join(f"{sql} AS {name}" for name, sql in cases[0].columns.items())
-    cursor.execute(f"CREATE TABLE t AS SELECT range AS id, {columns} FROM range({count})")
-    for number, case in enumerate(cases):
+def filled(cursor: Any, cases: list[Scored], counts: list[int]) -> None:
+    """Make a table of rows and a model for each case."""
+    for number, (case, count) in enumerate(zip(cases, counts, strict=True)):
+        columns = ", ".join(f"{sql} AS {name}" for name, sql in case.columns.items())
+        cursor.execute(f"CREATE TABLE t{number} AS SELECT range AS id, {columns} FROM range({count})")
         cursor.execute(f"CREATE MODEL m{number} FROM ?", (case.data,))
 
 
-def round_trips(cursor: Any, cases: list[Scored], count: int, runs: int) -> list[measure.Row]:
+def round_trips(cursor: Any, cases: list[Scored], counts: list[int], runs: int) -> list[measure.Row]:
     """Measure `INSERT INTO scores SELECT … PREDICT(…)` against the way through Python."""
     cursor.execute("CREATE TABLE scores (id BIGINT, p BIGINT)")
     found = []
-    for number, case in enumerate(cases):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = os.cpu_count() or 1
-        scorer = onnxruntime.InferenceSession(case.data, options, providers=["CPUExecutionProvider"])
-        name = scorer.get_inputs()[0].name
+    for number, (case, count) in enumerate(zip(cases, counts, strict=True)):
+        scorer = session(case.data, os.cpu_count() or 1)
 
-        def through_python(scorer: Any = scorer, name: str = name) -> None:
-            cursor.execute(f"SELECT id, {', '.join(NUMBERS)} FROM t")
+        def through_python(number: int = number, case: Scored = case, scorer: Any = scorer) -> None:
+            cursor.execute(f"SELECT id, {case.arguments} FROM t{number}")
             rows = cursor.fetch_arrow_table()
-            matrix = np.column_stack([rows.column(column).to_numpy() for column in NUMBERS])
-            scores = scorer.run(None, {name: matrix})[0]
-            ready = pa.table({"id": rows.column("id"), "p": scores})
+            feeds = case.feeds(rows)
+            given = {value.name: of(feeds, value.name) for value in scorer.get_inputs()}
+            ready = pa.table({"id": rows.column("id"), "p": scorer.run(None, given)[0]})
             cursor.adbc_ingest("scores", ready, mode="append")
 
-        def ours(number: int = number) -> None:
-            cursor.execute(f"INSERT INTO scores SELECT id, PREDICT('m{number}', {', '.join(NUMBERS)}) FROM t")
+        def ours(number: int = number, case: Scored = case) -> None:
+            cursor.execute(
+                f"INSERT INTO scores SELECT id, PREDICT('m{number}', {case.arguments}) FROM t{number}"
+            )
 
         mine, theirs = measure.paired(ours, through_python, runs)
         found.append(
@@ -67,9 +63,10 @@ def single(cursor: Any, cases: list[Scored], calls: int) -> list[measure.Row]:
     """Measure a prepared PREDICT of one row of bound values."""
     found = []
     for number, case in enumerate(cases):
-        marks = ", ".join("?" for _ in NUMBERS)
-        sql = f"SELECT PREDICT('m{number}', {marks}) AS p"
-        values = [0.5] * len(NUMBERS)
+        cursor.execute(f"SELECT {case.arguments} FROM t{number} LIMIT 1")
+        values = list(cursor.fetchone())
+        marks = ("CAST(? AS FLOAT[])" if isinstance(value, list) else "?" for value in values)
+        sql = f"SELECT PREDICT('m{number}', {', '.join(marks)}) AS p"
         spent = []
         for _ in range(calls):
             started = time.perf_counter()
@@ -86,7 +83,7 @@ def first_calls(directory: Path, cases: list[Scored]) -> list[measure.Row]:
     """Measure the first call of each model after a server has started, and the next one."""
     found = []
     for number, case in enumerate(cases):
-        sql = f"SELECT PREDICT('m{number}', {', '.join(NUMBERS)}) FROM t LIMIT 1"
+        sql = f"SELECT PREDICT('m{number}', {case.arguments}) FROM t{number} LIMIT 1"
         with (
             measure.served(directory) as (address, _),
             measure.connect(address) as connection,
@@ -149,20 +146,22 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument(
         "--inserted", type=int, default=10_000_000, help="rows of the smaller INSERT, a fifth of the larger"
     )
     options = parser.parse_args()
-    cases = [case for case in models() if case.name in MODELS]
+    cases = models()
+    counts = [options.images if "image" in case.columns else options.rows for case in cases]
     with measure.lake_directory() as directory:
         with (
             measure.served(directory) as (address, _),
             measure.connect(address) as connection,
             connection.cursor() as cursor,
         ):
-            filled(cursor, cases, options.rows)
-            rows = round_trips(cursor, cases, options.rows, options.runs)
+            filled(cursor, cases, counts)
+            rows = round_trips(cursor, cases, counts, options.runs)
             rows += single(cursor, cases, options.calls)
         rows += first_calls(directory, cases)
     rows += memory(cases, (options.inserted, 5 * options.inserted))
