@@ -14,7 +14,7 @@ from flight_sql import wait_for
 from sessions import ADMIN, InProcess, opened
 from slt import Refused
 
-from scoter.engine import running, scoring
+from scoter.engine import running, staged_rows
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.instances import Instance
 from scoter.errors import Cancelled, OutcomeUnknown
@@ -115,7 +115,7 @@ def test_rows_too_large_for_the_reader_are_read_again_from_the_first_database(
     count, large = 460_000, 400_000
     monkeypatch.setattr("scoter.engine.instances._share", lambda _: 24 << 20)
     taken: list[list[int]] = [[]]
-    batches_of, open_cursor = scoring._batches_of, Instance.open_cursor
+    batches_of, open_cursor = staged_rows._batches_of, Instance.open_cursor
 
     def batches(relation):
         for batch in batches_of(relation):
@@ -126,7 +126,7 @@ def test_rows_too_large_for_the_reader_are_read_again_from_the_first_database(
         taken.append([])
         return open_cursor(instance)
 
-    monkeypatch.setattr(scoring, "_batches_of", batches)
+    monkeypatch.setattr(staged_rows, "_batches_of", batches)
     monkeypatch.setattr(Instance, "open_cursor", cursor)
     with opened(tmp_path, models={"allowed_prefixes": [str(model_files)], "inline": False}) as engine:
         session = InProcess(engine)

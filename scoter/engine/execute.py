@@ -136,14 +136,19 @@ class Running:
 
     def _scored(self, stage: Stage, tables: Mapping[str, pa.Table | Arriving]) -> Scored:
         """Return the rows of a stage, read where none of what is registered with the first connection is seen."""
-        reader = self.instance.open_reader() if stage.is_plain and not tables else None
-        if reader is not None:
-            return Scored(reader, stage, self.instance, self._failed, self.instance.open_cursor)
-        cursor = self.instance.open_cursor()
-        for name, table in tables.items():
-            if isinstance(table, pa.Table):
-                cursor.register(name, table)
-        return Scored(cursor, stage, self.instance, self._failed)
+        if stage.is_plain and not tables:
+            return Scored(
+                stage, self.instance, self._failed, self.instance.open_reader, self.instance.open_cursor
+            )
+
+        def connect() -> duckdb.DuckDBPyConnection:
+            cursor = self.instance.open_cursor()
+            for name, table in tables.items():
+                if isinstance(table, pa.Table):
+                    cursor.register(name, table)
+            return cursor
+
+        return Scored(stage, self.instance, self._failed, connect)
 
     def query(self, sql: str) -> duckdb.DuckDBPyRelation | duckdb.DuckDBPyConnection:
         """Return what gives the rows of what ``start`` gave; raises duckdb.Error."""

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from scoter.engine.arriving import Arriving
 from scoter.engine.execute import Running
-from scoter.engine.plan import ModelCall, Plan, Staged
-from scoter.engine.scoring import BATCH_ROWS
+from scoter.engine.pacing import MOST
+from scoter.engine.plan import ModelCall, Plan, Stage, Staged
 from scoter.errors import InternalError
 from scoter.udfs.functions import Function
 from scoter.udfs.runs import Counts
@@ -48,11 +48,16 @@ def explain(
     names = _names(plan)
     if analyze:
         rows.append(("scored", _scored(plan, running.instance.run.counts)))
-        for stage in staged.stages if staged is not None else ():
-            read = _plan(running, f"EXPLAIN (FORMAT json) {stage.sql}")[1]
-            rows.append(("stage_plan", "\n".join(_lines(read, 0, names))))
+        stages = staged.stages if staged is not None else ()
+        rows += [("stage_plan", _stage_plan(running, stage, names)) for stage in stages]
     rows = [(key, text) for key, text in rows if text]
     return [*rows, (key, "\n".join(_lines(tree, 0, names)))]
+
+
+def _stage_plan(running: Running, stage: Stage, names: dict[str, str]) -> str:
+    if stage.stored is not None and stage.stored.is_readable(running.instance.directories):
+        return f"Read columns as stored  files: {len(stage.stored.paths):,}  about {stage.stored.rows:,} rows"
+    return "\n".join(_lines(_plan(running, f"EXPLAIN (FORMAT json) {stage.sql}")[1], 0, names))
 
 
 def _plan(running: Running, sql: str) -> tuple[str, list[dict[str, Any]]]:
@@ -141,7 +146,7 @@ def _models(plan: Plan, staged: Staged | None, provider: str) -> str:
         f"written {call.pin.written!r}  {_kind(call.function)} -> {_type(call.function)}  "
         + ("a sum in SQL, other rows than plain numbers by " if call.function.name in inlined else "")
         + f"ONNX Runtime on {provider.upper()}, batches of up to "
-        + (f"{BATCH_ROWS:,} rows between two queries" if call.function in apart else "2,048 rows")
+        + (f"{MOST:,} rows between two queries" if call.function in apart else "2,048 rows")
         for call in plan.calls
     ]
     return "\n".join(dict.fromkeys(lines))

@@ -124,14 +124,14 @@ class Instance:
         self._cursors.append(self._main.cursor())
         return self._cursors[-1]
 
-    def open_reader(self) -> duckdb.DuckDBPyConnection | None:
-        """Return a connection of a second database, for a query that reads data files alone; None where memory is short.
+    def open_reader(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection of a second database, for a query that reads data files alone; of the first where memory is short.
 
         Its threads are its own: those of the first database wait for its rows. It has a share of the statement's
         memory and does not spill.
         """
         if not _share(self._limits[0]):
-            return None
+            return self.open_cursor()
         if self._reading is None:
             self._reading = self._database(Path(self._temporary.name) / "reading", 0)
             self.prepare(*self._limits)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from scoter.catalog.model_records import ModelVersion
 from scoter.catalog.names import ModelName, TableName
 from scoter.engine.scanning.removed import Removed
+from scoter.engine.scanning.stored import StoredRows
 from scoter.errors import Span
 from scoter.udfs.functions import Function
 
@@ -170,13 +171,14 @@ class Stage:
 
     ``scores`` are the columns that hold a model's arguments as a STRUCT, and the function that replaces
     each of them by its result. ``is_plain`` says that the query calls no model
-    itself, and gives the same rows, in the same order, if it runs again.
+    itself, and gives the same rows, in the same order, if it runs again. ``stored`` reads these without SQL.
     """
 
     name: str
     sql: str
     scores: tuple[tuple[str, Function], ...]
     is_plain: bool
+    stored: StoredRows | None = None
 
 
 @dataclass(frozen=True)

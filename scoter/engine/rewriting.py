@@ -6,7 +6,7 @@ values, its instant and the files that it reads. This module must not know comma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -32,6 +32,7 @@ from scoter.engine.rules.score_apart import APART, score_apart
 from scoter.engine.rules.score_once import is_volatile, score_once
 from scoter.engine.rules.score_together import score_together
 from scoter.engine.scan import Scans
+from scoter.engine.scanning.stored import StoredColumn, StoredFiles, StoredRows
 from scoter.engine.summing import is_summed
 from scoter.engine.types import quote
 from scoter.engine.values import literal_at
@@ -119,6 +120,7 @@ def rewrite(
     filtered = shape.is_summed and any(select.args.get("where") for select in tree.find_all(exp.Select))
     facts: list[ScanFacts] = []
     virtual: dict[str, Source] = {}
+    stored: dict[str, StoredFiles] = {}
 
     def relation(node: exp.Table, source: Source) -> str:
         if source.virtual is not None:
@@ -144,6 +146,8 @@ def rewrite(
             is_summed=shape.is_summed and (id(node) in predicates or not filtered),
             check=check,
         )
+        if scan.stored is not None:
+            stored[scan.sql] = scan.stored
         facts.append(
             ScanFacts(
                 str(source.name),
@@ -161,7 +165,7 @@ def rewrite(
         return scan.sql
 
     tree = read_tables(tree, bound.resolved, relation)
-    stages = _stages(tree, shape.calls)
+    stages = _stages(tree, shape.calls, stored)
     return Query(to_duckdb(tree, copy=False), tuple(facts), shape.calls, tuple(virtual.items()), stages)
 
 
@@ -181,8 +185,13 @@ def _changes(source: Source, scanned: Callable[[int], str]) -> str:
     return f"({' UNION ALL '.join(parts)})" if parts else str(empty.this)
 
 
-def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
-    """Cut the marked subqueries out of ``tree``, in place, and return them."""
+def _stages(
+    tree: exp.Expr, calls: tuple[ModelCall, ...], stored: Mapping[str, StoredFiles]
+) -> tuple[Stage, ...]:
+    """Cut the marked subqueries out of ``tree``, in place, and return them.
+
+    ``stored`` are files that hold the columns of tables as they are, by the SQL that reads the tables.
+    """
     functions = {call.function.name + ("_v" if call.volatile else ""): call.function for call in calls}
     stages: list[Stage] = []
     for node in [found for found in tree.find_all(exp.Subquery) if APART in found.meta]:
@@ -202,9 +211,37 @@ def _stages(tree: exp.Expr, calls: tuple[ModelCall, ...]) -> tuple[Stage, ...]:
             part.set("this", found.expressions[0])
         calls_models = any(str(call.this) in functions for call in node.this.find_all(exp.Anonymous))
         is_plain = not calls_models and not is_volatile(node.this)
-        stages.append(Stage(name, to_duckdb(node.this), tuple(scores), is_plain))
+        rows = _stored_rows(node.this, stored)
+        stages.append(Stage(name, to_duckdb(node.this), tuple(scores), is_plain, rows))
         node.replace(exp.Table(this=exp.to_identifier(name), alias=node.args["alias"].copy()))
     return tuple(stages)
+
+
+def _stored_rows(select: exp.Select, stored: Mapping[str, StoredFiles]) -> StoredRows | None:
+    """Return what reads a stage's rows without SQL, where they are columns of one table's files and all of its rows."""
+    files = stored.get(select.args["from_"].this.name)
+    if files is None or any(
+        value for key, value in select.args.items() if key not in {"expressions", "from_"}
+    ):
+        return None
+    columns: list[tuple[str, StoredColumn | tuple[StoredColumn, ...]]] = []
+    for part in select.expressions:
+        value = part.unalias()
+        fields = value.expressions if function_name(value) == "struct_pack" else None
+        given = [value] if fields is None else [field.expression for field in fields]
+        known = [column for column in (_stored_column(each, files) for each in given) if column is not None]
+        if len(known) < len(given):
+            return None
+        columns.append((part.alias_or_name, known[0] if fields is None else tuple(known)))
+    return StoredRows(files.paths, files.rows, tuple(columns))
+
+
+def _stored_column(value: exp.Expr, files: StoredFiles) -> StoredColumn | None:
+    if isinstance(value, exp.Cast) and not isinstance(value, exp.TryCast):
+        column = _stored_column(value.this, files)
+        return None if column is None else column.cast(to_duckdb(value.to))
+    is_column = isinstance(value, exp.Column) and not isinstance(value.this, exp.Star)
+    return files.columns.get(value.name.casefold()) if is_column else None
 
 
 def _behind_stage(tree: exp.Expr, part: exp.Expr, call: exp.Expr) -> None:

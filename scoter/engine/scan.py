@@ -32,6 +32,7 @@ from scoter.engine.scanning.pruning import kept_files
 from scoter.engine.scanning.removed import Removed
 from scoter.engine.scanning.selecting import Reading, as_many
 from scoter.engine.scanning.statistics import distinct_values
+from scoter.engine.scanning.stored import StoredFiles
 from scoter.errors import CorruptData, NotSupported, UndefinedSnapshot
 
 _LONG = 16_384  # characters of SQL that count as one scan kept
@@ -47,7 +48,8 @@ class Scan:
     without deleted rows. ``note`` says for EXPLAIN how files are matched with the schema, and which share
     of the delete files applies to files that are read. ``removed`` are deleted positions: ``sql`` reads
     each as a table under its name, which ``Scans.tables`` gives. ``objects`` are paths and bytes of the files
-    that lie in object stores and are small enough to be fetched whole, in the order in which they are read.
+    that lie in object stores and are small enough to be fetched whole, in the order in which they are read. ``stored``
+    reads the same rows without SQL, where that can be.
     """
 
     sql: str
@@ -59,6 +61,7 @@ class Scan:
     note: str
     removed: tuple[Removed, ...] = ()
     objects: tuple[tuple[str, int], ...] = ()
+    stored: StoredFiles | None = None
 
 
 class Scans:
@@ -245,6 +248,7 @@ def _scan(reading: Reading, kept: Ints, groups: list[Group], wanted: frozenset[i
         note=note,
         removed=tuple(removed.values()),
         objects=objects or (),
+        stored=reading.stored(groups[0], wanted) if len(groups) == 1 else None,
     )
 
 

@@ -31,6 +31,7 @@ from scoter.engine.scanning.removed import (
     without,
 )
 from scoter.engine.scanning.statistics import statistics
+from scoter.engine.scanning.stored import StoredFiles, stored_files
 from scoter.engine.types import duckdb_type, literal, quote
 
 # Without can_have_nan DuckDB prunes row groups by bounds that leave NaN out, and loses NaN rows.
@@ -59,15 +60,22 @@ class Reading:
         count = self._count(group) if counted and group.removed else None
         if count is not None:
             return as_many(self.schema, wanted, count), None
-        first = _representative(self.files, group.files)
         if not group.compared:
-            numbers = np.array([first, *(n for n in group.files.tolist() if n != first)])
-            return self._rows(group, numbers, wanted)
+            return self._rows(group, self._order(group), wanted)
+        first = _representative(self.files, group.files)
         order = ranked(self.files, group.files, first, self.against)
         inner = wanted | {field for delete in order.ranges for field in delete.fields}
         rows, positions = self._rows(group, order.numbers, inner, (f"{order.rank} AS {RANK}",))
         columns = [quote(field.name) for field in self.schema.fields if field.field_id in wanted]
         return left(rows, columns, self.schema, order, self.layout_of), positions
+
+    def stored(self, group: Group, wanted: frozenset[int]) -> StoredFiles | None:
+        """Return what reads a group without SQL where its files hold the ``wanted`` fields as they are, in the same order."""
+        return stored_files(self.schema, self.files, group, self._order(group), wanted)
+
+    def _order(self, group: Group) -> Ints:
+        first = _representative(self.files, group.files)
+        return np.array([first, *(n for n in group.files.tolist() if n != first)])
 
     def _masked(self, group: Group, wanted: frozenset[int], *, counted: bool) -> tuple[str, Removed]:
         """Return the SQL of a group whose rows that are deleted by value a mask leaves out, too."""

@@ -1,0 +1,140 @@
+"""The rows of a stage, before they are scored: read from files as they stand there, or by DuckDB.
+
+This module must not know models, nor what is done with the rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+
+import duckdb
+import pyarrow as pa
+
+from scoter.engine.pacing import MOST
+from scoter.engine.plan import Stage
+from scoter.engine.scanning.stored import UNREADABLE
+from scoter.engine.sharing import Share
+from scoter.engine.translate import translate
+from scoter.engine.types import quote
+from scoter.errors import OutOfMemory
+
+# Types whose values are the same after they went through Arrow and came back.
+_EXACT = frozenset(
+    {
+        "BIGINT",
+        "BLOB",
+        "BOOLEAN",
+        "DATE",
+        "DOUBLE",
+        "FLOAT",
+        "INTEGER",
+        "SMALLINT",
+        "TIMESTAMP",
+        "TIMESTAMP WITH TIME ZONE",
+        "TINYINT",
+        "UBIGINT",
+        "UINTEGER",
+        "USMALLINT",
+        "UTINYINT",
+        "VARCHAR",
+    }
+)
+Connect = Callable[[], duckdb.DuckDBPyConnection]
+Split = Callable[[pa.RecordBatch], list[pa.Array | pa.RecordBatch]]
+"""Returns the values of a stage's columns; those of a STRUCT are the columns of a batch."""
+Rows = tuple[pa.RecordBatch, Split]
+
+
+class StagedRows:
+    """The rows of a stage, which can be read as often as wanted."""
+
+    def __init__(self, stage: Stage, directories: tuple[str, ...], *connections: Connect) -> None:
+        """Read a stage without SQL where it says how, else on the first of ``connections``.
+
+        What can not be read without SQL after all, and what a connection has not memory enough for, is read on the
+        next. Files must lie in the ``directories``.
+        """
+        self._stored = stage.stored
+        self._directories = directories
+        self._relations = [cache(partial(_relation, connect, stage.sql)) for connect in connections]
+        self.count = None if stage.stored is None else stage.stored.rows
+        """How many rows there are, where that is known."""
+        self.kinds = _kinds(self._relations[0]()) if stage.stored is None else stage.stored.kinds
+        """The type of each column, None where Arrow would change its values."""
+
+    def shares(self) -> Iterator[Share[Rows]]:
+        """Yield in order what can be read side by side."""
+        rows = 0
+        if self._stored is not None:
+            with contextlib.suppress(*UNREADABLE):
+                for count, read in self._stored.shares(MOST, self._directories):
+                    share: Share[Rows] = Share()
+                    share.parts = self._as_stored(share, rows, read, self._stored.split)
+                    yield share
+                    rows += count
+                return
+        yield Share(self._through_sql(rows))
+
+    def _as_stored(
+        self, share: Share[Rows], rows: int, read: Callable[[], Iterator[pa.RecordBatch]], split: Split
+    ) -> Iterator[Rows]:
+        """Yield the rows of one place in the files, before which there are so many ``rows``."""
+        try:
+            for batch in read():
+                yield batch, split
+                rows += batch.num_rows
+        except UNREADABLE:
+            share.is_last = True
+            yield from self._through_sql(rows)
+
+    def _through_sql(self, rows: int) -> Iterator[Rows]:
+        """Yield the stage's rows but the first ``rows``."""
+        for relation in self._relations:
+            try:
+                for batch in _after(rows, _batches_of(relation())):
+                    yield batch, _unpacked
+                    rows += batch.num_rows
+            except (OSError, duckdb.Error) as error:
+                if relation is self._relations[-1] or not isinstance(translate(error), OutOfMemory):
+                    raise
+            else:
+                return
+
+
+def _relation(connect: Connect, sql: str) -> duckdb.DuckDBPyRelation:
+    return connect().sql(sql)
+
+
+def _kinds(relation: duckdb.DuckDBPyRelation) -> dict[str, pa.DataType | None]:
+    kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    exact = [quote(name) for name, kind in kinds.items() if kind in _EXACT or kind.startswith("DECIMAL(")]
+    schema = relation.project(*exact).limit(0).to_arrow_table().schema if exact else pa.schema([])
+    known = {field.name: field.type for field in schema}
+    return {name: known.get(name) for name in kinds}
+
+
+def _batches_of(relation: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
+    reader = relation.to_arrow_reader(MOST)
+    try:
+        yield from reader
+    finally:
+        with contextlib.suppress(Exception):
+            reader.close()
+        del reader
+
+
+def _unpacked(batch: pa.RecordBatch) -> list[pa.Array | pa.RecordBatch]:
+    return [
+        pa.RecordBatch.from_struct_array(values) if pa.types.is_struct(values.type) else values
+        for values in batch.columns
+    ]
+
+
+def _after(rows: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Leave out the first ``rows``."""
+    for batch in batches:
+        if batch.num_rows > rows:
+            yield batch.slice(rows)
+        rows = max(0, rows - batch.num_rows)
