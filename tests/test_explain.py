@@ -54,9 +54,12 @@ def test_many_rows_run_between_two_queries(lake):
     assert rows == [ROWS, ROWS // 10, 0]
     # The first ones are of 2,048 rows, further ones of what the model does in a while.
     assert batches > ROWS // 16_384
-    assert "Read parquet" in found["stage_plan"]
+    assert found["stage_plan"] == f"Read columns as stored  files: 1  about {ROWS:,} rows"
     assert "Read parquet" not in found["analyzed_plan"]
     assert "aggregate" in found["analyzed_plan"]
+    filtered = explained(lake, "SELECT sum(PREDICT('pick', place)) FROM t WHERE id >= 0")
+    assert "Read parquet" in filtered["stage_plan"]
+    assert "Read parquet" not in filtered["analyzed_plan"]
 
 
 @pytest.mark.parametrize("more", ["", ", key"])
