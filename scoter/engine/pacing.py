@@ -40,7 +40,7 @@ class Pace:
 
         A model that takes long gets fewer rows: it can be ended sooner and takes less memory.
         """
-        a_second = rows / seconds
+        a_second = rows / max(seconds, 1e-9)
         self._most = _whole(min(MOST, max(_FEWEST, int(a_second * _SECONDS))))
         self._fewest = _whole(min(MOST, max(_FEWEST, int(a_second * _SECONDS_LAST))))
 

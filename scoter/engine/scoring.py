@@ -14,7 +14,7 @@ from scoter.engine.instances import Instance
 from scoter.engine.pacing import Pace
 from scoter.engine.plan import Stage
 from scoter.engine.sharing import Share, in_order
-from scoter.engine.staged_rows import Connect, Rows, StagedRows
+from scoter.engine.staged_rows import Connect, Rows, StagedRows, Unread
 
 
 class Scored:
@@ -48,19 +48,18 @@ class Scored:
         def score(part: Rows) -> pa.RecordBatch:
             return self._scored(part, pace)
 
-        scored = in_order(self._shares(pace), score, self._threads, "scoter-score")
+        def scored(shares: Iterator[Share[Rows]]) -> Generator[pa.RecordBatch]:
+            cut = (Share(_cut(share.parts, pace)) for share in shares)
+            return in_order(cut, score, self._threads, "scoter-score")
+
         try:
-            yield from scored
+            try:
+                yield from scored(self._rows.shares())
+            except Unread as unread:
+                yield from scored(iter([self._rows.rest(unread.rows)]))
         except Exception as error:
             self._failed(error)
             raise
-        finally:
-            scored.close()
-
-    def _shares(self, pace: Pace) -> Iterator[Share[Rows]]:
-        for share in self._rows.shares():
-            share.parts = _cut(share.parts, pace)
-            yield share
 
     def _scored(self, rows: Rows, pace: Pace) -> pa.RecordBatch:
         batch, split = rows

@@ -9,24 +9,19 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 # Results of one share that wait for their turn: those of a row group of DuckDB's size in batches of 16,384 rows.
 _ROOM = 8
-_NONE: Iterator[Any] = iter(())
 
 
 class Share(Generic[Part]):
-    """What is read in one place, by one thread at a time.
+    """What is read in one place, by one thread at a time."""
 
-    Once ``is_last`` is set, what comes behind this share is left out: it reads that, too.
-    """
-
-    def __init__(self, parts: Iterator[Part] = _NONE) -> None:
+    def __init__(self, parts: Iterator[Part]) -> None:
         self.parts = parts
-        self.is_last = False
         self.is_being_read = False
         self.room = _ROOM
         self.results: SimpleQueue[Future[object] | None] = SimpleQueue()
@@ -73,8 +68,6 @@ class _Crew(Generic[Part, Result]):
                 with self._changed:
                     share.room += 1
                     self._changed.notify_all()
-            if share.is_last:
-                return
 
     def work(self) -> None:
         while (share := self._take()) is not None:
@@ -82,7 +75,7 @@ class _Crew(Generic[Part, Result]):
             part = None
             try:
                 part = next(share.parts, None)
-            except Exception as error:  # noqa: BLE001  # raised where the results are taken
+            except BaseException as error:  # noqa: BLE001  # raised where the results are taken
                 made.set_exception(error)
                 share.results.put(made)
             else:
@@ -95,7 +88,7 @@ class _Crew(Generic[Part, Result]):
             if part is not None:
                 try:
                     made.set_result(self._work(part))
-                except Exception as error:  # noqa: BLE001  # raised where the results are taken
+                except BaseException as error:  # noqa: BLE001  # raised where the results are taken
                     made.set_exception(error)
 
     def end(self) -> None:
@@ -128,13 +121,11 @@ class _Crew(Generic[Part, Result]):
         for share in self._open:
             if not share.is_being_read and share.room:
                 return share
-            if share.is_last:
-                return None
         if not self._has_more or len(self._open) >= self._threads:
             return None
         try:
             opened = next(self._shares, None)
-        except Exception as error:  # noqa: BLE001  # raised where the results are taken
+        except BaseException as error:  # noqa: BLE001  # raised where the results are taken
             opened = Share(_raising(error))
         if opened is None:
             self._has_more = False
@@ -144,6 +135,6 @@ class _Crew(Generic[Part, Result]):
         return opened
 
 
-def _raising(error: Exception) -> Iterator[Part]:
+def _raising(error: BaseException) -> Iterator[Part]:
     raise error
     yield

@@ -47,6 +47,15 @@ Split = Callable[[pa.RecordBatch], list[pa.Array | pa.RecordBatch]]
 Rows = tuple[pa.RecordBatch, Split]
 
 
+class Unread(Exception):
+    """Rows behind the first ``rows`` can only be read by DuckDB; never shown."""
+
+    def __init__(self, rows: int) -> None:
+        """Say how many rows there are before them."""
+        super().__init__(f"behind row {rows:,}")
+        self.rows = rows
+
+
 class StagedRows:
     """The rows of a stage, which can be read as often as wanted."""
 
@@ -65,32 +74,33 @@ class StagedRows:
         """The type of each column, None where Arrow would change its values."""
 
     def shares(self) -> Iterator[Share[Rows]]:
-        """Yield in order what can be read side by side."""
+        """Yield in order what can be read side by side.
+
+        Raises Unread, as reading does, for rows that DuckDB has to read after all.
+        """
+        if self._stored is None:
+            yield self.rest(0)
+            return
         rows = 0
-        if self._stored is not None:
-            with contextlib.suppress(*UNREADABLE):
-                for count, read in self._stored.shares(MOST, self._directories):
-                    share: Share[Rows] = Share()
-                    share.parts = self._as_stored(share, rows, read, self._stored.split)
-                    yield share
-                    rows += count
-                return
-        yield Share(self._through_sql(rows))
+        with _unread(lambda: rows):
+            for count, read in self._stored.shares(MOST, self._directories):
+                yield Share(self._as_stored(rows, read, self._stored.split))
+                rows += count
+
+    def rest(self, rows: int) -> Share[Rows]:
+        """Return what lets DuckDB read the rows behind the first ``rows``."""
+        return Share(self._through_sql(rows))
 
     def _as_stored(
-        self, share: Share[Rows], rows: int, read: Callable[[], Iterator[pa.RecordBatch]], split: Split
+        self, rows: int, read: Callable[[], Iterator[pa.RecordBatch]], split: Split
     ) -> Iterator[Rows]:
         """Yield the rows of one place in the files, before which there are so many ``rows``."""
-        try:
+        with _unread(lambda: rows):
             for batch in read():
                 yield batch, split
                 rows += batch.num_rows
-        except UNREADABLE:
-            share.is_last = True
-            yield from self._through_sql(rows)
 
     def _through_sql(self, rows: int) -> Iterator[Rows]:
-        """Yield the stage's rows but the first ``rows``."""
         for relation in self._relations:
             try:
                 for batch in _after(rows, _batches_of(relation())):
@@ -101,6 +111,15 @@ class StagedRows:
                     raise
             else:
                 return
+
+
+@contextlib.contextmanager
+def _unread(rows: Callable[[], int]) -> Iterator[None]:
+    """Raise Unread for what can not be read as it is stored."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise Unread(rows()) from error
 
 
 def _relation(connect: Connect, sql: str) -> duckdb.DuckDBPyRelation:

@@ -75,7 +75,8 @@ class StoredColumn:
 
     def cast(self, kind: str) -> StoredColumn | None:
         """Return the column cast to a type of DuckDB, if Arrow gives the same values; an error where DuckDB does."""
-        wanted = _CASTS.get((self.kind, kind))
+        # A second cast would hide what the first one does to the values.
+        wanted = _CASTS.get((self.kind, kind)) if self.kind == self.stored else None
         return None if wanted is None else replace(self, kind=wanted)
 
 
@@ -141,17 +142,12 @@ class StoredRows:
             with pq.ParquetFile(path) as file:
                 metadata = file.metadata
                 self._check(file.schema_arrow)
-            if not metadata.num_row_groups:
-                continue
-            chunks = _chunks(metadata, self._read)
-            size = sum(chunk.plain for chunk in chunks)
-            if sum(chunk.plain for chunk in chunks if chunk.is_slow) > size / 2:
-                raise NotAsStored
-            width = max(1, size // max(1, metadata.row_group(0).num_rows))
-            rows = max(1, min(most, max(_BATCH // width, min(_ROWS, _LARGE // width))))
+            chunks = _Chunks(metadata, self._read, self._narrowed)
             for count, groups in _together(metadata):
-                if not all(_fits(metadata, group, self._narrowed) for group in groups):
+                if chunks.are_slow(groups) or not chunks.fit(groups):
                     raise NotAsStored
+                width = chunks.width(groups)
+                rows = max(1, min(most, max(_BATCH // width, min(_ROWS, _LARGE // width))))
                 yield count, partial(self._batches, path, metadata, groups, rows)
 
     def is_readable(self, directories: Sequence[str]) -> bool:
@@ -166,6 +162,9 @@ class StoredRows:
         for name, kind in self._read.items():
             places = schema.get_all_field_indices(name)
             if len(places) != 1 or schema.field(places[0]).type != kind:
+                raise NotAsStored
+            # Parquet names what is inside of a column so.
+            if any(other.startswith(f"{name}.") for other in schema.names):
                 raise NotAsStored
 
     def _batches(
@@ -230,8 +229,10 @@ def _together(metadata: pq.FileMetaData) -> Iterator[tuple[int, list[int]]]:
     """Yield the rows and the numbers of row groups that are read together."""
     rows, groups = 0, list[int]()
     for number in range(metadata.num_row_groups):
-        rows += metadata.row_group(number).num_rows
-        groups.append(number)
+        held = metadata.row_group(number).num_rows
+        if held:
+            rows += held
+            groups.append(number)
         if rows >= _TOGETHER:
             yield rows, groups
             rows, groups = 0, []
@@ -239,48 +240,58 @@ def _together(metadata: pq.FileMetaData) -> Iterator[tuple[int, list[int]]]:
         yield rows, groups
 
 
-def _chunks(metadata: pq.FileMetaData, read: Mapping[str, pa.DataType]) -> list[_Chunk]:
-    """Return what the first row group says of the columns that are read."""
-    group = metadata.row_group(0)
-    return [
-        _Chunk(group.column(place), read[name]) for place, name in enumerate(_names(metadata)) if name in read
-    ]
+class _Chunks:
+    """What a file says of the columns that are read, for each row group."""
 
+    def __init__(
+        self, metadata: pq.FileMetaData, read: Mapping[str, pa.DataType], narrowed: frozenset[str]
+    ) -> None:
+        self._metadata = metadata
+        leaves = (metadata.schema.column(place).path for place in range(metadata.num_columns))
+        names = [path.partition(".")[0] for path in leaves]
+        self._bytes = {place: _bytes(read[name]) for place, name in enumerate(names) if name in read}
+        self._narrowed = [place for place, name in enumerate(names) if name in narrowed]
 
-def _names(metadata: pq.FileMetaData) -> list[str]:
-    """Return the column that each leaf of the schema belongs to."""
-    return [metadata.schema.column(place).path.partition(".")[0] for place in range(metadata.num_columns)]
+    def width(self, groups: list[int]) -> int:
+        """Return about how many bytes a row takes where rows are widest."""
+        found = 1
+        for number in groups:
+            group = self._metadata.row_group(number)
+            size = sum(int(group.column(place).num_values) * each for place, each in self._bytes.items())
+            found = max(found, size // int(group.num_rows))
+        return found
 
+    def are_slow(self, groups: list[int]) -> bool:
+        """Say whether Snappy has made most of the values themselves smaller, not their places in a dictionary."""
+        slow = total = 0
+        for number in groups[:1]:
+            group = self._metadata.row_group(number)
+            for place, each in self._bytes.items():
+                chunk = group.column(place)
+                values, held = int(chunk.num_values) * each, int(chunk.total_uncompressed_size)
+                total += values
+                if chunk.compression == "SNAPPY" and held > values / 2:
+                    slow += values if chunk.total_compressed_size < _SMALLER * held else 0
+        return slow > total / 2
 
-@dataclass(frozen=True)
-class _Chunk:
-    said: pq.ColumnChunkMetaData
-    kind: pa.DataType
-
-    @property
-    def plain(self) -> int:
-        """The bytes of the values."""
-        kind = self.kind
-        while pa.types.is_list(kind):
-            kind = kind.value_type
-        return int(self.said.num_values) * int(kind.bit_width) // 8
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether Snappy has made the values themselves smaller, not their places in a dictionary."""
-        stored, held = int(self.said.total_compressed_size), int(self.said.total_uncompressed_size)
-        return self.said.compression == "SNAPPY" and stored < _SMALLER * held and held > self.plain / 2
-
-
-def _fits(metadata: pq.FileMetaData, group: int, columns: frozenset[str]) -> bool:
-    """Say whether no number of the ``columns`` in a row group is too large for 32 bits, as its bounds tell."""
-    if not columns:
+    def fit(self, groups: list[int]) -> bool:
+        """Say whether no number that is cast to 32 bits is too large for them, as its bounds tell."""
+        for number in groups if self._narrowed else ():
+            group = self._metadata.row_group(number)
+            for place in self._narrowed:
+                bounds = group.column(place).statistics
+                if bounds is None:
+                    return False
+                if bounds.has_min_max:
+                    if not (bounds.min >= -_GREATEST and bounds.max <= _GREATEST):
+                        return False
+                elif not bounds.has_null_count or bounds.null_count < group.num_rows:
+                    return False
         return True
-    found = metadata.row_group(group)
-    for place, name in enumerate(_names(metadata)):
-        bounds = found.column(place).statistics if name in columns else None
-        if name in columns and (bounds is None or not bounds.has_min_max):
-            return False
-        if bounds is not None and not (bounds.min >= -_GREATEST and bounds.max <= _GREATEST):
-            return False
-    return True
+
+
+def _bytes(kind: pa.DataType) -> int:
+    """Return the bytes of a value, inside of lists too."""
+    while pa.types.is_list(kind):
+        kind = kind.value_type
+    return -(-int(kind.bit_width) // 8)
