@@ -34,9 +34,10 @@ def filled(cursor: Any, cases: list[Scored], counts: list[int]) -> None:
 
 def round_trips(cursor: Any, cases: list[Scored], counts: list[int], runs: int) -> list[measure.Row]:
     """Measure `INSERT INTO scores SELECT … PREDICT(…)` against the way through Python."""
-    cursor.execute("CREATE TABLE scores (id BIGINT, p BIGINT)")
     found = []
     for number, (case, count) in enumerate(zip(cases, counts, strict=True)):
+        # A table of its own: a commit takes longer the more commits a table has.
+        cursor.execute(f"CREATE TABLE scores{number} (id BIGINT, p BIGINT)")
         scorer = session(case.data, os.cpu_count() or 1)
 
         def through_python(number: int = number, case: Scored = case, scorer: Any = scorer) -> None:
@@ -45,11 +46,11 @@ def round_trips(cursor: Any, cases: list[Scored], counts: list[int], runs: int) 
             feeds = case.feeds(rows)
             given = {value.name: of(feeds, value.name) for value in scorer.get_inputs()}
             ready = pa.table({"id": rows.column("id"), "p": scorer.run(None, given)[0]})
-            cursor.adbc_ingest("scores", ready, mode="append")
+            cursor.adbc_ingest(f"scores{number}", ready, mode="append")
 
         def ours(number: int = number, case: Scored = case) -> None:
             cursor.execute(
-                f"INSERT INTO scores SELECT id, PREDICT('m{number}', {case.arguments}) FROM t{number}"
+                f"INSERT INTO scores{number} SELECT id, PREDICT('m{number}', {case.arguments}) FROM t{number}"
             )
 
         mine, theirs = measure.paired(ours, through_python, runs)
