@@ -163,9 +163,9 @@ class StoredRows:
             places = schema.get_all_field_indices(name)
             if len(places) != 1 or schema.field(places[0]).type != kind:
                 raise NotAsStored
-            # Parquet names what is inside of a column so.
-            if any(other.startswith(f"{name}.") for other in schema.names):
-                raise NotAsStored
+        # Parquet names what is inside of a column so.
+        if any(name.partition(".")[0] in self._read for name in schema.names if "." in name):
+            raise NotAsStored
 
     def _batches(
         self, path: str, metadata: pq.FileMetaData, groups: list[int], rows: int
