@@ -227,10 +227,12 @@ def model_reference(text: str, context: Context) -> tuple[ModelName, str | None]
             f"no version stands behind the @ of '{text}'", hint=f"write '{name}' or '{name}@1'"
         )
     # A name holds no quote and no dot of its own.
-    schema, dot, bare = ".".join(re.sub(r'^"(.+)"$', r"\1", level) for level in name.split(".")).rpartition(
-        "."
-    )
-    return ModelName(schema if dot else context.schema, bare), reference or None
+    schema, dot, bare = ".".join(map(_bare, name.split("."))).rpartition(".")
+    return ModelName(schema if dot else context.schema, bare), _bare(reference) or None
+
+
+def _bare(name: str) -> str:
+    return re.sub(r'^"(.+)"$', r"\1", name)
 
 
 def resolve_model(

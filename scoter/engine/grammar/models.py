@@ -43,6 +43,8 @@ class ModelGrammar(Terms):
     def create_model(self, *, replace: bool) -> Statement:
         """Read what follows ``CREATE [OR REPLACE] MODEL``."""
         exists = self.if_not_exists()
+        if replace and exists:
+            self.fail("OR REPLACE and IF NOT EXISTS exclude each other")
         name = self.model_reference(version=False)
         if self.ahead("AS") or self.ahead("TRANSFORM") or self.ahead("OPTIONS"):
             self.refuse(
