@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.types import LongType
 from sessions import InProcess, opened
 
 from scoter.catalog.comments import comment_on_column, comment_on_table
 from scoter.catalog.names import TableName
-from scoter.errors import InvalidDefinition, UndefinedTable
+from scoter.engine.plan import Target
+from scoter.engine.running import _writable
+from scoter.errors import InvalidDefinition, UndefinedTable, WriteConflict
 
 T = TableName("lake", "main", "t")
 
@@ -75,6 +78,17 @@ def test_limits(session):
             call()
     with pytest.raises(UndefinedTable):
         comment_on_column(lake, TableName("lake", "main", "u"), ["a"], "x")
+
+
+def test_a_write_planned_before_a_comment_runs_and_one_planned_before_other_columns_does_not(session):
+    lake = session.engine.lake
+    planned = Target(T, lake.load(T).metadata_location, None, columns=lake.load(T).schema())
+    comment_on_column(lake, T, ["l", "element", "x"], "deep")
+    assert _writable(lake, planned).schema().find_field("l.element.x").doc == "deep"
+    with lake.load(T).update_schema() as change:
+        change.add_column("b", LongType())
+    with pytest.raises(WriteConflict, match="columns of table .* have changed"):
+        _writable(lake, planned)
 
 
 def test_comments_and_rows_at_once(session):

@@ -69,11 +69,15 @@ def lightgbm(estimator, labels=None, kind=BESIDE) -> Trained:
 
 
 def scaled_xgboost() -> Trained:
-    """The rows that the model was fitted on: its splits are values of them."""
     convert = import_module("onnxmltools.convert.xgboost.operator_converters.XGBoost").convert_xgboost
     update_registered_converter(XGBRegressor, "XGB", calculate_linear_regressor_output_shapes, convert)
+    return scaled(XGBRegressor(**FAST))
+
+
+def scaled(estimator: Any) -> Trained:
+    """The rows that the model was fitted on: its splits are values of them."""
     rows = np.random.default_rng(1).normal(50, 12, (2000, FEATURES))
-    fitted = quiet(make_pipeline(StandardScaler(), XGBRegressor(**FAST)).fit, rows, rows.prod(axis=1))
+    fitted = quiet(make_pipeline(StandardScaler(), estimator).fit, rows, rows.prod(axis=1))
     table, declared = sql_rows(rows)
     return Trained(fitted, from_sklearn(fitted), table, rows, declared, rtol=1e-5, atol=1e-5, unclear=0)
 
@@ -142,6 +146,9 @@ CASES: dict[str, Callable[[], Trained]] = {
         LGBMClassifier(objective="multiclassova", **LIGHT), INTS
     ),
     "XGBoost behind a `StandardScaler`": scaled_xgboost,
+    "Forests and `HistGradientBoosting…` behind a `StandardScaler`": lambda: scaled(
+        HistGradientBoostingRegressor(max_iter=30)
+    ),
     "XGBoost `objective='reg:logistic'`": lambda: xgboost(
         XGBRegressor(objective="reg:logistic", **FAST), fit=between
     ),

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from pyiceberg.io import FileIO
+from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from sqlglot import exp
 
@@ -285,12 +286,24 @@ class Runner:
 def _writable(lake: Lake, target: Target) -> Table:
     """Return the table that a write fills, as it is now; raises WriteConflict where its columns are not those planned for."""
     table = lake.writable(target.name)
-    if target.columns is not None and table.schema() != target.columns:
+    planned, now = target.columns, table.schema()
+    if planned is not None and planned != now and not _differ_in_comments(planned, now):
         raise WriteConflict(
             f"the columns of table {target.name} have changed since the statement was planned",
             hint="prepare it again",
         )
     return table
+
+
+def _differ_in_comments(one: Schema, other: Schema) -> bool:
+    """Return whether two versions of a table's columns hold the same rows and differ in comments alone."""
+
+    def bare(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: bare(value) for key, value in part.items() if key not in ("doc", "schema-id")}
+        return [bare(value) for value in part] if isinstance(part, list | tuple) else part
+
+    return bool(bare(one.model_dump(by_alias=True)) == bare(other.model_dump(by_alias=True)))
 
 
 def _io(lake: Lake, metadata_location: str) -> FileIO:
