@@ -87,7 +87,7 @@ def test_a_write_planned_before_a_comment_runs_and_one_planned_before_other_colu
     assert _writable(lake, planned).schema().find_field("l.element.x").doc == "deep"
     with lake.load(T).update_schema() as change:
         change.add_column("b", LongType())
-    with pytest.raises(WriteConflict, match="columns of table .* have changed"):
+    with pytest.raises(WriteConflict, match="have changed since the statement was planned"):
         _writable(lake, planned)
 
 

@@ -23,17 +23,21 @@ from slt import written
 from sqlglot import exp
 
 from scoter.engine import pipeline, querying, rewriting
+from scoter.engine.call_sites import VOLATILE_CALL, ColumnsOf
 from scoter.engine.dialect import Scoter, parse, to_duckdb
 from scoter.engine.execute import Running
 from scoter.engine.querying import Bound
 from scoter.engine.resolve import Source, resolve
-from scoter.engine.rules.call_models import call_models
+from scoter.engine.rules.call_models import call_models, given_by
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.pin_session import pin_session, settle_words
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_apart import APART, score_apart
-from scoter.engine.rules.score_once import VOLATILE_CALL, score_once
+from scoter.engine.rules.score_before_join import score_before_join
+from scoter.engine.rules.score_once import score_once
+from scoter.engine.rules.score_qualified import score_qualified
 from scoter.engine.rules.score_together import score_together
+from scoter.engine.rules.spell_alike import spell_alike
 from scoter.engine.rules.unfold import unfold
 from scoter.engine.statements import Predict
 
@@ -109,9 +113,6 @@ class Rules:
         context, parts = self.session.context, self.parts
         resolved = resolve(tree, context, parts.lake, parts.models, parts.binder.instant, None)
         return querying.bind(tree, resolved, parts.binder, context)
-
-    def score_once(self, bound: Bound) -> exp.Expr:
-        return score_once(bound.tree.copy(), lambda node: rewriting._names_of(bound.resolved.source(node)))
 
     def run(
         self, bound: Bound, tree: exp.Expr, *, inline: bool = False
@@ -301,11 +302,38 @@ def test_score_together(case: Case, rules: Rules) -> None:
     assert case.scored in {scored, None}
 
 
+@of("spell_alike")
+def test_spell_alike(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
+    bound = rules.bound(case.sql)
+    tree = spell_alike(bound.tree.copy(), lambda call: given_by(call, bound.resolved, bound.arguments))
+    check(case, tree, bound, rules, bare)
+
+
+@of("score_qualified")
+def test_score_qualified(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
+    bound = rules.bound(case.sql)
+    check(case, score_qualified(bound.tree.copy(), names_of(bound)), bound, rules, bare)
+
+
+@of("score_before_join")
+def test_score_before_join(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
+    bound = rules.bound(case.sql)
+    check(case, score_before_join(bound.tree.copy(), names_of(bound)), bound, rules, bare)
+
+
 # score_joined is the part of score_once that deals with several relations.
 @of("score_once", "score_joined")
 def test_score_once(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
     bound = rules.bound(case.sql)
-    tree = rules.score_once(bound)
+    check(case, score_once(bound.tree.copy(), names_of(bound)), bound, rules, bare)
+
+
+def names_of(bound: Bound) -> ColumnsOf:
+    return lambda node: rewriting._names_of(bound.resolved.source(node))
+
+
+def check(case: Case, tree: exp.Expr, bound: Bound, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
+    """Compare what a rule made of a case with the case's text, rows, names and number of rows scored."""
     marked = tree.copy()
     for call in list(marked.find_all(Predict)):
         if call.meta.get(VOLATILE_CALL):
@@ -313,8 +341,6 @@ def test_score_once(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -
     assert text(marked) == text(_named(case.becomes))
     rows, names, _ = rules.run(bound, bound.tree)
     found, found_names, scored = rules.run(bound, tree)
-    assert found == rows
-    assert found_names == names
-    assert scored == case.scored
+    assert (found, found_names, scored) == (rows, names, case.scored)
     if case.same_as is not None:
         assert found == sorted_rows(bare.sql(case.same_as).to_arrow_table())

@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from scoter.catalog.fetching import Check, unchecked
 from scoter.engine.binding import data_type, empty_relation, substitute, typed_null
+from scoter.engine.call_sites import is_volatile
 from scoter.engine.changes import constants_of
 from scoter.engine.context import Context
 from scoter.engine.dialect import to_duckdb
@@ -25,14 +26,18 @@ from scoter.engine.plan import ModelCall, ScanFacts, Stage
 from scoter.engine.predicates import table_predicates
 from scoter.engine.querying import Bound
 from scoter.engine.resolve import Source
-from scoter.engine.rules.call_models import call_models, first_places, linear_calls, logic_calls
+from scoter.engine.rules.call_models import call_models, first_places, given_by, linear_calls, logic_calls
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.read_tables import read_tables
 from scoter.engine.rules.score_apart import APART, score_apart
-from scoter.engine.rules.score_once import is_volatile, score_once
+from scoter.engine.rules.score_before_join import score_before_join
+from scoter.engine.rules.score_once import score_once
+from scoter.engine.rules.score_qualified import score_qualified
 from scoter.engine.rules.score_together import score_together
+from scoter.engine.rules.spell_alike import spell_alike
 from scoter.engine.scan import Scans
 from scoter.engine.scanning.stored import StoredColumn, StoredFiles, StoredRows
+from scoter.engine.statements import Predict
 from scoter.engine.summing import is_summed
 from scoter.engine.types import quote
 from scoter.engine.values import literal_at
@@ -75,11 +80,19 @@ def shape(bound: Bound, *, only_planned: bool = False, apart: bool = False, inli
     if not resolved.models:
         return Shape(bound.tree, is_summed=is_summed(bound.tree))
     tree = bound.tree.copy()
-    alone = linear_calls(tree, resolved, bound.arguments).keys() | logic_calls(tree, resolved)
-    tree = score_together(tree, alone)
-    # These rules move calls and make one of several: places are those of the statement as written.
+    tree = spell_alike(tree, lambda call: given_by(call, resolved, bound.arguments))
+
+    def columns_of(node: exp.Table) -> list[str] | None:
+        return _names_of(resolved.source(node))
+
+    def is_alone(call: Predict) -> bool:
+        return id(call) in linear_calls(call, resolved, bound.arguments).keys() | logic_calls(call, resolved)
+
+    tree = score_before_join(score_qualified(tree, columns_of), columns_of)
+    tree = score_once(tree, columns_of, is_alone)
+    tree = score_together(tree, is_alone)
+    # The rules move calls with their places in the statement as written, and keep the first of several.
     places = first_places(tree, resolved, bound.arguments)
-    tree = score_once(tree, lambda node: _names_of(resolved.source(node)))
     if apart:
         linear = linear_calls(tree, resolved, bound.arguments) if inline else {}
         tree = score_apart(tree, lambda node: _stored_names_of(resolved.source(node)), linear.keys())

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from sqlglot import exp
 
 from scoter.catalog.model_records import ModelVersion
+from scoter.engine.call_sites import READ_WHOLE, VOLATILE_CALL
 from scoter.engine.evaluation import EVALUATED, RESULT, SCORED, TRUE, evaluation
-from scoter.engine.rules.score_apart import READ_WHOLE
-from scoter.engine.rules.score_once import VOLATILE_CALL
 from scoter.engine.statements import (
     CreateView,
     MlEvaluate,

@@ -168,8 +168,8 @@ SELECT id, (SELECT max(PREDICT('pair', t.a, u.d)) FROM u) AS p FROM t;
 SELECT id, (SELECT max(PREDICT('pair', t.a, u.d)) AS "max(predict('pair', t.a, u.d))" FROM u) AS p FROM t;
 -- scored 20
 
--- a part of a grouped expression stays
+-- a part of a grouped expression
 SELECT PREDICT('pair', a, b) + 1 AS p FROM t GROUP BY ALL;
 -- becomes
-SELECT PREDICT('pair', a, b) + 1 AS p FROM t GROUP BY ALL;
+SELECT "scoter_apart_0_0" + 1 AS p FROM (SELECT PREDICT('pair', a, b) AS "scoter_apart_0_0", 'apart' AS mark FROM t) AS "t" GROUP BY ALL;
 -- scored 5

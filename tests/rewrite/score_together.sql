@@ -26,11 +26,13 @@ SELECT PREDICT('vote', a, b) AS y, PREDICT_PROBA('vote', b, a, class => 'yes') A
 SELECT id, PREDICT('vote', a, b) AS y FROM t WHERE PREDICT_PROBA('vote', a, b, class => 'yes') > 0.5;
 -- becomes
 SELECT id, PREDICT('vote', a, b) AS y FROM t WHERE PREDICT_PROBA('vote', a, b, class => 'yes') > 0.5;
+-- scored 8
 
 -- what is not evaluated for every row stays
 SELECT COALESCE(CASE WHEN a IS NULL THEN 'x' END, PREDICT('vote', a, b)) AS y, COALESCE(CASE WHEN a IS NULL THEN 0 END, PREDICT_PROBA('vote', a, b, class => 'yes')) AS p FROM t;
 -- becomes
 SELECT COALESCE(CASE WHEN a IS NULL THEN 'x' END, PREDICT('vote', a, b)) AS y, COALESCE(CASE WHEN a IS NULL THEN 0 END, PREDICT_PROBA('vote', a, b, class => 'yes')) AS p FROM t;
+-- scored 8
 
 -- inside expressions and aggregates
 SELECT max(PREDICT('vote', a, b)) AS y, avg(1 - PREDICT_PROBA('vote', a, b, class => 'yes')) AS p FROM t;
@@ -48,6 +50,7 @@ SELECT PREDICT('vote', a, b) AS y, avg(PREDICT_PROBA('vote', a, b, class => 'yes
 SELECT id, PREDICT('vote', a, b) AS y FROM t WHERE id IN (SELECT id FROM t WHERE PREDICT_PROBA('vote', a, b, class => 'yes') > 0.5);
 -- becomes
 SELECT id, PREDICT('vote', a, b) AS y FROM t WHERE id IN (SELECT id FROM t WHERE PREDICT_PROBA('vote', a, b, class => 'yes') > 0.5);
+-- scored 8
 
 -- what differs each time
 SELECT PREDICT('vote', random(), 1) IS NULL AS y, PREDICT_PROBA('vote', random(), 1, class => 'yes') IS NULL AS p FROM t;

@@ -13,6 +13,7 @@ from sqlglot import exp
 from scoter.catalog.model_records import ModelVersion
 from scoter.engine.arguments import ROWS, Value, bound, check_type
 from scoter.engine.binding import data_type
+from scoter.engine.call_sites import VOLATILE_CALL, is_volatile
 from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.logic import Logic, logic_of
@@ -22,7 +23,6 @@ from scoter.engine.replacing import put
 from scoter.engine.resolve import MODEL, Resolved
 from scoter.engine.rules.inline_linear import can_inline, inlined
 from scoter.engine.rules.pin_session import is_constant
-from scoter.engine.rules.score_once import VOLATILE_CALL, is_volatile
 from scoter.engine.rules.unfold import GROWING
 from scoter.engine.statements import WRITTEN, Predict, span_of
 from scoter.errors import NotSupported, Span, WrongArguments
@@ -226,7 +226,7 @@ def call_models(
 ) -> tuple[exp.Expr, tuple[ModelCall, ...]]:
     """Replace every call by its DuckDB function over one STRUCT of cast arguments.
 
-    With ``volatile`` every call is volatile, so that DuckDB runs no model while it only plans; with ``inline``
+    With ``volatile`` calls on constants are volatile, so that DuckDB runs no model while it only plans; with ``inline``
     linear models are computed in SQL.
     Raises WrongArguments for a wrong number or unknown names, TypeMismatch for a type that does not
     fit, each with the place of the call.
@@ -238,7 +238,8 @@ def call_models(
         function, values = _called(call, version, types, resolved)
         number = number_of(call)
         struct = _struct(call, version, function.signature, values)
-        once = volatile or bool(call.meta.get(VOLATILE_CALL))
+        folds = volatile and call.find(exp.Column) is None
+        once = folds or bool(call.meta.get(VOLATILE_CALL))
         name = function.name + ("_v" if once else "")
         pin = ModelPin(version.model, version.version, version.sha256, resolved.written[number])
         proven = None if version.facts.verify is None else version
@@ -293,6 +294,15 @@ def _before(
         check_type(wanted, value, version, span)
     made = logic.values(signature, [value.expression for value in given], tries=call.tries)
     return [Value(each.expression, each.type, None, each.failed) for each in made]
+
+
+def given_by(call: Predict, resolved: Resolved, types: Mapping[int, tuple[str, ...]]) -> Sequence[exp.Expr]:
+    """Return what a call gives: the model version, and the values of its inputs in order."""
+    version = resolved.model(call)
+    function, values = _called(call, version, types, resolved)
+    inputs = (each.argument for each in function.signature.inputs)
+    named = exp.Literal.string(" ".join([f"{version.model}@{version.version}", version.sha256, *inputs]))
+    return [named, *(value.expression for value in values)]
 
 
 def first_places(tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[str, ...]]) -> dict[str, Span]:

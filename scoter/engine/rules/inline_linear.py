@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from scoter.engine.binding import data_type
-from scoter.engine.rules.score_once import is_volatile
+from scoter.engine.call_sites import is_volatile
 from scoter.engine.statements import Predict
 from scoter.udfs.functions import Function
 from scoter.udfs.linear import Linear

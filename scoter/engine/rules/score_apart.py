@@ -8,36 +8,33 @@ certainly means the same. This module must not know how a stream is scored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 
 from sqlglot import exp
 
-from scoter.engine.functions import AGGREGATES
-from scoter.engine.gate import function_name
-from scoter.engine.rules.score_once import (
-    FIELD,
+from scoter.engine.call_sites import (
+    ColumnsOf,
     adds_unseen,
     call_text,
     calls_of,
+    columns_needed,
     hide,
+    is_eager,
+    is_read_whole,
     is_volatile,
     may_be_column,
     named_relations,
 )
+from scoter.engine.functions import AGGREGATES
+from scoter.engine.gate import function_name
 from scoter.engine.statements import Predict
 
 APART = "scoter_apart"
 _OWN = "scoter_"  # names of columns that are added begin so
-READ_WHOLE = "scoter_read_whole"
-"""Marks a SELECT inside another query, of which all rows and all scores are needed."""
-ColumnsOf = Callable[[exp.Table], list[str] | None]
 
 _CLAUSES = frozenset(
     {"expressions", "from_", "where", "group", "having", "order", "limit", "offset", "distinct"}
 )
-_PLAIN = AGGREGATES | {"abs", "ceil", "exp", "floor", "ln", "round", "sqrt"}
-# What may stand between a call and its SELECT: anything else might not evaluate the call for every row.
-_EAGER = (exp.Alias, exp.Paren, exp.Cast, exp.Neg, exp.Not, exp.Ordered, exp.Order, exp.Group, exp.Having)
 
 
 def score_apart(tree: exp.Expr, columns_of: ColumnsOf, inlined: Container[int] = ()) -> exp.Expr:
@@ -74,25 +71,10 @@ def _is_sure(select: exp.Select, calls: list[Predict], table: exp.Table, columns
     if (select.args.get("limit") or select.args.get("offset")) and not select.args.get("order"):
         return False
     return (
-        _is_read_whole(select)
+        is_read_whole(select)
         and _names_are_own(select, table, columns)
         and all(is_eager(call, select) and _is_simple(call) and may_be_column(call, select) for call in calls)
     )
-
-
-def _is_read_whole(select: exp.Select) -> bool:
-    """Say whether every row and every score of the SELECT is in the statement's result.
-
-    A stream is scored whole. Where another query reads the rows, DuckDB may need few of them, or no score.
-    """
-    if select.meta.get(READ_WHOLE):
-        return True
-    node: exp.Expr = select
-    while isinstance(node.parent, exp.SetOperation):
-        node = node.parent
-        if node.args.get("limit") or node.args.get("offset"):
-            return False
-    return node.parent is None
 
 
 def _names_are_own(select: exp.Select, table: exp.Table, columns: list[str]) -> bool:
@@ -115,18 +97,6 @@ def _names_are_own(select: exp.Select, table: exp.Table, columns: list[str]) -> 
             return False
     # With no other query inside, no name can mean anything else.
     return all(node is select for node in select.find_all(exp.Query))
-
-
-def is_eager(call: Predict, select: exp.Select) -> bool:
-    """Say whether a call outside of the filter is evaluated for every row that its SELECT reads."""
-    node = call.parent
-    while node is not None and node is not select:
-        arithmetic = isinstance(node, exp.Binary) and not isinstance(node, exp.Connector)
-        plain = function_name(node) in _PLAIN or FIELD in node.meta
-        if not (isinstance(node, _EAGER) or arithmetic or plain):
-            return False
-        node = node.parent
-    return node is select
 
 
 def _is_simple(call: Predict) -> bool:
@@ -158,24 +128,11 @@ def _move(
         call.replace(exp.column(exp.to_identifier(names[text], quoted=True)))
     where = select.args.get("where")
     select.set("where", None)
-    hide(select, list(names.values()))
-    inner = exp.Select(expressions=[*_kept(select, table, columns), *scores])
+    hide(select, list(names.values()), table.alias_or_name)
+    inner = exp.Select(expressions=[*columns_needed(select, table, columns), *scores])
     inner.set("from_", exp.From(this=table.copy()))
     inner.set("where", where)
     alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
     apart = exp.Subquery(this=inner, alias=alias)
     apart.meta[APART] = True
     select.set("from_", exp.From(this=apart))
-
-
-def _kept(select: exp.Select, table: exp.Table, columns: list[str]) -> list[exp.Expr]:
-    """Return the columns that the SELECT itself needs of the table; all where it has a star."""
-    if any(function_name(star.parent) != "count" for star in select.find_all(exp.Star) if star.parent):
-        return [exp.Star()]
-    named = {column.name.casefold() for column in select.find_all(exp.Column)}
-    own = table.alias_or_name
-    return [
-        exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(own, quoted=True))
-        for name in columns
-        if name.casefold() in named
-    ]

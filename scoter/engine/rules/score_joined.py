@@ -9,15 +9,15 @@ This module must not know what a prediction is, and leaves every SELECT alone wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from sqlglot import exp
+
+from scoter.engine.call_sites import ColumnsOf, columns_outside, conjuncts_of
 
 
 def below_filter(
     select: exp.Select,
     scores: dict[str, exp.Expr],
-    columns_of: Callable[[exp.Table], list[str] | None],
+    columns_of: ColumnsOf,
     name: str,
 ) -> bool:
     """Rewrite ``select`` in place and return True, or return False with nothing changed.
@@ -29,7 +29,9 @@ def below_filter(
         return False
     projections = [part for part in select.expressions if not _is_star(part)]
     aliases = {part.alias.casefold() for part in projections if isinstance(part, exp.Alias)}
-    outside = [c for c in _columns(select) if c.name not in scores and not isinstance(c.this, exp.Star)]
+    outside = [
+        c for c in columns_outside(select) if c.name not in scores and not isinstance(c.this, exp.Star)
+    ]
     found = [names.find(column, aliases) for column in outside]
     unnamed = (
         p for p in projections if not isinstance(p, exp.Alias | exp.Column) and list(p.find_all(exp.Column))
@@ -37,8 +39,7 @@ def below_filter(
     if any(place is _UNSURE for place in found) or any(True for _ in unnamed):
         return False
 
-    where: exp.Expr = select.args["where"].this
-    conjuncts = list(where.flatten()) if isinstance(where, exp.And) else [where]
+    conjuncts = conjuncts_of(select.args.get("where"))
     above = [c for c in conjuncts if any(column.name in scores for column in c.find_all(exp.Column))]
     below = [c.copy() for c in conjuncts if c not in above]
     select.set("expressions", _spelled_out(select.expressions, names))
@@ -47,9 +48,9 @@ def below_filter(
         inner.set(part, moved)
     select.set("joins", None)
     select.set("from_", None)
-    select.set("where", exp.Where(this=exp.and_(*above, copy=False)))
+    select.set("where", exp.Where(this=exp.and_(*above, copy=False)) if above else None)
     given: dict[str, str] = {}
-    for column in _columns(select):
+    for column in columns_outside(select):
         place = names.find(column, aliases) if column.name not in scores else None
         if not isinstance(place, exp.Column):
             continue
@@ -80,7 +81,7 @@ class _Names:
         self.tables = tables
 
     @classmethod
-    def of(cls, select: exp.Select, columns_of: Callable[[exp.Table], list[str] | None]) -> _Names | None:
+    def of(cls, select: exp.Select, columns_of: ColumnsOf) -> _Names | None:
         tables: dict[str, tuple[str, list[str]]] = {}
         joins = select.args.get("joins") or []
         for relation in [select.args["from_"].this, *(join.this for join in joins)]:
@@ -109,13 +110,6 @@ class _Names:
         if len(owners) == 1:
             return exp.column(column.this.copy(), table=exp.to_identifier(owners[0], quoted=True))
         return _UNSURE
-
-
-def _columns(select: exp.Select) -> list[exp.Column]:
-    """Return the columns of a SELECT outside its FROM and joins."""
-    return [
-        c for c in select.find_all(exp.Column) if c.find_ancestor(exp.From, exp.Join, exp.Select) is select
-    ]
 
 
 def _is_plain(select: exp.Select) -> bool:

@@ -1,231 +1,248 @@
-"""Compute a prediction once that stands in the filter and again elsewhere in the same SELECT.
+"""Run a model once for each row of a SELECT that names its results in several places.
 
-DuckDB evaluates a consistent function once for the filter and again for the rows that pass. So the call
-moves below the filter and becomes volatile, which keeps DuckDB from copying it: with one relation in
-FROM into a subquery around that relation, with joined tables into one around the join, else into a
-LATERAL one. A prediction in a subquery or CTE on which an enclosing query filters is made volatile likewise.
+DuckDB evaluates a consistent function once in each operator that names it, and copies it into filters that it moves
+below: a score in the select list and the filter is computed twice. So the call moves below them, and becomes volatile,
+which keeps DuckDB from copying it: with one relation in FROM into a subquery around that relation, with joined tables
+into one around the join, else into a LATERAL one. A prediction in a subquery or CTE that an enclosing query's
+conditions name is made volatile likewise.
 This module must not know how a call becomes a function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 
 from sqlglot import exp
 
 from scoter.engine.aliases import IN_PLACE
-from scoter.engine.dialect import Scoter
-from scoter.engine.functions import AGGREGATES, VOLATILE
+from scoter.engine.call_sites import (
+    READ_WHOLE,
+    VOLATILE_CALL,
+    ColumnsOf,
+    adds_unseen,
+    aliases_of,
+    call_text,
+    calls_of,
+    columns_known,
+    columns_needed,
+    columns_outside,
+    conjuncts_of,
+    hide,
+    is_evaluated,
+    is_read_whole,
+    is_volatile,
+    may_be_column,
+    named_relations,
+    run_text,
+    site_of,
+)
+from scoter.engine.filtered import Conditions
+from scoter.engine.functions import AGGREGATES
 from scoter.engine.gate import function_name
+from scoter.engine.replacing import put
 from scoter.engine.rules.score_joined import below_filter
+from scoter.engine.rules.score_together import KINDS, IsAlone, together
 from scoter.engine.statements import Predict
 
-VOLATILE_CALL = "scoter_volatile"
-FIELD = "scoter_field"
-"""Marks what takes one of the results of a call that is several together."""
-# What stands below them is evaluated for some rows only, and may fail for the others.
-_LAZY = frozenset({"coalesce", "if", "ifnull", "try"})
-_BINDING = (exp.Lambda, exp.Comprehension)  # their variables hide columns
-ColumnsOf = Callable[[exp.Table], list[str] | None]
+_COLUMN_FIRST = frozenset({"where", "group", "list"})  # there a name that a column has is no alias
 
 
-def score_once(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
-    """Return ``tree`` with repeated predictions of a filtered SELECT computed in one place.
+def score_once(tree: exp.Expr, columns_of: ColumnsOf, is_alone: IsAlone = lambda _: False) -> exp.Expr:
+    """Return ``tree``, changed in place, with predictions that a SELECT names in several places computed in one.
 
-    ``columns_of`` gives a table's column names, None for a name that is no table of the lake.
+    ``columns_of`` gives a table's column names, None for a name that is no table of the lake. Calls for which
+    ``is_alone`` holds share no run with calls for other results.
     """
+    conditions = Conditions(tree)
     for number, select in enumerate(list(tree.find_all(exp.Select))):
-        _spell_out_aliases(select, columns_of)
-        _lift(select, number, columns_of)
-    _keep_below_filters(tree)
+        if calls_of(select, select):
+            _Runs(select, columns_of, is_alone, conditions.above(select)).place(f"{number}")
     return tree
 
 
-def named_relations(select: exp.Select) -> list[exp.Expr]:
-    """Return the relations that a SELECT's FROM and joins name, those joined in parentheses too."""
-    from_ = select.args.get("from_")
-    if from_ is None:
-        return []
-    nested = from_.this.args.get("joins") or []
-    return [from_.this, *(join.this for join in [*nested, *(select.args.get("joins") or [])])]
+class _Runs:
+    """The runs of models that the calls of one SELECT ask for, by a text for each."""
+
+    def __init__(
+        self, select: exp.Select, columns_of: ColumnsOf, is_alone: IsAlone, asked: Collection[str]
+    ) -> None:
+        self._select = select
+        self._columns_of = columns_of
+        self._relations = named_relations(select)
+        self._known = columns_known(self._relations, columns_of) if self._relations else None
+        self._aliases = {
+            name: part for name, part in aliases_of(select).items() if not _is_column(part, name)
+        }
+        self._asked = asked
+        if self._known is not None:
+            _spell_out(select, self._aliases, self._known)
+        self._runs: dict[str, list[Predict]] = {}
+        for call in calls_of(select, select):
+            if not is_volatile(call) and call.find(exp.Column) is not None:
+                shares = call.kind in KINDS and not call.tries and not is_alone(call)
+                self._runs.setdefault(run_text(call) if shares else call_text(call), []).append(call)
+
+    def place(self, number: str) -> None:
+        """Move runs that are named in several places below the SELECT; make volatile what is asked for above, in place."""
+        select = self._select
+        movable = bool(self._relations) and adds_unseen(select, self._relations)
+        moved = [
+            run for run in self._runs.values() if movable and self._is_repeated(run) and self._can_move(run)
+        ]
+        filtering = [run for run in moved if self._is_in_filter(run)]
+        if filtering:
+            self._put_below(filtering, number, 0)
+        # What else there is to score are the rows that the filter leaves.
+        others = [run for run in moved if run not in filtering]
+        if others:
+            self._put_below(others, number, len(filtering))
+        for run in self._runs.values():
+            (call, *more) = run
+            if run not in moved and not more and self._is_asked(call) and not self._uses(run):
+                call.meta[VOLATILE_CALL] = not select.args.get("group")
+
+    def _put_below(self, runs: list[list[Predict]], number: str, first: int) -> None:
+        select = self._select
+        relations = named_relations(select)
+        scores: dict[str, exp.Expr] = {}
+        for place, calls in enumerate(runs, start=first):
+            name = f"scoter_score_{number}_{place}"
+            scores[name] = self._moved(calls, exp.column(exp.to_identifier(name, quoted=True)))
+        if len(relations) == 1 and relations[0].alias_or_name and not select.args.get("laterals"):
+            self._wrap(relations[0], scores)
+        elif not below_filter(select, scores, self._columns_of, name := f"scoter_once_{number}_{first}"):
+            hide(select, list(scores), name)
+            lateral = exp.Lateral(
+                this=exp.Subquery(this=exp.Select(expressions=_aliased(scores))),
+                alias=exp.TableAlias(this=exp.to_identifier(name)),
+            )
+            select.append("joins", exp.Join(this=lateral, kind="CROSS"))
+
+    def _is_in_filter(self, calls: list[Predict]) -> bool:
+        return any(site_of(call, self._select) == "where" for call in calls)
+
+    def _is_repeated(self, calls: list[Predict]) -> bool:
+        """Say whether a run is evaluated more than once for a row."""
+        uses = self._uses(calls)
+        sites = [site_of(node, self._select) for node in [*calls, *uses]]
+        if len(set(sites)) > 1 or any(sites.count(clause) > 1 for clause in ("where", "having", "qualify")):
+            return True
+        if self._select.args.get("group"):
+            return len({call_text(call) for call in calls}) > 1 or any(map(self._is_asked, calls))
+        return len(calls) + len(uses) > 1 and any(map(self._is_asked, calls))
+
+    def _uses(self, calls: list[Predict]) -> list[exp.Column]:
+        """Return the columns that may be aliases of what is made of calls."""
+        made = {
+            name
+            for name, part in self._aliases.items()
+            if any(call.find_ancestor(exp.Alias) is part.parent for call in calls)
+        }
+        return [
+            column
+            for column in columns_outside(self._select)
+            if not column.table and column.name.casefold() in made and not self._means_column(column)
+        ]
+
+    def _means_column(self, column: exp.Column) -> bool:
+        """Say whether a column without a table certainly is none of the SELECT's aliases."""
+        name = column.name.casefold()
+        if name not in self._aliases:
+            return True
+        known = self._known is not None and name in self._known
+        return known and site_of(column, self._select) in _COLUMN_FIRST
+
+    def _is_asked(self, call: Predict) -> bool:
+        """Say whether conditions of a query around this one ask for what is made of a call, in no aggregate."""
+        node: exp.Expr = call
+        while node.parent is not None and node.parent is not self._select:
+            if function_name(node.parent) in AGGREGATES:
+                return False
+            node = node.parent
+        return node.arg_key == "expressions" and node.alias_or_name.casefold() in self._asked
+
+    def _can_move(self, calls: list[Predict]) -> bool:
+        nodes: list[exp.Expr] = [*calls, *self._uses(calls)]
+        filtering = [node for node in nodes if site_of(node, self._select) == "where"]
+        return any(is_evaluated(node, self._select) for node in filtering or nodes) and all(
+            may_be_column(call, self._select) and self._has_own_names(call) for call in calls
+        )
+
+    def _has_own_names(self, call: Predict) -> bool:
+        """Say whether what a call names is there below the SELECT, but for aliases that can be spelled out."""
+        return all(
+            column.table or self._means_column(column) or self._is_spelled_out(column)
+            for column in call.find_all(exp.Column)
+        )
+
+    def _is_spelled_out(self, column: exp.Column) -> bool:
+        name = column.name.casefold()
+        part = self._aliases[name]
+        if self._known is None or name in self._known or is_volatile(part):
+            return False
+        inside = [node for node in part.walk() if isinstance(node, exp.Column) and not node.table]
+        plain = not any(
+            isinstance(node, Predict | exp.Query | exp.Window) or function_name(node) in AGGREGATES
+            for node in part.walk()
+        )
+        return plain and all(node.name.casefold() in self._known for node in inside)
+
+    def _moved(self, calls: list[Predict], score: exp.Column) -> Predict:
+        """Put the results of one call in the places of all, and return that call."""
+        moved, result_of = together(calls)
+        for call in calls:
+            put(call, result_of(call, score.copy()))
+        for column in list(moved.find_all(exp.Column)):
+            if not column.table and not self._is_known(column):
+                put(column, exp.Paren(this=self._aliases[column.name.casefold()].copy()))
+        moved.meta[VOLATILE_CALL] = True
+        return moved
+
+    def _is_known(self, column: exp.Column) -> bool:
+        name = column.name.casefold()
+        return name not in self._aliases or (self._known is not None and name in self._known)
+
+    def _wrap(self, relation: exp.Expr, scores: dict[str, exp.Expr]) -> None:
+        """Put ``(SELECT …, score FROM relation WHERE …) AS alias`` in the relation's place."""
+        select = self._select
+        below, above = self._split(scores)
+        select.set("where", exp.Where(this=exp.and_(*above, copy=False)) if above else None)
+        columns = self._columns_of(relation) if isinstance(relation, exp.Table) else None
+        inner = exp.Select(expressions=[*columns_needed(select, relation, columns), *_aliased(scores)])
+        hide(select, list(scores), relation.alias_or_name)
+        inner.set("from_", select.args["from_"])
+        inner.set("where", exp.Where(this=exp.and_(*below, copy=False)) if below else None)
+        some = (select.args.get("limit") or select.args.get("offset")) and not select.args.get("order")
+        inner.meta[READ_WHOLE] = is_read_whole(select) and not some
+        alias = exp.TableAlias(this=exp.to_identifier(relation.alias_or_name, quoted=True))
+        wrapped = exp.Subquery(this=inner, alias=alias)
+        wrapped.meta[IN_PLACE] = True
+        select.set("from_", exp.From(this=wrapped))
+
+    def _split(self, scores: Collection[str]) -> tuple[list[exp.Expr], list[exp.Expr]]:
+        """Return the parts of WHERE that need no score and no alias, and the others."""
+        below: list[exp.Expr] = []
+        above: list[exp.Expr] = []
+        for part in conjuncts_of(self._select.args.get("where")):
+            names = [column.name.casefold() for column in part.find_all(exp.Column) if not column.table]
+            free = all(name in (self._known or ()) or name not in self._aliases for name in names)
+            (below if free and not any(name in scores for name in names) else above).append(part)
+        return below, above
 
 
-def _spell_out_aliases(select: exp.Select, columns_of: ColumnsOf) -> None:
+def _spell_out(select: exp.Select, aliases: dict[str, exp.Expr], known: Collection[str]) -> None:
     """Replace a prediction's alias in WHERE by the prediction, as DuckDB would where no column has the name."""
     where = select.args.get("where")
-    predictions = {
-        part.alias.casefold(): part.this
-        for part in select.expressions
-        if isinstance(part, exp.Alias) and part.this.find(Predict) is not None
-    }
-    if where is None or not predictions:
-        return
-    taken: set[str] = set()
-    for relation in named_relations(select):
-        names = columns_of(relation) if isinstance(relation, exp.Table) else None
-        if names is None:
-            return
-        taken |= {name.casefold() for name in names}
-    for column in list(where.find_all(exp.Column)):
+    for column in list(where.find_all(exp.Column)) if where is not None else ():
         name = column.name.casefold()
         own = column.find_ancestor(exp.Select) is select
-        if own and not column.table and name in predictions and name not in taken:
-            column.replace(exp.Paren(this=predictions[name].copy()))
+        if own and not column.table and name in aliases and name not in known and aliases[name].find(Predict):
+            column.replace(exp.Paren(this=aliases[name].copy()))
 
 
-def _lift(select: exp.Select, number: int, columns_of: ColumnsOf) -> None:
-    where = select.args.get("where")
-    relations = named_relations(select)
-    if where is None or not relations or not adds_unseen(select, relations):
-        return
-    filtered = {call_text(call): call for call in calls_of(where, select)}
-    everywhere = list(calls_of(select, select))
-    repeated = [
-        text
-        for text, call in filtered.items()
-        if sum(call_text(other) == text for other in everywhere) > 1
-        and not is_volatile(call)
-        and not _is_lazy(call, where)
-        and all(may_be_column(other, select) for other in everywhere if call_text(other) == text)
-    ]
-    if not repeated:
-        return
-    columns = {text: f"scoter_score_{number}_{i}" for i, text in enumerate(repeated)}
-    scores: dict[str, exp.Expr] = {}
-    for text in repeated:
-        call = filtered[text].copy()
-        call.meta[VOLATILE_CALL] = True
-        scores[columns[text]] = call
-    for call in everywhere:
-        name = columns.get(call_text(call))
-        if name is not None:
-            call.replace(exp.column(exp.to_identifier(name, quoted=True)))
-    if len(relations) == 1 and relations[0].alias_or_name and not select.args.get("laterals"):
-        hide(select, list(columns.values()))
-        _wrap(select, relations[0], _aliased(scores))
-    elif not below_filter(select, scores, columns_of, f"scoter_once_{number}"):
-        hide(select, list(columns.values()))
-        lateral = exp.Lateral(
-            this=exp.Subquery(this=exp.Select(expressions=_aliased(scores))),
-            alias=exp.TableAlias(this=exp.to_identifier(f"scoter_once_{number}")),
-        )
-        select.append("joins", exp.Join(this=lateral, kind="CROSS"))
-
-
-def _is_lazy(call: Predict, where: exp.Expr) -> bool:
-    node = call.parent
-    while node is not None and node is not where:
-        if isinstance(node, exp.Case) or function_name(node) in _LAZY:
-            return True
-        node = node.parent
-    return False
-
-
-def adds_unseen(select: exp.Select, relations: list[exp.Expr]) -> bool:
-    """Say whether a column added to the FROM is seen only where it is named.
-
-    COLUMNS(*), #1, a star inside an expression and a whole row would see it; SEMI and ANTI joins hide sides.
-    """
-    rows = {relation.alias_or_name.casefold() for relation in relations}
-    for node in select.walk():
-        if isinstance(node, exp.Columns | exp.PositionalColumn):
-            return False
-        if isinstance(node, exp.Star) and not _is_listed(node):
-            return False
-        if isinstance(node, exp.Column) and not node.table and node.name.casefold() in rows:
-            inside = node.find_ancestor(Predict, exp.Select)
-            if not isinstance(inside, Predict):
-                return False
-        if isinstance(node, exp.Join) and str(node.args.get("kind") or "").upper() in {"SEMI", "ANTI"}:
-            return False
-    return True
-
-
-def _is_listed(star: exp.Star) -> bool:
-    holder = star.parent if isinstance(star.parent, exp.Column) else star
-    if holder.parent is not None and function_name(holder.parent) == "count":
-        return True
-    return holder.arg_key == "expressions" and isinstance(holder.parent, exp.Select)
-
-
-def may_be_column(call: Predict, select: exp.Select) -> bool:
-    """Say whether a column can stand for a call.
-
-    Where rows are grouped, only in WHERE, in an aggregate's arguments, or as a whole grouping expression.
-    """
-    if not select.args.get("group") and not select.args.get("having"):
-        return True
-    if call.find_ancestor(exp.Where, exp.Select) is not select:
-        return True
-    node = call.parent
-    while node is not None and node is not select:
-        if function_name(node) in AGGREGATES:
-            return True
-        node = node.parent
-    group = select.args.get("group")
-    if group is None:
-        return False
-    whole = call.parent is group or call.parent is select
-    whole = whole or (isinstance(call.parent, exp.Alias) and call.parent.parent is select)
-    named = any(
-        isinstance(part, Predict) and call_text(part) == call_text(call) for part in group.expressions
-    )
-    return whole and (named or bool(group.args.get("all")))
+def _is_column(value: exp.Expr, name: str) -> bool:
+    return isinstance(value, exp.Column) and value.name.casefold() == name
 
 
 def _aliased(scores: dict[str, exp.Expr]) -> list[exp.Expr]:
     return [exp.alias_(score, name, quoted=True) for name, score in scores.items()]
-
-
-def _wrap(select: exp.Select, relation: exp.Expr, scores: list[exp.Expr]) -> None:
-    """Put ``(SELECT *, score FROM relation) AS alias`` in the relation's place."""
-    alias = exp.to_identifier(relation.alias_or_name, quoted=True)
-    inner = exp.Select(expressions=[exp.Star(), *scores])
-    inner.set("from_", exp.From(this=relation.copy()))
-    wrapped = exp.Subquery(this=inner, alias=exp.TableAlias(this=alias))
-    wrapped.meta[IN_PLACE] = True
-    select.set("from_", exp.From(this=wrapped))
-
-
-def call_text(call: Predict) -> str:
-    """Return the text by which calls are found equal."""
-    return call.sql(dialect=Scoter)
-
-
-def calls_of(root: exp.Expr, select: exp.Select) -> list[Predict]:
-    """Return the outermost calls below ``root`` that belong to ``select`` itself, not to a FROM or subquery."""
-    holders = (exp.Select, exp.From, exp.Join, exp.Lateral, exp.With, Predict, *_BINDING)
-    return [call for call in root.find_all(Predict) if call.find_ancestor(*holders) is select]
-
-
-def is_volatile(call: exp.Expr) -> bool:
-    """Say whether two such calls, or queries, may give two values for one row, as on random()."""
-    return any(function_name(node) in VOLATILE for node in call.find_all(exp.Func))
-
-
-def hide(select: exp.Select, names: list[str]) -> None:
-    """Keep added columns out of a star, in place."""
-    for projection in select.expressions:
-        star = projection.this if isinstance(projection, exp.Column) else projection
-        if isinstance(star, exp.Star):
-            hidden = [exp.to_identifier(name, quoted=True) for name in names]
-            star.set("except_", [*(star.args.get("except_") or []), *hidden])
-
-
-def _keep_below_filters(tree: exp.Expr) -> None:
-    """Make predictions volatile whose alias an enclosing query's WHERE uses, so the filter stays above."""
-    filters = [
-        (where.find_ancestor(exp.Select), {column.name.casefold() for column in where.find_all(exp.Column)})
-        for where in tree.find_all(exp.Where)
-    ]
-    for call in tree.find_all(Predict):
-        select = call.find_ancestor(exp.Select)
-        projection = call.find_ancestor(exp.Alias)
-        if select is None or projection is None or projection.parent is not select or is_volatile(call):
-            continue
-        if select.args.get("group"):
-            continue
-        inside = select.find_ancestor(exp.Select, exp.CTE) is not None
-        name = projection.alias.casefold()
-        if inside and any(owner is not select and name in names for owner, names in filters):
-            call.meta[VOLATILE_CALL] = True

@@ -6,23 +6,25 @@ call with a STRUCT as its result. This module must not know how a call becomes a
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable
 
 from sqlglot import exp
 
 from scoter.engine.arguments import ROWS
+from scoter.engine.call_sites import FIELD, call_text, calls_of, is_eager, is_volatile, run_text
 from scoter.engine.replacing import put
-from scoter.engine.rules.score_apart import is_eager
-from scoter.engine.rules.score_once import FIELD, call_text, calls_of, is_volatile
 from scoter.engine.statements import Predict, span_of
 from scoter.errors import Span
 
+KINDS = frozenset({"predict", "proba", "all"})
+"""The kinds of calls of which several can be one."""
 _NOWHERE = Span(0, 0)
-_KINDS = ("predict", "proba")
+IsAlone = Callable[[Predict], bool]
+ResultOf = Callable[[Predict, exp.Expr], exp.Expr]
 
 
-def score_together(tree: exp.Expr, kept: Container[int] = ()) -> exp.Expr:
-    """Return ``tree``, changed in place, with such calls as fields of one; calls in ``kept``, by identity, stay.
+def score_together(tree: exp.Expr, is_alone: IsAlone = lambda _: False) -> exp.Expr:
+    """Return ``tree``, changed in place, with such calls as fields of one; calls for which ``is_alone`` holds stay.
 
     Where rows are grouped calls stay: the fields would be none of the grouping expressions. So do calls that are not
     evaluated for every row, as in the filter and below CASE, COALESCE and TRY.
@@ -32,37 +34,39 @@ def score_together(tree: exp.Expr, kept: Container[int] = ()) -> exp.Expr:
             continue
         alike: dict[object, list[Predict]] = {}
         for call in calls_of(select, select):
-            alone = call.tries or id(call) in kept or is_volatile(call)
-            if call.kind in _KINDS and not alone and is_eager(call, select):
-                alike.setdefault((_without_result(call), call.meta.get(ROWS)), []).append(call)
+            stays = call.tries or is_alone(call) or is_volatile(call)
+            if call.kind in KINDS and not stays and is_eager(call, select):
+                alike.setdefault((run_text(call), call.meta.get(ROWS)), []).append(call)
         for calls in alike.values():
-            _join(calls)
+            shared, result_of = together(calls)
+            for call in calls if shared is not calls[0] else ():
+                put(call, result_of(call, shared.copy()))
     return tree
 
 
-def _without_result(call: Predict) -> str:
-    return call_text(
-        Predict(model=call.model.copy(), arguments=[each.copy() for each in call.arguments], kind="all")
-    )
+def together(calls: list[Predict]) -> tuple[Predict, ResultOf]:
+    """Return one call that has the results of all, which are on the same values, and what takes one call's of its value.
 
-
-def _join(calls: list[Predict]) -> None:
-    """Replace calls on the same values by the fields of a call of all that they want, where that is more than one."""
+    It is the first of them where all want the same.
+    """
     wanted = {call_text(call): call for call in calls}
     if len(wanted) == 1:
-        return
+        return calls[0], lambda _, value: value
     first = min(calls, key=lambda call: span_of(call) or _NOWHERE)
     results = [call.class_label or exp.to_identifier(call.kind) for call in wanted.values()]
-    places = {text: f"r{place}" for place, text in enumerate(wanted)}
-    for call in calls:
-        together = Predict(
-            model=first.model.copy(),
-            arguments=[each.copy() for each in first.arguments],
-            kind="together",
-            results=[each.copy() for each in results],
-        )
-        together.meta.update(first.meta)
-        field = exp.Literal.string(places[call_text(call)])
-        extracted = exp.Anonymous(this="struct_extract", expressions=[together, field])
+    shared = Predict(
+        model=first.model.copy(),
+        arguments=[each.copy() for each in first.arguments],
+        kind="together",
+        results=[each.copy() for each in results],
+    )
+    shared.meta.update(first.meta)
+    fields = {text: f"r{place}" for place, text in enumerate(wanted)}
+
+    def result_of(call: Predict, value: exp.Expr) -> exp.Expr:
+        field = exp.Literal.string(fields[call_text(call)])
+        extracted = exp.Anonymous(this="struct_extract", expressions=[value, field])
         extracted.meta[FIELD] = True
-        put(call, extracted)
+        return extracted
+
+    return shared, result_of
