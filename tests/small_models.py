@@ -10,6 +10,7 @@ grade       score [N,1]       label 0, 1 or 2; probabilities [N,3]
 pick        place int64 [N]   the number at that place of (10, 20, 30); fails for other places
 image       image [N,2,3]         total [N,1] of the values; rows [N,2], the sum of each row
 tokens      ids, mask int64 [N,length]   total [N] of ids * mask; kept [N,length], ids where mask is 1, else 0
+half        x float16 [N,1]       x
 eight       x [8,2]               sum [8,1] of both; its reshape needs 8 rows at a time
 parts       x [N,3]               a sequence with one [3] for each row
 means       lists: a sequence with one [length] for each row   [N], the mean of each
@@ -185,6 +186,11 @@ def tokens() -> bytes:
     return _model(nodes, inputs, outputs, axis=np.array([1], np.int64))
 
 
+def half() -> bytes:
+    values = [_value(name, TensorProto.FLOAT16, "n", 1) for name in ("x", "y")]
+    return _model([helper.make_node("Identity", ["x"], ["y"])], values[:1], values[1:])
+
+
 def eight() -> bytes:
     nodes = [
         helper.make_node("Reshape", ["x", "shape"], ["same"]),
@@ -283,6 +289,7 @@ MODELS = {
     "pick": pick,
     "image": image,
     "tokens": tokens,
+    "half": half,
     "eight": eight,
     "parts": parts,
     "means": means,

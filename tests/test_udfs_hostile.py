@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
+import adbc_driver_flightsql.dbapi as adbc
 import models_zoo as zoo
 import numpy as np
 import onnx
 import pytest
+from flight_sql import served
 from onnx import TensorProto, helper, numpy_helper
 
 from scoter.errors import InvalidModel
 from scoter.settings import Models
 from scoter.udfs import inspection
 from scoter.udfs.inspection import inspect
+from scoter.udfs.versions import newest_format, newest_set
 
 pytestmark = pytest.mark.alone
 
@@ -97,15 +100,19 @@ def test_functions_in_a_circle_are_refused():
     assert "circle" in refused(local({"f": ["g"], "g": ["f"]}, "f"))
 
 
-@pytest.mark.parametrize("elements", [10**10, 10**18])
-def test_a_tensor_bomb_is_refused(elements):
+def tensor_bomb(elements):
     nodes = [
         helper.make_node("ConstantOfShape", ["size"], ["big"]),
         helper.make_node("ReduceSum", ["big"], ["sum"], keepdims=0),
         helper.make_node("Add", ["x", "sum"], ["y"]),
     ]
     size = numpy_helper.from_array(np.array([elements], np.int64), "size")
-    bomb = model(nodes, initializer=[size])
+    return model(nodes, initializer=[size])
+
+
+@pytest.mark.parametrize("elements", [10**10, 10**18])
+def test_a_tensor_bomb_is_refused(elements):
+    bomb = tensor_bomb(elements)
     assert bomb.ByteSize() < 250
     refused(bomb)
 
@@ -141,7 +148,7 @@ def test_a_model_that_needs_memory_for_each_row_is_refused(slow, floats):
     del ballast
 
 
-def test_an_endless_loop_is_refused_in_time():
+def endless_loop():
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["keep_in"], ["keep_out"]),
@@ -157,11 +164,79 @@ def test_an_endless_loop_is_refused_in_time():
         initializer=[numpy_helper.from_array(np.array([1], np.float32), "one")],
     )
     nodes = [helper.make_node("Loop", ["", "yes", "x"], ["y"], body=body)]
-    loop = model(nodes, initializer=[numpy_helper.from_array(np.array(True), "yes")])
+    return model(nodes, initializer=[numpy_helper.from_array(np.array(True), "yes")])
+
+
+def test_an_endless_loop_is_refused_in_time():
     started = time.monotonic()
-    text = refused(loop, Models(load_seconds=1.5, load_memory=512 * MIB))
+    text = refused(endless_loop(), Models(load_seconds=1.5, load_memory=512 * MIB))
     assert "within 1.5 s" in text
     assert time.monotonic() - started < 10
+
+
+def test_a_server_refuses_each_and_goes_on(tmp_path):
+    evil = {
+        "did not load and score": endless_loop(),
+        "MiB": tensor_bomb(10**18),
+        "local functions; the limit is 500": chain(3000),
+        "opset 99; this ONNX Runtime has up to": model([identity()], opsets=(("", 99),)),
+    }
+    limits = {"load_seconds": 1.5, "load_memory": 512 * MIB}
+    with (
+        served(tmp_path, models=limits) as running,
+        adbc.connect(running.address, autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        for said, file in evil.items():
+            with pytest.raises(adbc.Error, match=f"INVALID_MODEL.*{said}"):
+                cursor.execute("CREATE MODEL evil FROM ?", (file.SerializeToString(),))
+            cursor.execute("SELECT count(*) FROM system.models")
+            assert cursor.fetchone() == (0,)
+        cursor.execute("CREATE MODEL fine FROM ?", (model([identity()]).SerializeToString(),))
+        cursor.execute("SELECT PREDICT('fine', 1.5)")
+        assert cursor.fetchone() == (1.5,)
+
+
+def identity():
+    return helper.make_node("Identity", ["x"], ["y"])
+
+
+@pytest.mark.parametrize(
+    ("opsets", "said"),
+    [
+        ((("", 99),), "the opset 99; this ONNX Runtime has up to "),
+        ((("", 0),), "the opset 0; they begin with 1"),
+        ((("ai.onnx", 10**9),), "the opset 1000000000; this ONNX Runtime has up to "),
+        ((("", 18), ("ai.onnx.ml", 99)), "the opset of ai.onnx.ml 99; this ONNX Runtime has up to "),
+    ],
+)
+def test_operator_sets_that_the_runtime_does_not_have_are_refused(opsets, said):
+    assert said in refused(model([identity()], opsets=opsets))
+
+
+def test_the_newest_of_what_the_runtime_has_is_taken():
+    for opset in (newest_set(""), newest_set("") - 1):
+        newest = model([identity()], opsets=(("", opset), ("ai.onnx.ml", newest_set("ai.onnx.ml"))))
+        newest.ir_version = newest_format()
+        assert inspect(newest.SerializeToString(), (), SETTINGS).opset == opset
+
+
+def test_a_function_of_a_newer_operator_set_is_refused():
+    function = helper.make_function("own", "f", ["a"], ["b"], [], [helper.make_opsetid("", 99)])
+    call = helper.make_node("f", ["x"], ["y"], domain="own")
+    assert "the opset 99" in refused(model([call], functions=[function], opsets=(("", 18), ("own", 1))))
+
+
+def test_a_newer_file_format_is_refused():
+    newer = model([identity()])
+    newer.ir_version = 99
+    assert "IR version 99; this ONNX Runtime has up to " in refused(newer)
+
+
+def test_a_model_without_outputs_is_refused():
+    bare = model([identity()])
+    del bare.graph.output[:]
+    assert "the model has no outputs" in refused(bare)
 
 
 @pytest.mark.parametrize("location", ["../../../../etc/passwd", "weights.bin", "*/_ORT_MEM_ADDR_/*"])

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from test_udfs_hostile import model, tensor
 from test_udfs_predict import Sql
 
-from scoter.errors import InvalidDefinition, InvalidModel, InvalidValue, ModelFailed, NotNullViolation
+from scoter.errors import InvalidDefinition, InvalidModel, InvalidValue, NotNullViolation
 from scoter.settings import Models
 from scoter.udfs.declared import DeclaredInput
 from scoter.udfs.functions import Function, register
@@ -119,7 +119,11 @@ def test_lists_of_wrong_lengths_are_errors(tmp_path):
         (identity(("n", 2, 3)), "[[1, 2, 3], [4, 5]]", "lists of different lengths"),
         (identity(("n", 2, 3)), "[[1, 2], [4, 5]]", '"x" takes 2 x 3 values, a row has 2 x 2'),
         (identity(("n", 2, 3)), "CASE WHEN v = 7 THEN [] ELSE [[1, 2, 3], [4, 5, 6]] END", "a row has 0 x 0"),
-        (identity(("n", "m")), "CASE WHEN v = 7 THEN [] ELSE [1] END", '"x" takes any values, a row has 0'),
+        (
+            identity(("n", "m")),
+            "CASE WHEN v = 7 THEN [] ELSE [1] END",
+            '"x" takes 1 or more values, a row has 0',
+        ),
         (identity(("n", "m", 2)), "[[1, 2], [1, 2, 3]]", "lists of different lengths"),
     ):
         sql.run.begin()
@@ -175,7 +179,8 @@ def test_free_lengths_are_scored_in_groups(tmp_path):
         assert each == {"total": sum(own), "both": [a + b for a, b in zip(own, range(7), strict=False)]}
     with pytest.raises(duckdb.Error):
         sql.scores(data, ["range(1 + v % 7)", "range(1 + v % 5)"])
-    assert isinstance(sql.run.error, ModelFailed)
+    assert isinstance(sql.run.error, InvalidValue)
+    assert 'have one length, "length"' in sql.run.error.message
 
 
 def test_a_length_that_the_weights_fix_is_found():

@@ -39,6 +39,7 @@ class _Tensor:
     """One input to fill: the columns that go into it, in its order.
 
     ``element`` is that of a map's values or of a sequence's tensors; with ``texts`` it takes their places in that list.
+    ``lengths`` are the names that the file gives the lengths of a row's lists, None where it gives none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class _Tensor:
     is_map: bool = False
     is_sequence: bool = False
     texts: Texts | None = None
+    lengths: tuple[str | None, ...] = ()
 
     @property
     def is_matrix(self) -> bool:
@@ -85,6 +87,9 @@ class Layout:
         self._fill = tuple(_fill_value(each, self._element(place)) for place, each in enumerate(self._inputs))
         self._lists = tuple(place for place, each in enumerate(self._inputs) if each.depth)
         self._free = tuple(place for place in self._lists if None in self._inputs[place].shape)
+        self._names = {
+            tensor.columns[0]: tensor.lengths for tensor in self._tensors if tensor.columns[0] in self._free
+        }
         self._batch = signature.batch
         first = self._tensors[0]
         # One [N, F] tensor of numbers in the order of the arguments: Arrow builds it in one call,
@@ -180,6 +185,7 @@ class Layout:
     def _keys(self, batch: pa.RecordBatch) -> Lengths | None:
         """Return what must be the same for all rows of one run: lengths, and whether an optional input is there."""
         found: list[NDArray[Any]] = []
+        named: dict[str, tuple[Input, NDArray[Any]]] = {}
         for place, each in enumerate(self._inputs):
             column = batch.column(place)
             there = None
@@ -192,6 +198,9 @@ class Layout:
                 if there is not None:
                     lengths[there] = own
                 found.append(lengths)
+                for name, mine in zip(self._names[place], lengths.T, strict=False):
+                    if name is not None:
+                        _same(name, named.setdefault(name, (each, mine)), (each, mine))
         return np.hstack(found) if found else None
 
     def _group(self, batch: pa.RecordBatch, places: NDArray[np.intp] | None) -> Group:
@@ -212,7 +221,8 @@ class Layout:
         """Return the lengths of a column's lists and their values; raises InvalidValue for wrong ones."""
         each = self._inputs[place]
         expected = each.shape if each.depth == len(each.shape) else (_count(each),)
-        wanted = " x ".join("any" if length is None else f"{length:,}" for length in expected)
+        sizes = " x ".join("any" if length is None else f"{length:,}" for length in expected)
+        wanted = "1 or more" if expected == (None,) else sizes
         lengths, values = taken_apart(column, each.depth)
         if lengths is None:
             raise InvalidValue(
@@ -309,8 +319,21 @@ def _tensors(inputs: Sequence[Input], loaded: Loaded) -> list[_Tensor]:
         texts = loaded.texts.get(value.name)
         is_sequence = entry is not None
         rank = 1 if is_sequence else len(value.shape) or 2
-        found.append(_Tensor(value.name, element, rank, columns, pair is not None, is_sequence, texts))
+        shape = () if is_sequence else value.shape[1:]
+        names = tuple(length if isinstance(length, str) and length else None for length in shape)
+        found.append(_Tensor(value.name, element, rank, columns, pair is not None, is_sequence, texts, names))
     return found
+
+
+def _same(name: str, one: tuple[Input, NDArray[Any]], other: tuple[Input, NDArray[Any]]) -> None:
+    """Raise InvalidValue where lists that the file gives one length differ in it; an input left out has length 0."""
+    wrong = (one[1] != other[1]) & (one[1] > 0) & (other[1] > 0)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise InvalidValue(
+            f'the model inputs "{one[0].name}" and "{other[0].name}" have one length, "{name}"; '
+            f"a row has {one[1][at]:,} and {other[1][at]:,}"
+        )
 
 
 def _alike(keys: Lengths) -> list[NDArray[np.intp]]:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from scoter.errors import InvalidDefinition
 from scoter.suggestions import closest
 from scoter.udfs.signature import Input, Shape, fold, list_type
@@ -181,7 +183,14 @@ def _input(declared: DeclaredInput, column: Column) -> Input:
     policy = _null_policy(declared, kind, column)
     whole = list_type(kind, shape)
     return Input(
-        declared.name, whole, column.tensor, column.position, policy, column.shape, column.is_optional
+        declared.name,
+        whole,
+        column.tensor,
+        column.position,
+        policy,
+        column.shape,
+        column.is_optional,
+        column.element.runtime,
     )
 
 
@@ -246,7 +255,23 @@ def _null_policy(declared: DeclaredInput, kind: str, column: Column) -> str:
         _check_literal(text, kind)
     except ValueError as error:
         raise InvalidDefinition(f'ON NULL {text} is not a {kind} for the input "{declared.name}"') from error
+    if not _is_held(text, kind, column.element):
+        raise InvalidDefinition(
+            f'ON NULL {text} for the input "{declared.name}" does not fit the model\'s {column.element.arrow}'
+        )
     return text
+
+
+def _is_held(text: str, kind: str, element: Element) -> bool:
+    """Say whether a tensor of that element can hold a value: a whole number exactly, a fraction not as infinity."""
+    if kind == "BOOLEAN":
+        return True
+    if not element.is_float:
+        low, high = _RANGES.get(element.duckdb, (0, 1))
+        return low <= int(text) <= high
+    with np.errstate(over="ignore"):
+        held = float(element.dtype.type(float(text)))
+    return held == int(text) if kind in _RANGES else math.isfinite(held) or not math.isfinite(float(text))
 
 
 def _check_literal(text: str, kind: str) -> None:

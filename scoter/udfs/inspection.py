@@ -67,6 +67,7 @@ def inspect(
                 column.position,
                 shape=column.shape,
                 is_optional=column.is_optional,
+                holds=column.element.runtime,
             )
             for column in columns
         )

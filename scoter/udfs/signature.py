@@ -51,6 +51,7 @@ class Input:
     ``position`` is the place inside a [N, F] tensor, or None for an input of its own. ``on_null`` is NULL
     (the row's result is NULL), NAN, ERROR, or the text of a value. ``shape`` is what a row has of the tensor,
     () for a value; a list of less depth holds the same values in a row. Without an optional input the model runs, too.
+    ``holds`` is the type of the tensor's values in ONNX Runtime's words, None where an older version did not write it.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Input:
     on_null: str = "NULL"
     shape: Shape = ()
     is_optional: bool = False
+    holds: str | None = None
 
     @property
     def is_left_out(self) -> bool:
@@ -164,7 +166,9 @@ class Signature:
             elif each is values[0]:
                 shape = (len(values),)
                 whole = list_type(each.type, shape)
-                inputs.append(Input(each.tensor, whole, each.tensor, None, each.on_null, shape))
+                inputs.append(
+                    Input(each.tensor, whole, each.tensor, None, each.on_null, shape, holds=each.holds)
+                )
         if len(inputs) == len(self.inputs):
             return None
         return replace(self, inputs=tuple(inputs), named=all(each.position is None for each in inputs))

@@ -12,6 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from scoter.errors import InvalidModel
+from scoter.udfs.versions import newest_format, newest_set
 
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
@@ -70,10 +71,35 @@ def parse(data: bytes, limits: Limits) -> onnx.ModelProto:
         raise InvalidModel("the file is not an ONNX model: it has no graph")
     if not model.opset_import:
         raise InvalidModel("the model does not say which operator set it uses")
+    _check_versions(model)
+    if not model.graph.output:
+        raise InvalidModel("the model has no outputs")
     if model.training_info:
         raise InvalidModel("the model carries a training graph", hint="export it for inference only")
     _Checker(model, limits).check()
     return model
+
+
+def _check_versions(model: onnx.ModelProto) -> None:
+    newest = newest_format()
+    if newest is not None and model.ir_version > newest:
+        raise InvalidModel(
+            f"the model's file has IR version {model.ir_version}; this ONNX Runtime has up to {newest}",
+            hint=f"export it with IR version {newest}, or upgrade ONNX Runtime",
+        )
+    functions = (each for function in model.functions for each in function.opset_import)
+    for each in (*model.opset_import, *functions):
+        if each.domain not in _DOMAINS:
+            continue
+        newest = newest_set("" if each.domain == "ai.onnx" else each.domain)
+        name = "opset" if each.domain in ("", "ai.onnx") else f"opset of {each.domain}"
+        if each.version < 1:
+            raise InvalidModel(f"the model has the {name} {each.version}; they begin with 1")
+        if newest is not None and each.version > newest:
+            raise InvalidModel(
+                f"the model has the {name} {each.version}; this ONNX Runtime has up to {newest}",
+                hint=f"export it with {name} {newest}, or upgrade ONNX Runtime",
+            )
 
 
 class _Checker:

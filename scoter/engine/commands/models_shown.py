@@ -32,6 +32,7 @@ from scoter.udfs.signature import Input
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 PARAMETER = "parameter"  # the source of a version whose file was sent with the statement
+_HALF = "FLOAT, DOUBLE, DECIMAL and integers above 2^11 are rounded"
 _LOSSY = {
     "FLOAT": "DOUBLE, DECIMAL and integers above 2^24 are rounded",
     "DOUBLE": "DECIMAL and integers above 2^53 are rounded",
@@ -51,10 +52,16 @@ def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = [
         ("model", str(version.model), f"version {version.version}", None, f"sha256 {version.sha256}")
     ]
-    rows += [("input", i.name, i.type, i.on_null, _LOSSY.get(i.element)) for i in signature.inputs]
+    rows += [("input", i.name, i.type, i.on_null, _lossy(i)) for i in signature.inputs]
     rows += [("pre", step.name, step.type, None, step.sql) for step in logic.before]
     rows += [("output", o.name, o.type, None, o.role) for o in signature.outputs]
     return rows + ([] if logic.behind is None else [("post", None, logic.type, None, logic.behind)])
+
+
+def _lossy(each: Input) -> str | None:
+    """Return which values an input takes and does not hold exactly; others that it can not hold are refused."""
+    is_half = each.holds == "float16" and each.element == "FLOAT"
+    return _HALF if is_half else _LOSSY.get(each.element)
 
 
 def _models(call: Call) -> Outcome:
