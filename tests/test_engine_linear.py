@@ -236,8 +236,9 @@ def test_what_may_not_be_evaluated_twice_is_not_inlined(lake):
 
 
 def test_skipped_rows_are_counted(lake):
-    rows = lake.rows("EXPLAIN SELECT PREDICT('amount', a, b, c) FROM t")
+    rows = lake.rows("EXPLAIN ANALYZE SELECT PREDICT('amount', a, b, c) FROM t")
     assert "a sum in SQL" in dict(rows)["models"]
+    assert "rows of plain numbers as a sum in SQL, others " in dict(rows)["scored"]
     table = lake.query("SELECT PREDICT('amount', a, b, c) AS p FROM t")
     assert table["p"].null_count == lake.value("SELECT count(*) FROM t WHERE a IS NULL OR b IS NULL")
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -305,7 +306,8 @@ def test_score_together(case: Case, rules: Rules) -> None:
 @of("spell_alike")
 def test_spell_alike(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
     bound = rules.bound(case.sql)
-    tree = spell_alike(bound.tree.copy(), lambda call: given_by(call, bound.resolved, bound.arguments))
+    given = partial(given_by, resolved=bound.resolved, types=bound.arguments)
+    tree = spell_alike(bound.tree.copy(), names_of(bound), given)
     check(case, tree, bound, rules, bare)
 
 
@@ -329,7 +331,7 @@ def test_score_once(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -
 
 
 def names_of(bound: Bound) -> ColumnsOf:
-    return lambda node: rewriting._names_of(bound.resolved.source(node))
+    return lambda node: rewriting._seen_names(node, bound.resolved.source(node))
 
 
 def check(case: Case, tree: exp.Expr, bound: Bound, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:

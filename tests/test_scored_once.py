@@ -25,7 +25,6 @@ ONCE = [
     f"SELECT id, {P} AS s FROM t QUALIFY row_number() OVER (PARTITION BY k ORDER BY {P} DESC, id) = 1",
     f"SELECT k, {P} AS s FROM t WINDOW w AS (PARTITION BY {P} ORDER BY id) QUALIFY row_number() OVER w = 1",
     f"SELECT {P} AS s, count(*) AS n FROM t GROUP BY s HAVING s = 1",
-    f"SELECT {P} AS s, count(*) AS n FROM t GROUP BY ALL HAVING s = 1",
     f"SELECT round({P}, -1) AS s, count(*) AS n FROM t GROUP BY 1 HAVING s > 10",
     f"SELECT * FROM (SELECT {P} AS s, count(*) AS n FROM t GROUP BY s) WHERE s = 1",
     f"SELECT * FROM (SELECT id, {P} AS s, s + 1 AS r FROM t) WHERE r > 3",

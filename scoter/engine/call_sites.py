@@ -6,7 +6,7 @@ select list. This module must not know what becomes of a call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from sqlglot import exp
 
@@ -22,10 +22,12 @@ VOLATILE_CALL = "scoter_volatile"
 READ_WHOLE = "scoter_read_whole"
 """Marks a SELECT inside another query, of which all rows and all scores are needed."""
 ColumnsOf = Callable[[exp.Table], list[str] | None]
+Owners = Mapping[str, frozenset[str]]
 
 # What stands below them is evaluated for some rows only, and may fail for the others.
 _LAZY = frozenset({"coalesce", "if", "ifnull", "try"})
 _BINDING = (exp.Lambda, exp.Comprehension)  # their variables hide columns
+_UNNESTS = frozenset({"generate_subscripts", "unnest"})
 _PLAIN = AGGREGATES | WINDOWS | {"abs", "ceil", "exp", "floor", "ln", "round", "sqrt"}
 # What may stand between a call and its SELECT: anything else might not evaluate the call for every row.
 _EAGER = (
@@ -71,6 +73,14 @@ def columns_outside(select: exp.Select) -> list[exp.Column]:
     return [column for column in select.find_all(exp.Column) if column.find_ancestor(*holders) is select]
 
 
+def columns_beside(select: exp.Select) -> list[exp.Column]:
+    """Return the columns of a SELECT and of the queries in it, but for those of its FROM and joins."""
+    clauses = {"from_", "joins", "laterals", "with_"}
+    return [
+        column for column in select.find_all(exp.Column) if [*_up(column, select)][-1].arg_key not in clauses
+    ]
+
+
 def named_relations(select: exp.Select) -> list[exp.Expr]:
     """Return the relations that a SELECT's FROM and joins name, those joined in parentheses too."""
     from_ = select.args.get("from_")
@@ -91,8 +101,27 @@ def columns_known(relations: Iterable[exp.Expr], columns_of: ColumnsOf) -> froze
     return frozenset(known)
 
 
+def owners_of(relations: Iterable[exp.Expr], columns_of: ColumnsOf) -> Owners:
+    """Return the folded columns of each relation by its folded name; none where one is no table of the lake."""
+    found: dict[str, frozenset[str]] = {}
+    for relation in relations:
+        is_joined = bool(relation.args.get("joins"))
+        columns = columns_of(relation) if isinstance(relation, exp.Table) and not is_joined else None
+        if columns is None or relation.alias_or_name.casefold() in found:
+            return {}
+        found[relation.alias_or_name.casefold()] = frozenset(column.casefold() for column in columns)
+    return found
+
+
+def owner_of(column: exp.Column, owners: Owners) -> str | None:
+    """Return the only relation that a column can be of."""
+    name, table = column.name.casefold(), column.table.casefold()
+    found = [owner for owner, columns in owners.items() if name in columns and table in {"", owner}]
+    return found[0] if len(found) == 1 and not column.db else None
+
+
 def aliases_of(select: exp.Select) -> dict[str, exp.Expr]:
-    """Return what a SELECT's own aliases stand for, by folded name."""
+    """Return what a SELECT's own aliases stand for, by folded name; of several alike the last, as DuckDB has it."""
     return {part.alias.casefold(): part.this for part in select.expressions if isinstance(part, exp.Alias)}
 
 
@@ -160,9 +189,13 @@ def may_be_column(call: Predict, select: exp.Select) -> bool:
 
     Where rows are grouped, only in WHERE, in an aggregate's arguments, or in what the rows are grouped by.
     """
+    if is_of_several_rows(call):
+        return False
     group = select.args.get("group")
     if not group and not select.args.get("having"):
         return True
+    if group and group.args.get("all") and select.args.get("having"):
+        return False  # DuckDB groups by the columns that HAVING names, too
     path = list(_up(call, select))
     top = path[-1]
     if top.arg_key in {"where", "group"} or any(map(_is_aggregate, path)):
@@ -238,10 +271,15 @@ def hide(select: exp.Select, names: list[str], owner: str) -> None:
 def columns_needed(select: exp.Select, relation: exp.Expr, columns: list[str] | None) -> list[exp.Expr]:
     """Return the columns that a SELECT itself needs of a table of ``columns``; all where it has a star."""
     holders = [star.parent for star in select.find_all(exp.Star) if star.parent is not None]
-    if columns is None or any(function_name(holder) != "count" for holder in holders):
+    own = relation.alias_or_name
+    rows = (column.name.casefold() for column in select.find_all(exp.Column) if not column.table)
+    if (
+        columns is None
+        or any(function_name(holder) != "count" for holder in holders)
+        or own.casefold() in rows
+    ):
         return [exp.Star()]
     named = {column.name.casefold() for column in select.find_all(exp.Column)}
-    own = relation.alias_or_name
     return [
         exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(own, quoted=True))
         for name in columns
@@ -256,8 +294,21 @@ def _is_listed(star: exp.Star) -> bool:
     return holder.arg_key == "expressions" and isinstance(holder.parent, exp.Select)
 
 
+def is_of_several_rows(value: exp.Expr) -> bool:
+    """Say whether a value is one of a group's or a window's rows, or is several rows: it can not move below these."""
+    return any(
+        isinstance(node, exp.Window) or function_name(node) in AGGREGATES or function_name(node) in _UNNESTS
+        for node in value.walk(prune=lambda node: isinstance(node, exp.Query))
+    )
+
+
 def _is_aggregate(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Filter) or function_name(node) in AGGREGATES
+    """Say whether a node is an aggregate over groups, and none of a window."""
+    holder = node.parent
+    while isinstance(holder, exp.Filter | exp.IgnoreNulls | exp.RespectNulls):
+        holder = holder.parent
+    aggregates = isinstance(node, exp.Filter) or function_name(node) in AGGREGATES
+    return aggregates and not isinstance(holder, exp.Window)
 
 
 def _up(node: exp.Expr | None, select: exp.Select) -> Iterator[exp.Expr]:

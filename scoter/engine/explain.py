@@ -47,7 +47,7 @@ def explain(
     rows.append(("writes", _writes(plan)))
     names = _names(plan)
     if analyze:
-        rows.append(("scored", _scored(plan, running.instance.run.counts)))
+        rows.append(("scored", _scored(plan, staged, running.instance.run.counts)))
         stages = staged.stages if staged is not None else ()
         rows += [("stage_plan", _stage_plan(running, stage, names)) for stage in stages]
     rows = [(key, text) for key, text in rows if text]
@@ -152,13 +152,16 @@ def _models(plan: Plan, staged: Staged | None, provider: str) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
-def _scored(plan: Plan, counts: Mapping[str, Counts]) -> str:
-    """Say what each model did; its times are those of all threads together."""
+def _scored(plan: Plan, staged: Staged | None, counts: Mapping[str, Counts]) -> str:
+    """Say what each model did; its times are those of all threads together. DuckDB does not count what a sum is made of."""
+    inlined = staged.inlined if staged else frozenset()
     lines = []
     for call in plan.calls:
         did = counts.get(call.function.name, Counts())
         lines.append(
-            f"{_shown(call)}  {_kind(call.function)}  {did.rows:,} rows given, "
+            f"{_shown(call)}  {_kind(call.function)}  "
+            + ("rows of plain numbers as a sum in SQL, others " if call.function.name in inlined else "")
+            + f"{did.rows:,} rows given, "
             f"{did.skipped:,} skipped for a NULL input, {did.failed:,} failed  {did.batches:,} batches{_compiled(did)}  "
             f"model {did.model_seconds * 1000:.1f} ms, conversion {did.conversion_seconds * 1000:.1f} ms "
             "of all threads"

@@ -80,10 +80,11 @@ def shape(bound: Bound, *, only_planned: bool = False, apart: bool = False, inli
     if not resolved.models:
         return Shape(bound.tree, is_summed=is_summed(bound.tree))
     tree = bound.tree.copy()
-    tree = spell_alike(tree, lambda call: given_by(call, resolved, bound.arguments))
 
     def columns_of(node: exp.Table) -> list[str] | None:
-        return _names_of(resolved.source(node))
+        return _seen_names(node, resolved.source(node))
+
+    tree = spell_alike(tree, columns_of, lambda call: given_by(call, resolved, bound.arguments))
 
     def is_alone(call: Predict) -> bool:
         return id(call) in linear_calls(call, resolved, bound.arguments).keys() | logic_calls(call, resolved)
@@ -310,6 +311,13 @@ def _narrowed(table: VirtualTable, used: frozenset[str] | None) -> VirtualTable:
         return table
     columns = tuple(pair for pair in table.columns if pair[0].casefold() in used)
     return replace(table, columns=columns or table.columns[:1])
+
+
+def _seen_names(node: exp.Table, source: Source | None) -> list[str] | None:
+    """Return the names of a table's columns where it stands, None where they are not known."""
+    alias, names = node.args.get("alias"), _names_of(source)
+    renamed = [column.name for column in alias.columns] if alias is not None else []
+    return None if names is None or node.args.get("pivots") else [*renamed, *names[len(renamed) :]]
 
 
 def _names_of(source: Source | None) -> list[str] | None:

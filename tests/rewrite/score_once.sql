@@ -63,7 +63,7 @@ SELECT *, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4 AND id < 5;
 -- a subquery with an outer filter
 SELECT * FROM (SELECT id, PREDICT('pair', a, b) AS s FROM t) AS q WHERE s > 4;
 -- becomes
-SELECT * FROM (SELECT id, once(PREDICT('pair', a, b)) AS s FROM t) AS q WHERE s > 4;
+SELECT * FROM (SELECT id, "scoter_score_1_0" AS s FROM (SELECT "t"."id", once(PREDICT('pair', a, b)) AS "scoter_score_1_0" FROM t) AS "t") AS q WHERE s > 4;
 -- same as
 SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- scored 5
@@ -71,7 +71,7 @@ SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- a CTE with an outer filter
 WITH q AS (SELECT id, PREDICT('pair', a, b) AS s FROM t) SELECT id, s FROM q WHERE s > 4;
 -- becomes
-WITH q AS (SELECT id, once(PREDICT('pair', a, b)) AS s FROM t) SELECT id, s FROM q WHERE s > 4;
+WITH q AS (SELECT id, "scoter_score_1_0" AS s FROM (SELECT "t"."id", once(PREDICT('pair', a, b)) AS "scoter_score_1_0" FROM t) AS "t") SELECT id, s FROM q WHERE s > 4;
 -- same as
 SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- scored 5
@@ -79,7 +79,7 @@ SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- a CTE that is used twice
 WITH q AS (SELECT id, PREDICT('pair', a, b) AS s FROM t) SELECT x.id, y.s FROM q AS x JOIN q AS y USING (id) WHERE x.s > 4;
 -- becomes
-WITH q AS (SELECT id, once(PREDICT('pair', a, b)) AS s FROM t) SELECT x.id, y.s FROM q AS x JOIN q AS y USING (id) WHERE x.s > 4;
+WITH q AS (SELECT id, "scoter_score_1_0" AS s FROM (SELECT "t"."id", once(PREDICT('pair', a, b)) AS "scoter_score_1_0" FROM t) AS "t") SELECT x.id, y.s FROM q AS x JOIN q AS y USING (id) WHERE x.s > 4;
 -- same as
 SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- scored 5
@@ -257,7 +257,7 @@ SELECT id, (a + 10 * b)::FLOAT AS s, s + 1 AS r FROM t WHERE a + 10 * b > 3;
 -- filtered by another name
 SELECT * FROM (SELECT r AS q FROM (SELECT PREDICT('pair', a, b) AS r FROM t)) WHERE q > 4;
 -- becomes
-SELECT * FROM (SELECT r AS q FROM (SELECT once(PREDICT('pair', a, b)) AS r FROM t)) WHERE q > 4;
+SELECT * FROM (SELECT r AS q FROM (SELECT "scoter_score_2_0" AS r FROM (SELECT once(PREDICT('pair', a, b)) AS "scoter_score_2_0" FROM t) AS "t")) WHERE q > 4;
 -- same as
 SELECT (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- scored 5
@@ -265,7 +265,7 @@ SELECT (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- filtered by the name of a list of columns
 WITH q(i, s) AS (SELECT id, PREDICT('pair', a, b) FROM t) SELECT * FROM q WHERE s > 4;
 -- becomes
-WITH q(i, s) AS (SELECT id, once(PREDICT('pair', a, b)) AS "predict('pair', a, b)" FROM t) SELECT * FROM q WHERE s > 4;
+WITH q(i, s) AS (SELECT id, "scoter_score_1_0" AS "predict('pair', a, b)" FROM (SELECT "t"."id", once(PREDICT('pair', a, b)) AS "scoter_score_1_0" FROM t) AS "t") SELECT * FROM q WHERE s > 4;
 -- same as
 SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- scored 5
@@ -273,7 +273,7 @@ SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 4;
 -- filtered by the name that the first query of a UNION gives
 SELECT * FROM (SELECT id, c AS s FROM t UNION ALL SELECT id, PREDICT('pair', a, b) FROM t) WHERE s > 11;
 -- becomes
-SELECT * FROM (SELECT id, c AS s FROM t UNION ALL SELECT id, once(PREDICT('pair', a, b)) AS "predict('pair', a, b)" FROM t) WHERE s > 11;
+SELECT * FROM (SELECT id, c AS s FROM t UNION ALL SELECT id, "scoter_score_2_0" AS "predict('pair', a, b)" FROM (SELECT "t"."id", once(PREDICT('pair', a, b)) AS "scoter_score_2_0" FROM t) AS "t") WHERE s > 11;
 -- same as
 SELECT id, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 11;
 -- scored 5
@@ -339,3 +339,123 @@ SELECT "scoter_c0" AS "id", "scoter_c1" AS "d", "scoter_score_0_0" AS s, rank() 
 -- same as
 SELECT t.id, d, (a + 10 * b)::FLOAT, rank() OVER (ORDER BY a + 10 * b, d) FROM t JOIN u ON t.id = u.id;
 -- scored 3
+
+-- each is scored for the rows that the conditions before it leave
+SELECT id, PREDICT('pair', a, b) AS s, PREDICT('linear', a, b) AS l FROM t WHERE PREDICT('pair', a, b) > 4 AND PREDICT('linear', a, b) > 4;
+-- becomes
+SELECT id, "scoter_score_0_0" AS s, "scoter_score_0_1" AS l FROM (SELECT *, once(PREDICT('linear', a, b)) AS "scoter_score_0_1" FROM (SELECT "t"."id", "t"."a", "t"."b", once(PREDICT('pair', a, b)) AS "scoter_score_0_0" FROM t) AS "t" WHERE "scoter_score_0_0" > 4) AS "t" WHERE "scoter_score_0_1" > 4;
+-- same as
+SELECT id, (a + 10 * b)::FLOAT, (2 * a + b)::FLOAT FROM t WHERE a + 10 * b > 4 AND 2 * a + b > 4;
+-- scored 8
+
+-- the same of two tables
+SELECT t.id, PREDICT('pair', a, d) AS s, PREDICT('linear', a, d) AS l FROM t JOIN u ON t.id = u.id WHERE PREDICT('pair', a, d) > 150 AND PREDICT('linear', a, d) > 4;
+-- becomes
+SELECT "scoter_c0" AS "id", "scoter_score_0_0" AS s, "scoter_score_0_1" AS l FROM (SELECT *, once(PREDICT('linear', "scoter_c1", "scoter_c2")) AS "scoter_score_0_1" FROM (SELECT t.id AS "scoter_c0", "t".a AS "scoter_c1", "u".d AS "scoter_c2", once(PREDICT('pair', a, d)) AS "scoter_score_0_0" FROM t JOIN u ON t.id = u.id) AS scoter_once_0_0 WHERE "scoter_score_0_0" > 150) AS "scoter_once_0_0" WHERE "scoter_score_0_1" > 4;
+-- same as
+SELECT t.id, (a + 10 * d)::FLOAT, (2 * a + d)::FLOAT FROM t JOIN u ON t.id = u.id WHERE a + 10 * d > 150 AND 2 * a + d > 4;
+-- scored 5
+
+-- what the filter leaves is scored for the order
+SELECT id, PREDICT('linear', a, b) AS l FROM t WHERE PREDICT('pair', a, b) BETWEEN 4 AND 20 AND PREDICT('pair', a, b) > 5 ORDER BY l, id LIMIT 9;
+-- becomes
+SELECT id, "scoter_score_0_1" AS l FROM (SELECT *, once(PREDICT('linear', a, b)) AS "scoter_score_0_1" FROM (SELECT "t"."id", "t"."a", "t"."b", once(PREDICT('pair', a, b)) AS "scoter_score_0_0" FROM t) AS "t" WHERE "scoter_score_0_0" BETWEEN 4 AND 20 AND "scoter_score_0_0" > 5) AS "t" ORDER BY l, id LIMIT 9;
+-- same as
+SELECT id, (2 * a + b)::FLOAT AS l FROM t WHERE a + 10 * b BETWEEN 4 AND 20 AND a + 10 * b > 5 ORDER BY l, id LIMIT 9;
+-- scored 7
+
+-- a window in an argument stays above the filter
+SELECT id, PREDICT('pair', a, b) AS s, PREDICT('pair', row_number() OVER (ORDER BY id), 0) AS w FROM t WHERE PREDICT('pair', a, b) > 4 ORDER BY w LIMIT 9;
+-- becomes
+SELECT id, "scoter_score_0_0" AS s, PREDICT('pair', row_number() OVER (ORDER BY id), 0) AS w FROM (SELECT "t"."id", once(PREDICT('pair', a, b)) AS "scoter_score_0_0" FROM t) AS "t" WHERE "scoter_score_0_0" > 4 ORDER BY w LIMIT 9;
+-- same as
+SELECT id, (a + 10 * b)::FLOAT AS s, (row_number() OVER (ORDER BY id))::FLOAT AS w FROM t WHERE a + 10 * b > 4 ORDER BY w LIMIT 9;
+-- scored 8
+
+-- unnest in an argument stays
+SELECT id, PREDICT('pair', unnest([a, b]), 1) AS s FROM t ORDER BY s, id LIMIT 9;
+-- becomes
+SELECT id, PREDICT('pair', unnest([a, b]), 1) AS s FROM t ORDER BY s, id LIMIT 9;
+-- same as
+SELECT id, (unnest([a, b]) + 10)::FLOAT AS s FROM t ORDER BY s, id LIMIT 9;
+-- scored 10
+
+-- an aggregate in an argument stays
+SELECT PREDICT('pair', sum(a), 1) AS s, max(b) AS m, rank() OVER (ORDER BY s) AS r FROM t;
+-- becomes
+SELECT PREDICT('pair', sum(a), 1) AS s, max(b) AS m, rank() OVER (ORDER BY s) AS r FROM t;
+-- same as
+SELECT (sum(a) + 10)::FLOAT, max(b), 1 FROM t;
+-- scored 2
+
+-- DuckDB groups by the columns that HAVING names, too
+SELECT PREDICT('pair', a, b) AS s, count(*) AS n FROM t GROUP BY ALL HAVING s > 4;
+-- becomes
+SELECT PREDICT('pair', a, b) AS s, count(*) AS n FROM t GROUP BY ALL HAVING s > 4;
+-- same as
+SELECT (a + 10 * b)::FLOAT AS s, count(*) AS n FROM t GROUP BY ALL HAVING s > 4;
+-- scored 8
+
+-- a table's columns under other names
+SELECT i, PREDICT('pair', aa, bb) AS s, c FROM t AS x(i, aa, bb) WHERE PREDICT('pair', aa, bb) > 4;
+-- becomes
+SELECT i, "scoter_score_0_0" AS s, c FROM (SELECT "x"."i", "x"."c", once(PREDICT('pair', aa, bb)) AS "scoter_score_0_0" FROM t AS x(i, aa, bb)) AS "x" WHERE "scoter_score_0_0" > 4;
+-- same as
+SELECT i, (aa + 10 * bb)::FLOAT AS s, c FROM t AS x(i, aa, bb) WHERE aa + 10 * bb > 4;
+-- scored 5
+
+-- the row beside a call that moves
+SELECT PREDICT('named', t) AS s, PREDICT('linear', a, b) AS l FROM t WHERE PREDICT('linear', a, b) > 3;
+-- becomes
+SELECT PREDICT('named', t) AS s, "scoter_score_0_0" AS l FROM (SELECT *, once(PREDICT('linear', a, b)) AS "scoter_score_0_0" FROM t) AS "t" WHERE "scoter_score_0_0" > 3;
+-- same as
+SELECT (a + 10 * b)::FLOAT, (2 * a + b)::FLOAT FROM t WHERE 2 * a + b > 3;
+-- scored 7
+
+-- windows over groups
+SELECT c, sum(PREDICT('pair', c, c)) OVER () AS x, avg(PREDICT('pair', c, c)) OVER (ORDER BY c) AS y FROM t GROUP BY c;
+-- becomes
+SELECT c, sum(PREDICT('pair', c, c)) OVER () AS x, avg(PREDICT('pair', c, c)) OVER (ORDER BY c) AS y FROM t GROUP BY c;
+-- same as
+SELECT c, sum(11 * c) OVER () AS x, avg(11 * c) OVER (ORDER BY c) AS y FROM t GROUP BY c;
+-- scored 6
+
+-- an alias of a column in the filter of a join
+SELECT t.id AS z, PREDICT('pair', a, d) AS s FROM t JOIN u ON t.id = u.id WHERE z < 3 AND PREDICT('pair', a, d) > 150;
+-- becomes
+SELECT "scoter_c0" AS z, "scoter_score_0_0" AS s FROM (SELECT t.id AS "scoter_c0", once(PREDICT('pair', a, d)) AS "scoter_score_0_0" FROM t JOIN u ON t.id = u.id WHERE (t.id) < 3) AS scoter_once_0_0 WHERE "scoter_score_0_0" > 150;
+-- same as
+SELECT t.id AS z, (a + 10 * d)::FLOAT FROM t JOIN u ON t.id = u.id WHERE t.id < 3 AND a + 10 * d > 150;
+-- scored 3
+
+-- an alias of aliases in the filter
+SELECT a + 1 AS z, z + 1 AS y, PREDICT('pair', z, b) AS s FROM t WHERE y > 3 AND s > 4;
+-- becomes
+SELECT a + 1 AS z, z + 1 AS y, "scoter_score_0_0" AS s FROM (SELECT "t"."a", once(PREDICT('pair', (a + 1), b)) AS "scoter_score_0_0" FROM t WHERE ((a + 1) + 1) > 3) AS "t" WHERE ("scoter_score_0_0") > 4;
+-- same as
+SELECT a + 1, a + 2, (a + 1 + 10 * b)::FLOAT FROM t WHERE a + 2 > 3 AND a + 1 + 10 * b > 4;
+-- scored 2
+
+-- the first of each group by its score
+SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY c ORDER BY PREDICT('pair', a, b) DESC, id) AS n FROM t) WHERE n = 1;
+-- becomes
+SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY c ORDER BY PREDICT('pair', a, b) DESC, id) AS n FROM t) WHERE n = 1;
+-- same as
+SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY c ORDER BY a + 10 * b DESC, id) AS n FROM t) WHERE n = 1;
+-- scored 5
+
+-- an alias that a query in the select list names
+SELECT * FROM (SELECT PREDICT('pair', a, b) AS s, (SELECT s + 1) AS r FROM t) WHERE s > 4;
+-- becomes
+SELECT * FROM (SELECT "scoter_score_1_0" AS s, (SELECT s + 1) AS r FROM (SELECT once(PREDICT('pair', a, b)) AS "scoter_score_1_0" FROM t) AS "t") WHERE s > 4;
+-- same as
+SELECT (a + 10 * b)::FLOAT AS s, (a + 10 * b + 1)::FLOAT AS r FROM t WHERE a + 10 * b > 4;
+-- scored 5
+
+-- the others of a query below a filter are scored for what it leaves
+SELECT * FROM (SELECT id, PREDICT('linear', a, b) AS l, PREDICT('pair', a, b) AS s FROM t) WHERE s > 12;
+-- becomes
+SELECT * FROM (SELECT id, PREDICT('linear', a, b) AS l, "scoter_score_1_0" AS s FROM (SELECT "t"."id", "t"."a", "t"."b", once(PREDICT('pair', a, b)) AS "scoter_score_1_0" FROM t) AS "t") WHERE s > 12;
+-- same as
+SELECT id, (2 * a + b)::FLOAT, (a + 10 * b)::FLOAT FROM t WHERE a + 10 * b > 12;
+-- scored 6

@@ -38,6 +38,12 @@ SELECT PREDICT('pair', x.a, x.b) AS s, PREDICT('pair', y.a, y.b) AS r FROM t AS 
 SELECT PREDICT('pair', x.a, x.b) AS s, PREDICT('pair', y.a, y.b) AS r FROM t AS x JOIN t AS y USING (id);
 -- scored 10
 
+-- in a join the table that alone has the column
+SELECT PREDICT('pair', a, d) AS s, PREDICT('pair', t.a, u.d) AS r, PREDICT('pair', t.id, d) AS q, PREDICT('pair', u.id, d) AS p FROM t JOIN u ON t.id < u.id;
+-- becomes
+SELECT PREDICT('pair', a, d) AS s, PREDICT('pair', a, d) AS r, PREDICT('pair', t.id, d) AS q, PREDICT('pair', u.id, d) AS p FROM t JOIN u ON t.id < u.id;
+-- scored 21
+
 -- a variable of a lambda is no column
 SELECT list_transform([7], a -> PREDICT('pair', a, b)) AS s, PREDICT('pair', t.a, b) AS r FROM t;
 -- becomes

@@ -156,16 +156,16 @@ class ModelGrammar(Terms):
         )
 
     def table_call(self, kind: type[TableCall]) -> exp.Expr:
-        """Read ``MODEL m@v, TABLE t | TABLE (query) [, name => value …]``; the parenthesis is left.
+        """Read ``MODEL m@v, TABLE t | [TABLE] (query) [, name => value …]``; the parenthesis is left.
 
-        ``STRUCT(value AS name, …)`` stands for ``name => value, …``, as BigQuery has it.
+        A query without TABLE, and ``STRUCT(value AS name, …)`` for ``name => value, …``, are BigQuery's spellings.
         """
         model = relation = None
         options: list[exp.Expr] = []
         while True:
             if model is None and self.words("MODEL"):
                 model = self.model_reference(version=True)
-            elif relation is None and self.words("TABLE"):
+            elif relation is None and (self.words("TABLE") or self.ahead("(")):
                 relation = self._relation()
             elif model is not None and relation is not None and self.ahead("STRUCT", "("):
                 self.words("STRUCT")

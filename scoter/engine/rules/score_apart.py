@@ -20,13 +20,12 @@ from scoter.engine.call_sites import (
     columns_needed,
     hide,
     is_eager,
+    is_of_several_rows,
     is_read_whole,
     is_volatile,
     may_be_column,
     named_relations,
 )
-from scoter.engine.functions import AGGREGATES
-from scoter.engine.gate import function_name
 from scoter.engine.statements import Predict
 
 APART = "scoter_apart"
@@ -106,13 +105,8 @@ def _is_simple(call: Predict) -> bool:
     """
     if call.find(exp.Column) is None or is_volatile(call):
         return False
-    return not any(
-        isinstance(node, exp.Query | exp.Window)
-        or function_name(node) in AGGREGATES
-        or isinstance(node, Predict)
-        for argument in call.arguments
-        for node in argument.walk()
-    )
+    held = (node for argument in call.arguments for node in argument.walk())
+    return not any(isinstance(node, exp.Query | Predict) for node in held) and not is_of_several_rows(call)
 
 
 def _move(

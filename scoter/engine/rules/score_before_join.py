@@ -8,27 +8,27 @@ DuckDB evaluates the call for the join, and again above it. This module must not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlglot import exp
 
 from scoter.engine.aliases import IN_PLACE
 from scoter.engine.call_sites import (
     VOLATILE_CALL,
     ColumnsOf,
+    Owners,
     adds_unseen,
     call_text,
     calls_of,
     hide,
     is_lazy,
+    is_of_several_rows,
     is_volatile,
     may_be_column,
     named_relations,
+    owner_of,
+    owners_of,
 )
 from scoter.engine.replacing import put
 from scoter.engine.statements import Predict
-
-_Owners = Mapping[str, frozenset[str]]
 
 
 def score_before_join(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
@@ -42,11 +42,11 @@ def score_before_join(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
         asked = [call for condition in conditions for call in _own_calls(condition, select)]
         relations = named_relations(select)
         if asked and adds_unseen(select, relations):
-            _move(select, asked, _owners(relations, columns_of), f"scoter_joined_{number}")
+            _move(select, asked, owners_of(relations, columns_of), f"scoter_joined_{number}")
     return tree
 
 
-def _move(select: exp.Select, asked: list[Predict], owners: _Owners, name: str) -> None:
+def _move(select: exp.Select, asked: list[Predict], owners: Owners, name: str) -> None:
     runs: dict[str, list[Predict]] = {}
     for call in [*asked, *calls_of(select, select)]:
         if not is_volatile(call):
@@ -85,43 +85,21 @@ def _is_in_join(call: Predict) -> bool:
     return call.find_ancestor(exp.Join, exp.Select) is not call.find_ancestor(exp.Select)
 
 
-def _owners(relations: list[exp.Expr], columns_of: ColumnsOf) -> _Owners:
-    """Return the folded columns of each relation by its folded name; none where one is no table of the lake."""
-    found: dict[str, frozenset[str]] = {}
-    for relation in relations:
-        columns = (
-            columns_of(relation)
-            if isinstance(relation, exp.Table) and not relation.args.get("joins")
-            else None
-        )
-        if columns is None or relation.alias_or_name.casefold() in found:
-            return {}
-        found[relation.alias_or_name.casefold()] = frozenset(column.casefold() for column in columns)
-    return found
-
-
-def _owner(column: exp.Column, owners: _Owners) -> str | None:
-    """Return the only relation that a column can be of."""
-    name, table = column.name.casefold(), column.table.casefold()
-    found = [owner for owner, columns in owners.items() if name in columns and table in {"", owner}]
-    return found[0] if len(found) == 1 and not column.db else None
-
-
-def _qualified(call: Predict, owners: _Owners) -> str:
+def _qualified(call: Predict, owners: Owners) -> str:
     """Return a call's text with each column's table and in one case."""
     call = call.copy()
     for column in call.find_all(exp.Column):
-        owner = _owner(column, owners)
+        owner = owner_of(column, owners)
         if owner is not None:
             column.set("table", exp.to_identifier(owner))
             column.set("this", exp.to_identifier(column.name.casefold()))
     return call_text(call)
 
 
-def _relation(select: exp.Select, call: Predict, owners: _Owners) -> exp.Expr | None:
+def _relation(select: exp.Select, call: Predict, owners: Owners) -> exp.Expr | None:
     """Return the one relation whose rows a call scores, if no join adds rows without it."""
-    names = {_owner(column, owners) for column in call.find_all(exp.Column)}
-    if len(names) != 1 or None in names or call.find(exp.Query) is not None:
+    names = {owner_of(column, owners) for column in call.find_all(exp.Column)}
+    if len(names) != 1 or None in names or call.find(exp.Query) is not None or is_of_several_rows(call):
         return None
     joins: list[exp.Join] = select.args.get("joins") or []
     relations = named_relations(select)

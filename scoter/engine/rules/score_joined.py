@@ -9,6 +9,8 @@ This module must not know what a prediction is, and leaves every SELECT alone wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 
 from scoter.engine.call_sites import ColumnsOf, columns_outside, conjuncts_of
@@ -19,10 +21,12 @@ def below_filter(
     scores: dict[str, exp.Expr],
     columns_of: ColumnsOf,
     name: str,
+    stays: Callable[[exp.Expr], bool] = lambda _: False,
 ) -> bool:
     """Rewrite ``select`` in place and return True, or return False with nothing changed.
 
-    ``scores`` are the predictions by the column name that has taken their place in ``select``.
+    ``scores`` are the predictions by the column name that has taken their place in ``select``. Parts of WHERE for which
+    ``stays`` holds are none of the plain ones.
     """
     names = _Names.of(select, columns_of)
     if names is None or not _is_plain(select):
@@ -39,16 +43,18 @@ def below_filter(
     if any(place is _UNSURE for place in found) or any(True for _ in unnamed):
         return False
 
-    conjuncts = conjuncts_of(select.args.get("where"))
-    above = [c for c in conjuncts if any(column.name in scores for column in c.find_all(exp.Column))]
-    below = [c.copy() for c in conjuncts if c not in above]
+    def is_above(part: exp.Expr) -> bool:
+        columns = part.find_all(exp.Column)
+        return stays(part) or any(c.name in scores or names.find(c, aliases) is None for c in columns)
+
+    above, below = _parted(select, is_above)
     select.set("expressions", _spelled_out(select.expressions, names))
     inner = exp.Select(expressions=[])
     for part, moved in (("from_", select.args["from_"]), ("joins", select.args.get("joins"))):
         inner.set(part, moved)
     select.set("joins", None)
     select.set("from_", None)
-    select.set("where", exp.Where(this=exp.and_(*above, copy=False)) if above else None)
+    select.set("where", above)
     given: dict[str, str] = {}
     for column in columns_outside(select):
         place = names.find(column, aliases) if column.name not in scores else None
@@ -64,11 +70,21 @@ def below_filter(
         column.replace(new)
     for column_name, score in scores.items():
         inner.append("expressions", exp.alias_(score, column_name, quoted=True))
-    if below:
-        inner.set("where", exp.Where(this=exp.and_(*below, copy=False)))
+    inner.set("where", below)
     alias = exp.TableAlias(this=exp.to_identifier(name))
     select.set("from_", exp.From(this=exp.Subquery(this=inner, alias=alias)))
     return True
+
+
+def _parted(
+    select: exp.Select, is_above: Callable[[exp.Expr], bool]
+) -> tuple[exp.Where | None, exp.Where | None]:
+    """Return the parts of a SELECT's WHERE for which ``is_above`` holds, and the others; None for none."""
+    parts: tuple[list[exp.Expr], list[exp.Expr]] = ([], [])
+    for part in conjuncts_of(select.args.get("where")):
+        parts[0 if is_above(part) else 1].append(part)
+    above, below = (exp.Where(this=exp.and_(*each, copy=False)) if each else None for each in parts)
+    return above, below
 
 
 _UNSURE = exp.Null()

@@ -23,12 +23,13 @@ from scoter.engine.call_sites import (
     aliases_of,
     call_text,
     calls_of,
+    columns_beside,
     columns_known,
     columns_needed,
-    columns_outside,
     conjuncts_of,
     hide,
     is_evaluated,
+    is_of_several_rows,
     is_read_whole,
     is_volatile,
     may_be_column,
@@ -44,6 +45,7 @@ from scoter.engine.rules.score_joined import below_filter
 from scoter.engine.rules.score_together import KINDS, IsAlone, together
 from scoter.engine.statements import Predict
 
+_BARRIERS = AGGREGATES | {"try"}
 _COLUMN_FIRST = frozenset({"where", "group", "list"})  # there a name that a column has is no alias
 
 
@@ -74,6 +76,8 @@ class _Runs:
             name: part for name, part in aliases_of(select).items() if not _is_column(part, name)
         }
         self._asked = asked
+        self._later: frozenset[int] = frozenset()
+        self._is_lateral = False
         if self._known is not None:
             _spell_out(select, self._aliases, self._known)
         self._runs: dict[str, list[Predict]] = {}
@@ -85,38 +89,54 @@ class _Runs:
     def place(self, number: str) -> None:
         """Move runs that are named in several places below the SELECT; make volatile what is asked for above, in place."""
         select = self._select
-        movable = bool(self._relations) and adds_unseen(select, self._relations)
+        pivoted = any(relation.args.get("pivots") for relation in self._relations)
+        movable = bool(self._relations) and not pivoted and adds_unseen(select, self._relations)
         moved = [
             run for run in self._runs.values() if movable and self._is_repeated(run) and self._can_move(run)
         ]
+        # Each is scored for the rows that the conditions before it leave.
         filtering = [run for run in moved if self._is_in_filter(run)]
-        if filtering:
-            self._put_below(filtering, number, 0)
-        # What else there is to score are the rows that the filter leaves.
+        for place, run in enumerate(filtering):
+            self._later = frozenset(id(call) for later in filtering[place + 1 :] for call in later)
+            self._put_below([run], number, place)
         others = [run for run in moved if run not in filtering]
         if others:
             self._put_below(others, number, len(filtering))
         for run in self._runs.values():
             (call, *more) = run
-            if run not in moved and not more and self._is_asked(call) and not self._uses(run):
-                call.meta[VOLATILE_CALL] = not select.args.get("group")
+            stays = call.find_ancestor(exp.Select) is select and not select.args.get("group")
+            if stays and not more and self._is_asked(call) and not self._uses(run):
+                call.meta[VOLATILE_CALL] = True
 
     def _put_below(self, runs: list[list[Predict]], number: str, first: int) -> None:
         select = self._select
         relations = named_relations(select)
         scores: dict[str, exp.Expr] = {}
+        placed: list[tuple[exp.Expr, Predict]] = []
         for place, calls in enumerate(runs, start=first):
             name = f"scoter_score_{number}_{place}"
-            scores[name] = self._moved(calls, exp.column(exp.to_identifier(name, quoted=True)))
+            scores[name] = self._moved(calls, exp.column(exp.to_identifier(name, quoted=True)), placed)
         if len(relations) == 1 and relations[0].alias_or_name and not select.args.get("laterals"):
             self._wrap(relations[0], scores)
-        elif not below_filter(select, scores, self._columns_of, name := f"scoter_once_{number}_{first}"):
+        elif not below_filter(
+            select, scores, self._columns_of, name := f"scoter_once_{number}_{first}", self._is_later
+        ):
+            # DuckDB applies conditions with queries above what is LATERAL, and fails inside on two of these.
+            if self._filters_by_queries(scores) or self._is_lateral:
+                for column, call in placed:
+                    put(column, call)
+                return
+            self._is_lateral = True
             hide(select, list(scores), name)
             lateral = exp.Lateral(
                 this=exp.Subquery(this=exp.Select(expressions=_aliased(scores))),
                 alias=exp.TableAlias(this=exp.to_identifier(name)),
             )
             select.append("joins", exp.Join(this=lateral, kind="CROSS"))
+
+    def _is_later(self, part: exp.Expr) -> bool:
+        """Say whether a part of WHERE has a call that moves after those that are moved now."""
+        return any(id(call) in self._later for call in part.find_all(Predict))
 
     def _is_in_filter(self, calls: list[Predict]) -> bool:
         return any(site_of(call, self._select) == "where" for call in calls)
@@ -127,9 +147,8 @@ class _Runs:
         sites = [site_of(node, self._select) for node in [*calls, *uses]]
         if len(set(sites)) > 1 or any(sites.count(clause) > 1 for clause in ("where", "having", "qualify")):
             return True
-        if self._select.args.get("group"):
-            return len({call_text(call) for call in calls}) > 1 or any(map(self._is_asked, calls))
-        return len(calls) + len(uses) > 1 and any(map(self._is_asked, calls))
+        several = len({call_text(call) for call in calls}) > 1
+        return any(map(self._is_asked, calls)) or (several and self._select.args.get("group") is not None)
 
     def _uses(self, calls: list[Predict]) -> list[exp.Column]:
         """Return the columns that may be aliases of what is made of calls."""
@@ -140,7 +159,7 @@ class _Runs:
         }
         return [
             column
-            for column in columns_outside(self._select)
+            for column in columns_beside(self._select)
             if not column.table and column.name.casefold() in made and not self._means_column(column)
         ]
 
@@ -153,10 +172,10 @@ class _Runs:
         return known and site_of(column, self._select) in _COLUMN_FIRST
 
     def _is_asked(self, call: Predict) -> bool:
-        """Say whether conditions of a query around this one ask for what is made of a call, in no aggregate."""
+        """Say whether conditions of a query around this one may be moved below what is made of a call."""
         node: exp.Expr = call
         while node.parent is not None and node.parent is not self._select:
-            if function_name(node.parent) in AGGREGATES:
+            if function_name(node.parent) in _BARRIERS or isinstance(node.parent, exp.Window):
                 return False
             node = node.parent
         return node.arg_key == "expressions" and node.alias_or_name.casefold() in self._asked
@@ -181,17 +200,28 @@ class _Runs:
         if self._known is None or name in self._known or is_volatile(part):
             return False
         inside = [node for node in part.walk() if isinstance(node, exp.Column) and not node.table]
-        plain = not any(
-            isinstance(node, Predict | exp.Query | exp.Window) or function_name(node) in AGGREGATES
-            for node in part.walk()
+        plain = not any(isinstance(node, Predict | exp.Query) for node in part.walk())
+        return (
+            plain
+            and not is_of_several_rows(part)
+            and all(node.name.casefold() in self._known for node in inside)
         )
-        return plain and all(node.name.casefold() in self._known for node in inside)
 
-    def _moved(self, calls: list[Predict], score: exp.Column) -> Predict:
-        """Put the results of one call in the places of all, and return that call."""
+    def _filters_by_queries(self, scores: Collection[str]) -> bool:
+        """Say whether a part of WHERE that needs no score has a query."""
+        below = (part for part in conjuncts_of(self._select.args.get("where")) if part.find(exp.Query))
+        return any(all(column.name not in scores for column in part.find_all(exp.Column)) for part in below)
+
+    def _moved(
+        self, calls: list[Predict], score: exp.Column, placed: list[tuple[exp.Expr, Predict]]
+    ) -> Predict:
+        """Put the results of one call in the places of all, and return a copy of that call."""
         moved, result_of = together(calls)
+        moved = moved.copy()
         for call in calls:
-            put(call, result_of(call, score.copy()))
+            result = result_of(call, score.copy())
+            put(call, result)
+            placed.append((result, call))
         for column in list(moved.find_all(exp.Column)):
             if not column.table and not self._is_known(column):
                 put(column, exp.Paren(this=self._aliases[column.name.casefold()].copy()))
@@ -226,18 +256,30 @@ class _Runs:
         for part in conjuncts_of(self._select.args.get("where")):
             names = [column.name.casefold() for column in part.find_all(exp.Column) if not column.table]
             free = all(name in (self._known or ()) or name not in self._aliases for name in names)
-            (below if free and not any(name in scores for name in names) else above).append(part)
+            moves = free and not self._is_later(part) and not any(name in scores for name in names)
+            (below if moves else above).append(part)
         return below, above
 
 
 def _spell_out(select: exp.Select, aliases: dict[str, exp.Expr], known: Collection[str]) -> None:
-    """Replace a prediction's alias in WHERE by the prediction, as DuckDB would where no column has the name."""
+    """Replace an alias in WHERE by what it stands for, as DuckDB would where no column has the name."""
     where = select.args.get("where")
-    for column in list(where.find_all(exp.Column)) if where is not None else ():
+    columns = list(where.find_all(exp.Column)) if where is not None else []
+    while columns:
+        column = columns.pop()
         name = column.name.casefold()
-        own = column.find_ancestor(exp.Select) is select
-        if own and not column.table and name in aliases and name not in known and aliases[name].find(Predict):
-            column.replace(exp.Paren(this=aliases[name].copy()))
+        own = column.find_ancestor(exp.Select, Predict) is select  # a call's are spelled out where it moves
+        if (
+            own
+            and not column.table
+            and name in aliases
+            and name not in known
+            and not is_volatile(aliases[name])
+        ):
+            value = exp.Paren(this=aliases[name].copy())
+            column.replace(value)
+            # An alias may be made of those before it.
+            columns += value.find_all(exp.Column)
 
 
 def _is_column(value: exp.Expr, name: str) -> bool:

@@ -11,7 +11,18 @@ from collections.abc import Callable, Collection, Sequence
 from sqlglot import exp
 
 from scoter.engine.arguments import ROWS
-from scoter.engine.call_sites import aliases_of, calls_of, is_volatile, named_relations, run_text
+from scoter.engine.call_sites import (
+    ColumnsOf,
+    Owners,
+    aliases_of,
+    calls_of,
+    is_volatile,
+    named_relations,
+    owner_of,
+    owners_of,
+    run_text,
+)
+from scoter.engine.dialect import Scoter
 from scoter.engine.replacing import put
 from scoter.engine.resolve import MODEL
 from scoter.engine.statements import Predict, span_of
@@ -20,10 +31,12 @@ from scoter.errors import Span
 _NOWHERE = Span(0, 0)
 
 
-def spell_alike(tree: exp.Expr, given_by: Callable[[Predict], Sequence[exp.Expr]]) -> exp.Expr:
+def spell_alike(
+    tree: exp.Expr, columns_of: ColumnsOf, given_by: Callable[[Predict], Sequence[exp.Expr]]
+) -> exp.Expr:
     """Return ``tree``, changed in place, with such calls spelled as the first of them.
 
-    ``given_by`` returns what a call gives: the model, in one spelling, and the values of its inputs in order.
+    ``columns_of`` gives a table's column names, None for a name that is no table of the lake. ``given_by`` returns what a call gives: the model, in one spelling, and the values of its inputs in order.
     """
     for select in list(tree.find_all(exp.Select)):
         calls = [call for call in calls_of(select, select) if not is_volatile(call)]
@@ -31,9 +44,10 @@ def spell_alike(tree: exp.Expr, given_by: Callable[[Predict], Sequence[exp.Expr]
             continue
         relations = named_relations(select)
         row = relations[0].alias_or_name.casefold() if len(relations) == 1 else None
+        owners = owners_of(relations, columns_of) if row is None else {}
         alike: dict[tuple[str, ...], list[Predict]] = {}
         for call in calls:
-            key = tuple(_plain(part, row, aliases_of(select)) for part in given_by(call))
+            key = tuple(_plain(part, row, owners, aliases_of(select)) for part in given_by(call))
             alike.setdefault(key, []).append(call)
         for same in alike.values():
             first = min(same, key=lambda call: span_of(call) or _NOWHERE)
@@ -43,17 +57,20 @@ def spell_alike(tree: exp.Expr, given_by: Callable[[Predict], Sequence[exp.Expr]
     return tree
 
 
-def _plain(value: exp.Expr, row: str | None, aliases: Collection[str]) -> str:
-    """Return a value's text with names in one case, and without the name of the only row there is."""
+def _plain(value: exp.Expr, row: str | None, owners: Owners, aliases: Collection[str]) -> str:
+    """Return a value's text with names in one case, with the table of each where there are several, else without."""
     value = exp.Paren(this=value.copy())
     binds = value.find(exp.Lambda, exp.Comprehension) is not None
     for column in [] if binds else list(value.find_all(exp.Column)):
         if isinstance(column.this, exp.Identifier):
             name = column.name.casefold()
             column.set("this", exp.to_identifier(name, quoted=True))
-            if not column.db and column.table.casefold() == row and name not in aliases:
+            owner = owner_of(column, owners)
+            if name not in aliases and owner is not None:
+                column.set("table", exp.to_identifier(owner, quoted=True))
+            elif name not in aliases and not column.db and column.table.casefold() == row:
                 column.set("table", None)
-    return value.sql(dialect="duckdb")
+    return value.sql(dialect=Scoter)
 
 
 def _spelled(call: Predict, first: Predict) -> Predict:
