@@ -25,6 +25,7 @@ from scoter.engine.context import Context
 from scoter.engine.instances import Instances
 from scoter.engine.journal import Entry, Journal, new_query_id
 from scoter.engine.kept import MOST, MOST_SQL, NO_REVISION, Keeping, Kept
+from scoter.engine.named_models import names_models, with_names, without_names
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Pins, Plan
 from scoter.engine.planning import filled
@@ -49,6 +50,7 @@ class _Parsed:
     normalised: str
     personal: bool  # the result may depend on who asks
     size: int
+    names_models: bool = False
 
 
 def _size(held: _Parsed) -> int:
@@ -168,7 +170,7 @@ class Engine:
             if (plan.parameters.names and plan.sql == "" and plan.command is None) or parameters is not None:
                 check = self._watch(context, cancellation)
                 authorised = self._plan(plan.statement, context, plan.pins, parameters, entry, check)
-            entry.facts |= {"sql": self._text(plan.statement), "pins": plan.pins.logged}
+            entry.facts |= {"sql": self._text(plan.statement), "pins": authorised.pins.logged}
         except Exception as error:
             shown = entry.failed(error)
             entry.write()
@@ -195,7 +197,7 @@ class Engine:
         if found is None:
             with entry.stage("parse"):
                 tree = pipeline.parse(sql, self._parts)
-            found = _Parsed(tree, normalised(tree), asks_who(tree), len(sql))
+            found = _Parsed(tree, normalised(tree), asks_who(tree), len(sql), names_models(tree))
             self._parsed.put(sql, found)
         return found
 
@@ -224,7 +226,13 @@ class Engine:
     ) -> Plan:
         parsed = self._parse(sql, entry)
         entry.facts["sql"] = parsed.normalised
-        shared = (sql, context.catalog, context.schema, context.timezone)
+        tree, text = parsed.tree, sql
+        if parsed.names_models and values is None:
+            tree = without_names(tree)
+        elif parsed.names_models and values is not None:
+            tree, named, values = with_names(tree, values)
+            text = "\0".join((sql, *named))
+        shared = (text, context.catalog, context.schema, context.timezone)
         own = (*shared, context.principal.name)
         kept = None if parsed.personal else self._prepared.get(shared, pins, check)
         # A view may ask who reads it, which the statement does not show.
@@ -232,7 +240,7 @@ class Engine:
         if kept is None:
             # The revision is read first: a change in between makes the entry stale, never wrong.
             revision = self.models.revision()
-            prepared = pipeline.prepare(sql, parsed.tree.copy(), context, self._parts, pins, entry, check)
+            prepared = pipeline.prepare(sql, tree.copy(), context, self._parts, pins, entry, check)
             resolved = prepared.resolved
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
             pointers |= {pin.name: pin.location for pin in resolved.pins.views}
