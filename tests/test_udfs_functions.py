@@ -189,7 +189,7 @@ def test_names_bind_whatever_the_order_and_the_spelling():
     wrong = tuple(DeclaredInput(name, "VARCHAR") for name in ("age", "city", "incme", "plan"))
     with pytest.raises(InvalidDefinition, match='did you mean "income"'):
         inspect(data, wrong, SETTINGS)
-    with pytest.raises(InvalidDefinition, match="names 3 columns, the model takes 4"):
+    with pytest.raises(InvalidDefinition, match="gives 3 inputs, the model takes 4"):
         inspect(data, wrong[:3], SETTINGS)
     with pytest.raises(InvalidDefinition, match="twice"):
         inspect(data, (wrong[0], wrong[0], wrong[1], wrong[3]), SETTINGS)

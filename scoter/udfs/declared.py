@@ -114,10 +114,7 @@ def declare(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> tuple
     A model with names of its own is bound by them, whatever the order; one without, by position.
     """
     if len(declared) != len(columns):
-        raise InvalidDefinition(
-            f"INPUT names {len(declared)} columns, the model takes {len(columns)}",
-            hint=f"the model's inputs are {', '.join(column.name for column in columns[:20])}",
-        )
+        raise _miscounted(columns, declared)
     if len({each.name.casefold() for each in declared}) != len(declared):
         raise InvalidDefinition("INPUT names a column twice")
     own = _by_names(columns)
@@ -139,6 +136,16 @@ def declare(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> tuple
             )
         matched.append((each, column))
     return tuple(_input(each, column) for each, column in matched)
+
+
+def _miscounted(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> InvalidDefinition:
+    """Return what to say of INPUT with too few or too many columns, without those that a ``pre`` makes or reads."""
+    given = {fold(each.name) for each in declared}
+    missing = [column.name for column in columns if fold(column.name) not in given]
+    hint = f"the model's inputs are {', '.join(column.name for column in columns[:20])}"
+    if len(missing) < len(columns):
+        hint += f"; of these {', '.join(missing[:20])} is missing" if missing else ""
+    return InvalidDefinition(f"INPUT gives {len(declared)} inputs, the model takes {len(columns)}", hint=hint)
 
 
 # A name as it is, then read ever more loosely.

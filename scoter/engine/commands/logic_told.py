@@ -112,7 +112,13 @@ def _check(expression: exp.Expr, names: Sequence[str], where: str) -> None:
                 span=span_of(node) or span_of(expression),
             )
     for column in columns_in(expression):
-        if column.table or column.name.casefold() not in known:
+        if column.table:
+            raise UndefinedColumn(
+                f'"{column.table}.{column.name}" has a table, where names stand alone',
+                hint=f"there are: {', '.join(names)}",
+                span=span_of(column),
+            )
+        if column.name.casefold() not in known:
             raise UndefinedColumn(
                 f'"{column.name}" is not in {where}',
                 hint=closest(column.name, list(names)) or f"there are: {', '.join(names)}",
