@@ -85,6 +85,7 @@ class _Runs:
             if not is_volatile(call) and call.find(exp.Column) is not None:
                 shares = call.kind in KINDS and not call.tries and not is_alone(call)
                 self._runs.setdefault(run_text(call) if shares else call_text(call), []).append(call)
+        self._alias_uses = self._uses_of_aliases() if self._aliases and self._runs else {}
 
     def place(self, number: str) -> None:
         """Move runs that are named in several places below the SELECT; make volatile what is asked for above, in place."""
@@ -152,16 +153,18 @@ class _Runs:
 
     def _uses(self, calls: list[Predict]) -> list[exp.Column]:
         """Return the columns that may be aliases of what is made of calls."""
-        made = {
-            name
-            for name, part in self._aliases.items()
-            if any(call.find_ancestor(exp.Alias) is part.parent for call in calls)
-        }
-        return [
-            column
-            for column in columns_beside(self._select)
-            if not column.table and column.name.casefold() in made and not self._means_column(column)
-        ]
+        aliases = [call.find_ancestor(exp.Alias, exp.Select) for call in calls]
+        made = dict.fromkeys(each.alias.casefold() for each in aliases if isinstance(each, exp.Alias))
+        return [column for name in made for column in self._alias_uses.get(name, ())]
+
+    def _uses_of_aliases(self) -> dict[str, list[exp.Column]]:
+        """Return the columns that may be aliases, by folded name."""
+        found: dict[str, list[exp.Column]] = {}
+        for column in columns_beside(self._select):
+            name = column.name.casefold()
+            if not column.table and name in self._aliases and not self._means_column(column):
+                found.setdefault(name, []).append(column)
+        return found
 
     def _means_column(self, column: exp.Column) -> bool:
         """Say whether a column without a table certainly is none of the SELECT's aliases."""
