@@ -29,6 +29,7 @@ ONCE = [
     f"SELECT * FROM (SELECT {P} AS s, count(*) AS n FROM t GROUP BY s) WHERE s = 1",
     f"SELECT * FROM (SELECT id, {P} AS s, s + 1 AS r FROM t) WHERE r > 3",
     f"SELECT id, {P} AS s FROM t ORDER BY s DESC, id LIMIT 5",
+    f"SELECT id FROM t ORDER BY {P} DESC, id LIMIT 5",
     f"SELECT t.id, u.d, {P} AS s FROM t JOIN u ON {P} = u.d WHERE {P} > 3",
     f"SELECT * FROM (SELECT id, {P} AS s FROM t) AS x JOIN u ON x.s = u.d AND x.s > 3",
     f"SELECT k, sum({P}) FILTER (WHERE {P} > 3) AS s FROM t WHERE {P} < 40 GROUP BY k",

@@ -180,7 +180,7 @@ def test_free_lengths_are_scored_in_groups(tmp_path):
     with pytest.raises(duckdb.Error):
         sql.scores(data, ["range(1 + v % 7)", "range(1 + v % 5)"])
     assert isinstance(sql.run.error, InvalidValue)
-    assert 'have one length, "length"' in sql.run.error.message
+    assert 'have one length in the model, "length"' in sql.run.error.message
 
 
 def test_a_length_that_the_weights_fix_is_found():

@@ -5,7 +5,7 @@ This module must not know how statements are prepared, nor run them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, replace
 
 from scoter.catalog.fetching import Check
@@ -43,15 +43,13 @@ class Keeping:
     def __init__(self, lake: Lake, models: Models) -> None:
         self._lake = lake
         self._models = models
-        self._kept: Recent[tuple[str, ...], Kept] = Recent(
-            MOST_SQL, lambda kept: max(kept.size, MOST_SQL // MOST)
-        )
+        self._kept: Recent[Hashable, Kept] = Recent(MOST_SQL, lambda kept: max(kept.size, MOST_SQL // MOST))
 
-    def put(self, key: tuple[str, ...], kept: Kept) -> None:
+    def put(self, key: Hashable, kept: Kept) -> None:
         """Keep a statement."""
         self._kept.put(key, kept)
 
-    def get(self, key: tuple[str, ...], pins: Pins | None, check: Check) -> Kept | None:
+    def get(self, key: Hashable, pins: Pins | None, check: Check) -> Kept | None:
         """Return what is kept if it is what its names mean now, or what ``pins`` say."""
         kept = self._kept.get(key)
         if kept is None:
@@ -59,8 +57,11 @@ class Keeping:
         resolved = kept.prepared.resolved
         if pins is not None:
             mine = resolved.pins
-            same = (pins.tables, pins.models, pins.views) == (mine.tables, mine.models, mine.views)
-            return kept if same else None
+            same = (pins.tables, pins.views) == (mine.tables, mine.views)
+            # A statement whose models are named by what is bound has pinned none of them before.
+            named = bool(mine.models) and not pins.models
+            fresh = kept.revision == self._models.revision() if named else pins.models == mine.models
+            return kept if same and fresh else None
         if kept.revision is not None and kept.revision != self._models.revision():
             return None
         if not resolved.asked:

@@ -26,8 +26,12 @@ def names_models(tree: exp.Expr) -> bool:
 def without_names(tree: exp.Expr) -> exp.Expr:
     """Return a copy of ``tree`` with such calls as NULLs that bind their parameters; raises NotSupported without a cast."""
     tree = _numbered(tree)
-    for call in list(_calls(tree)):
-        if not isinstance(call.parent, exp.Cast) or isinstance(call.parent, exp.TryCast):
+    # Inner calls first: outer ones copy them.
+    for call in reversed(list(_calls(tree))):
+        holder = call.parent
+        while isinstance(holder, exp.Paren):
+            holder = holder.parent
+        if not isinstance(holder, exp.Cast) or isinstance(holder, exp.TryCast):
             raise NotSupported(
                 "a model that a parameter names gives no type before it is bound",
                 hint="cast the call: PREDICT(?, …)::DOUBLE",
@@ -45,16 +49,21 @@ def without_names(tree: exp.Expr) -> exp.Expr:
 def with_names(tree: exp.Expr, values: pa.RecordBatch) -> tuple[exp.Expr, tuple[str, ...], pa.RecordBatch]:
     """Return a copy of ``tree`` with the models' names in their places, these names, and the other values.
 
-    ``values`` are in the order of the statement's parameters. Raises WrongParameterCount, InvalidValue.
+    ``values`` are by the parameters' names where they have these, else in their order. Raises WrongParameterCount, InvalidValue.
     """
     tree = _numbered(tree)
     names = number_parameters(tree)
+    if set(values.schema.names) == set(names):
+        values = values.select(list(names))
     if values.num_columns != len(names):
         raise WrongParameterCount(
             f"the statement has {len(names)} parameters, {values.num_columns} values are bound"
         )
     if values.num_rows != 1:
-        raise WrongParameterCount(f"{values.num_rows} rows are bound, the statement takes one")
+        raise WrongParameterCount(
+            f"{values.num_rows} rows are bound, the statement takes one",
+            hint="with the model's name as a text in the statement, INSERT INTO … VALUES (?, …) takes any number of rows",
+        )
     of_models = {parameter_name(call.model): call for call in _calls(tree)}
     texts = {
         name: _text(values.column(names.index(name))[0].as_py(), call) for name, call in of_models.items()

@@ -43,7 +43,7 @@ from scoter.engine.statements import (
     RenameView,
     span_of,
 )
-from scoter.engine.table_calls import expand_table_calls
+from scoter.engine.table_calls import check_names, expand_table_calls
 from scoter.engine.travel import schema_of, snapshot_meant
 from scoter.engine.types import duckdb_type
 from scoter.engine.views import View, expand
@@ -139,7 +139,7 @@ def resolve(
     Raises UndefinedTable, UndefinedModel, UndefinedVersion, AmbiguousName, UndefinedSnapshot.
     """
     expand_merge(tree)
-    expand_table_calls(tree, lambda text, node: resolve_model(text, context, models, node, pins))
+    sees_all = expand_table_calls(tree, lambda text, node: resolve_model(text, context, models, node, pins))
     now = (pins.instant if pins else None) or datetime.now(UTC)
 
     def at(value: exp.Expr) -> int | None:
@@ -164,6 +164,8 @@ def resolve(
             sources.append(_view_source(looked_at[stored.name]))
         else:
             sources.append(_source(node, reading, there, lake, at))
+    if sees_all:
+        check_names(name for source in sources for name, _ in source.columns)
     if mentioned(tree):
         sources = _with_hidden(tree, [node for node, _ in expanded.tables], sources)
     calls = list(tree.find_all(Predict))

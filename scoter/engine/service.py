@@ -226,13 +226,12 @@ class Engine:
     ) -> Plan:
         parsed = self._parse(sql, entry)
         entry.facts["sql"] = parsed.normalised
-        tree, text = parsed.tree, sql
+        tree, named = parsed.tree, tuple[str, ...]()
         if parsed.names_models and values is None:
             tree = without_names(tree)
         elif parsed.names_models and values is not None:
             tree, named, values = with_names(tree, values)
-            text = "\0".join((sql, *named))
-        shared = (text, context.catalog, context.schema, context.timezone)
+        shared = ((sql, *named), context.catalog, context.schema, context.timezone)
         own = (*shared, context.principal.name)
         kept = None if parsed.personal else self._prepared.get(shared, pins, check)
         # A view may ask who reads it, which the statement does not show.
@@ -245,7 +244,7 @@ class Engine:
             pointers = {pin.name: pin.metadata_location for pin in resolved.pins.tables}
             pointers |= {pin.name: pin.location for pin in resolved.pins.views}
             size = len(sql) + sum(len(pin.sql) for pin in resolved.pins.views)
-            if pins is not None:
+            if pins is not None and not named:
                 revision = NO_REVISION
             kept = Kept(prepared, pointers, revision if resolved.models else None, size)
             if not resolved.relative:

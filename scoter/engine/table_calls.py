@@ -5,7 +5,7 @@ This module must not know how names are found or how a model runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlglot import exp
 
@@ -21,7 +21,7 @@ from scoter.engine.statements import (
     TableCall,
     span_of,
 )
-from scoter.errors import NotSupported, ScoterError, WrongArguments
+from scoter.errors import NotSupported, ScoterError, Span, WrongArguments
 from scoter.udfs.signature import Output, Signature
 
 BESIDE = "scoter_beside"
@@ -29,19 +29,27 @@ BESIDE = "scoter_beside"
 
 _ROW = "scoter_row"
 _OPTIONS = ("threshold", "keep_original_columns")
+_OWN_NAMES = frozenset({_ROW, RESULT, SCORED, TRUE})
 _AROUND = ("joins", "pivots", "sample", "laterals")
 
 VersionOf = Callable[[str, exp.Expr], ModelVersion]
 
 
-def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> None:
+def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> bool:
     """Replace each call by a subquery, in place; ``version_of`` gives the version that a text such as 'm@3' means.
 
+    Returns whether all columns of a table are seen by a call, and none may have a name of its own (``check_names``).
     Raises WrongArguments for an option that is not known or has no such value, NotSupported for a threshold of
     what is no classifier of two classes, for an evaluation of what gives neither classes nor numbers, or in a view.
     """
+    calls = list(tree.find_all(TableCall, bfs=False))
+    for call in calls:
+        for name in call.expression.find_all(exp.Identifier):
+            if isinstance(name.parent, exp.Alias | exp.TableAlias) and name.name.casefold() in _OWN_NAMES:
+                raise _own_name(name.name, span_of(name) or span_of(call))
+    sees_all = any(isinstance(call.expression, exp.Table) or call.expression.find(exp.Star) for call in calls)
     # The ones inside another's relation first.
-    for call in reversed(list(tree.find_all(TableCall, bfs=False))):
+    for call in reversed(calls):
         node = call.parent
         assert isinstance(node, exp.Table)  # noqa: S101  # the gate lets it stand nowhere else
         model = _text(call.this)
@@ -57,6 +65,22 @@ def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> None:
             if node.args.get(key):
                 subquery.set(key, node.args[key])
         node.replace(subquery)
+    return sees_all
+
+
+def check_names(columns: Iterable[str]) -> None:
+    """Raise WrongArguments for a column of a call's rows with a name that the call uses itself."""
+    for name in columns:
+        if name.casefold() in _OWN_NAMES:
+            raise _own_name(name, None)
+
+
+def _own_name(name: str, span: Span | None) -> WrongArguments:
+    return WrongArguments(
+        f"the rows have a column {name}, a name that calls in FROM use themselves",
+        hint="give it another one in TABLE (SELECT …)",
+        span=span,
+    )
 
 
 def _text(model: ModelReference) -> str:

@@ -200,11 +200,11 @@ def _candidates(told: _Told) -> str | None:
     _, found, listed = told.whole.partition("Candidate")
     names = list(dict.fromkeys(part.rsplit(".", 1)[-1] for part in _QUOTED.findall(listed)))
     # DuckDB names what is alike, and rows of a table that is written have columns beside those of the table.
-    names = [name for name in names if name not in HIDDEN]
+    names = [name for name in names if name not in HIDDEN and not name.startswith("scoter_")]
     if not found or not names:
         return None
     near = closest(told.name.rsplit(".", 1)[-1], names) if told.name else None
-    return near or f"in scope are {', '.join(names)}"
+    return near or f"among the columns there: {', '.join(names)}"
 
 
 def _interrupted(told: _Told) -> ScoterError:

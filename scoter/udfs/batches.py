@@ -200,7 +200,10 @@ class Layout:
                 found.append(lengths)
                 for name, mine in zip(self._names[place], lengths.T, strict=False):
                     if name is not None:
-                        _same(name, named.setdefault(name, (each, mine)), (each, mine))
+                        known = named.get(name, (each, mine))
+                        _check_same(name, known, (each, mine))
+                        # What an input that is left out does not say, the next one does.
+                        named[name] = (known[0], np.where(known[1] > 0, known[1], mine))
         return np.hstack(found) if found else None
 
     def _group(self, batch: pa.RecordBatch, places: NDArray[np.intp] | None) -> Group:
@@ -320,20 +323,26 @@ def _tensors(inputs: Sequence[Input], loaded: Loaded) -> list[_Tensor]:
         is_sequence = entry is not None
         rank = 1 if is_sequence else len(value.shape) or 2
         shape = () if is_sequence else value.shape[1:]
-        names = tuple(length if isinstance(length, str) and length else None for length in shape)
+        names = tuple(length if _is_name(length) else None for length in shape)
         found.append(_Tensor(value.name, element, rank, columns, pair is not None, is_sequence, texts, names))
     return found
 
 
-def _same(name: str, one: tuple[Input, NDArray[Any]], other: tuple[Input, NDArray[Any]]) -> None:
+def _check_same(name: str, one: tuple[Input, NDArray[Any]], other: tuple[Input, NDArray[Any]]) -> None:
     """Raise InvalidValue where lists that the file gives one length differ in it; an input left out has length 0."""
     wrong = (one[1] != other[1]) & (one[1] > 0) & (other[1] > 0)
     if wrong.any():
         at = int(np.argmax(wrong))
+        names = dict.fromkeys(f'"{each.name}"' for each in (one[0], other[0]))
         raise InvalidValue(
-            f'the model inputs "{one[0].name}" and "{other[0].name}" have one length, "{name}"; '
+            f'the lists of {" and ".join(names)} have one length in the model, "{name}"; '
             f"a row has {one[1][at]:,} and {other[1][at]:,}"
         )
+
+
+def _is_name(length: object) -> bool:
+    """Say whether a file names a length, and does not only say that it is open, as some converters do with ``?``."""
+    return isinstance(length, str) and length.isidentifier() and length not in {"None", "unk", "unknown"}
 
 
 def _alike(keys: Lengths) -> list[NDArray[np.intp]]:

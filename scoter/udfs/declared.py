@@ -264,7 +264,7 @@ def _null_policy(declared: DeclaredInput, kind: str, column: Column) -> str:
         raise InvalidDefinition(f'ON NULL {text} is not a {kind} for the input "{declared.name}"') from error
     if not _is_held(text, kind, column.element):
         raise InvalidDefinition(
-            f'ON NULL {text} for the input "{declared.name}" does not fit the model\'s {column.element.arrow}'
+            f'ON NULL {text} for the input "{declared.name}" does not fit the model\'s {column.element.runtime}'
         )
     return text
 
@@ -278,7 +278,9 @@ def _is_held(text: str, kind: str, element: Element) -> bool:
         return low <= int(text) <= high
     with np.errstate(over="ignore"):
         held = float(element.dtype.type(float(text)))
-    return held == int(text) if kind in _RANGES else math.isfinite(held) or not math.isfinite(float(text))
+    if kind in _RANGES:
+        return held == int(text)
+    return math.isfinite(held) or "inf" in text.casefold() or "nan" in text.casefold()
 
 
 def _check_literal(text: str, kind: str) -> None:

@@ -20,6 +20,8 @@ _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 # skl2onnx writes this one for every CountVectorizer and TfidfVectorizer.
 _RUNTIMES_OWN = frozenset({("com.microsoft", "Tokenizer")})
 
+_OWN_DOMAINS = frozenset(domain for domain, _ in _RUNTIMES_OWN)
+
 # The same row would get another prediction each time: nothing could be cached, folded or replayed.
 _RANDOM = frozenset(
     {
@@ -89,16 +91,16 @@ def _check_versions(model: onnx.ModelProto) -> None:
         )
     functions = (each for function in model.functions for each in function.opset_import)
     for each in (*model.opset_import, *functions):
-        if each.domain not in _DOMAINS:
+        if each.domain not in _DOMAINS | _OWN_DOMAINS:
             continue
         newest = newest_set("" if each.domain == "ai.onnx" else each.domain)
-        name = "opset" if each.domain in ("", "ai.onnx") else f"opset of {each.domain}"
+        of = "" if each.domain in ("", "ai.onnx") else f" of {each.domain}"
         if each.version < 1:
-            raise InvalidModel(f"the model has the {name} {each.version}; they begin with 1")
+            raise InvalidModel(f"the model has opset {each.version}{of}; they begin with 1")
         if newest is not None and each.version > newest:
             raise InvalidModel(
-                f"the model has the {name} {each.version}; this ONNX Runtime has up to {newest}",
-                hint=f"export it with {name} {newest}, or upgrade ONNX Runtime",
+                f"the model has opset {each.version}{of}; this ONNX Runtime has up to {newest}",
+                hint=f"export it with opset {newest}{of}, or upgrade ONNX Runtime",
             )
 
 

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 STANDARD = ""
 _FAR = 2**31 - 1
 _OLD_FORMAT = 3
-_OLD_SETS = {STANDARD: 7, "ai.onnx.ml": 1}
+_OLD_SETS = {STANDARD: 7, "ai.onnx.ml": 1, "com.microsoft": 1}
 _NEWEST_SET = re.compile(r"till opset (\d+)")
 _NEWEST_FORMAT = re.compile(r"max supported IR version: (\d+)")
 

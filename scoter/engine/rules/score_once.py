@@ -46,6 +46,8 @@ from scoter.engine.rules.score_together import KINDS, IsAlone, together
 from scoter.engine.statements import Predict
 
 _BARRIERS = AGGREGATES | {"try"}
+_LEVELS = 8  # queries around each other for one SELECT; DuckDB takes some hundreds in all
+_SPELLED = 100  # aliases of aliases that are spelled out in one WHERE: each may name others twice
 _COLUMN_FIRST = frozenset({"where", "group", "list"})  # there a name that a column has is no alias
 
 
@@ -97,10 +99,11 @@ class _Runs:
         ]
         # Each is scored for the rows that the conditions before it leave.
         filtering = [run for run in moved if self._is_in_filter(run)]
-        for place, run in enumerate(filtering):
-            self._later = frozenset(id(call) for later in filtering[place + 1 :] for call in later)
-            self._put_below([run], number, place)
-        others = [run for run in moved if run not in filtering]
+        others = [run for run in moved if not self._is_in_filter(run)]
+        levels = [*([run] for run in filtering[:_LEVELS]), filtering[_LEVELS:]]
+        for place, runs in enumerate(each for each in levels if each):
+            self._later = frozenset(id(call) for run in filtering[place + len(runs) :] for call in run)
+            self._put_below(runs, number, place)
         if others:
             self._put_below(others, number, len(filtering))
         for run in self._runs.values():
@@ -147,6 +150,8 @@ class _Runs:
         uses = self._uses(calls)
         sites = [site_of(node, self._select) for node in [*calls, *uses]]
         if len(set(sites)) > 1 or any(sites.count(clause) > 1 for clause in ("where", "having", "qualify")):
+            return True
+        if "order" in sites:  # DuckDB finds the first rows, and reads and computes them once more
             return True
         several = len({call_text(call) for call in calls}) > 1
         return any(map(self._is_asked, calls)) or (several and self._select.args.get("group") is not None)
@@ -268,7 +273,9 @@ def _spell_out(select: exp.Select, aliases: dict[str, exp.Expr], known: Collecti
     """Replace an alias in WHERE by what it stands for, as DuckDB would where no column has the name."""
     where = select.args.get("where")
     columns = list(where.find_all(exp.Column)) if where is not None else []
-    while columns:
+    for _ in range(_SPELLED):
+        if not columns:
+            break
         column = columns.pop()
         name = column.name.casefold()
         own = column.find_ancestor(exp.Select, Predict) is select  # a call's are spelled out where it moves

@@ -45,9 +45,10 @@ def spell_alike(
         relations = named_relations(select)
         row = relations[0].alias_or_name.casefold() if len(relations) == 1 else None
         owners = owners_of(relations, columns_of) if row is None else {}
+        aliases = aliases_of(select)
         alike: dict[tuple[str, ...], list[Predict]] = {}
         for call in calls:
-            key = tuple(_plain(part, row, owners, aliases_of(select)) for part in given_by(call))
+            key = tuple(_plain(part, row, owners, aliases) for part in given_by(call))
             alike.setdefault(key, []).append(call)
         for same in alike.values():
             first = min(same, key=lambda call: span_of(call) or _NOWHERE)
