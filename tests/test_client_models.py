@@ -276,6 +276,20 @@ def test_what_can_not_be_logged(connection: Any) -> None:
         scoter_client.log_model(connection, "nowhere.never", model, sample=frame)
 
 
+def test_an_alias_that_is_no_name_is_refused_before_anything_is_made(connection: Any) -> None:
+    before = _versions(connection)
+    with pytest.raises(ValueError, match="the alias '7' can not be used"):
+        scoter_client.log_model(connection, "unaliased", object(), sample=None, alias="7")
+    assert _versions(connection) == before
+
+
+def _versions(connection: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM system.model_versions")
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
 def test_the_arguments_are_documented() -> None:
     text = (Path(__file__).resolve().parent.parent / "docs" / "models.md").read_text()
     section = text.split("## From Python", 1)[1].split("\n## ", 1)[0]

@@ -8,6 +8,7 @@ This module must not know how any library is converted.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from scoter_client.models.sending import parameters
 __all__ = ["ConversionError", "LoggedModel", "MismatchError", "log_model"]
 
 _UNDEFINED = "42704"
+_ALIAS = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_ $-]*[A-Za-z0-9_$-])?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,14 @@ def log_model(
     column: NaN, another value, or None, which makes the prediction NULL. Where it says nothing, that is NaN for a
     column of numbers that has missing values in the sample and a model that takes them, and else None.
 
-    Raises ImportError where a library is missing, ConversionError for a model that can not be converted,
+    Raises ValueError for an alias that is no name, ImportError where a library is missing, ConversionError for a model that can not be converted,
     MismatchError where the file says something else, and the driver's Error for what the server refuses.
     """
+    if alias is not None and not _ALIAS.fullmatch(alias):
+        raise ValueError(
+            f"the alias {alias!r} can not be used: a name begins with a letter or underscore "
+            "and holds letters A-Z, digits, _, -, $ and spaces"
+        )
     proven = prove(model, sample, candidates(model, sample), dict(on_null or {}), tolerance)
     with connection.cursor() as cursor:
         verb = "ALTER MODEL {} ADD VERSION" if _exists(cursor, name) else "CREATE MODEL {}"
