@@ -283,6 +283,22 @@ def test_an_alias_that_is_no_name_is_refused_before_anything_is_made(connection:
     assert _versions(connection) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tolerance": -1}, "the tolerance is a number from 0 on, not -1"),
+        ({"tolerance": math.nan}, "the tolerance is a number from 0 on, not nan"),
+        ({"golden_rows": 500}, "golden_rows is from 0 to 200"),
+        ({"golden_rows": -1}, "golden_rows is from 0 to 200"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(
+    connection: Any, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        scoter_client.log_model(connection, "unaliased", object(), sample=None, **arguments)
+
+
 def _versions(connection: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM system.model_versions")

@@ -43,6 +43,7 @@ _NUMBERS = frozenset(
 _WHOLE = _NUMBERS - {exp.DType.FLOAT, exp.DType.DOUBLE, exp.DType.DECIMAL}
 _TEXTS = frozenset({exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.UUID, exp.DType.ENUM})
 _TIMES = frozenset({exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DATETIME})
+_MOMENTS = _TIMES | {exp.DType.DATE, exp.DType.TIME, exp.DType.INTERVAL}
 _LISTS = frozenset({exp.DType.ARRAY, exp.DType.LIST})
 
 
@@ -241,13 +242,28 @@ _Offered = list[dict[str, list[Value]]]
 
 def check_type(wanted: Input, value: Value, version: ModelVersion, span: Span | None) -> None:
     """Raise TypeMismatch where a value may not be cast to what an input takes."""
-    fits = _fits(data_type(wanted.argument), data_type(_completed(value.type, wanted)))
-    if not fits:
+    target, given = data_type(wanted.argument), data_type(_completed(value.type, wanted))
+    if not _fits(target, given):
+        if _has_cast(target, given):
+            hint = f"write CAST(… AS {wanted.argument}) if that is meant"
+        elif given.this in _MOMENTS and target.this in _NUMBERS:
+            hint = "give a number of it, such as epoch(…) or date_part('hour', …)"
+        else:
+            hint = f"give a value of type {wanted.type}"
         raise TypeMismatch(
             f"input {wanted.name} of {version.model}@{version.version} is {wanted.type}, the argument is {value.type}",
-            hint=f"write CAST(… AS {wanted.type}) if that is meant",
+            hint=hint,
             span=span_of(value.expression) or span,
         )
+
+
+def _has_cast(target: exp.DataType, given: exp.DataType) -> bool:
+    """Say whether DuckDB casts values of a type to another, where the values allow it."""
+    if target.this in _TEXTS or given.this in _TEXTS:
+        return True
+    if target.this in _LISTS and given.this in _LISTS:
+        return all(map(_has_cast, target.expressions, given.expressions))
+    return target.this in _NUMBERS and given.this in _NUMBERS
 
 
 def _completed(given: str, wanted: Input) -> str:

@@ -213,7 +213,9 @@ def _syntax_error(error: ParseError) -> InvalidSyntax:
     if "missing for <class" in message or "Required keyword" in message:
         message = "a part of the expression is missing"
     found = str(facts.get("highlight") or "")
-    if found:
+    if found and message == "Invalid expression / Unexpected token":
+        message = f'"{found[:40]}" is not expected there'
+    elif found:
         message = f'{message}, at "{found[:40]}"'
     line, column = facts.get("line"), facts.get("col")
     span = Span(line, max(1, column - len(found) + 1)) if line and column else None

@@ -166,6 +166,7 @@ def resolve(
             sources.append(_source(node, reading, there, lake, at))
     if sees_all:
         check_names(name for source in sources for name, _ in source.columns)
+        check_names(name for view in expanded.views for name, _ in view.pin.columns)
     if mentioned(tree):
         sources = _with_hidden(tree, [node for node, _ in expanded.tables], sources)
     calls = list(tree.find_all(Predict))

@@ -45,7 +45,7 @@ def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> bool:
     calls = list(tree.find_all(TableCall, bfs=False))
     for call in calls:
         for name in call.expression.find_all(exp.Identifier):
-            if isinstance(name.parent, exp.Alias | exp.TableAlias) and name.name.casefold() in _OWN_NAMES:
+            if name.name.casefold() in _OWN_NAMES and _names_a_column(name):
                 raise _own_name(name.name, span_of(name) or span_of(call))
     sees_all = any(isinstance(call.expression, exp.Table) or call.expression.find(exp.Star) for call in calls)
     # The ones inside another's relation first.
@@ -66,6 +66,13 @@ def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> bool:
                 subquery.set(key, node.args[key])
         node.replace(subquery)
     return sees_all
+
+
+def _names_a_column(name: exp.Identifier) -> bool:
+    """Say whether a name is that of a result, or of a relation."""
+    holder = name.parent
+    listed = isinstance(holder, exp.Column) and isinstance(holder.parent, exp.Select)
+    return listed or isinstance(holder, exp.Alias | exp.TableAlias)
 
 
 def check_names(columns: Iterable[str]) -> None:
@@ -171,6 +178,12 @@ def _options(call: TableCall, known: Sequence[str]) -> dict[str, Option]:
             raise WrongArguments(
                 f"option {option.name} {fault}",
                 hint=f"it takes {' and '.join(known)}",
+                span=span_of(option),
+            )
+        if option.find(exp.Placeholder, exp.Parameter) is not None:
+            raise NotSupported(
+                f"{option.name} takes a constant",
+                hint="the call is read before a parameter has its value",
                 span=span_of(option),
             )
         found[name] = option

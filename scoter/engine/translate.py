@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from scoter.engine.call_sites import call_text
 from scoter.engine.evaluation import EVALUATED
 from scoter.engine.functions import AGGREGATES, SESSION, SESSION_WORDS
 from scoter.engine.gate import function_name
@@ -45,18 +46,23 @@ _MISSING_COLUMN = re.compile(
     r'referenced column|does not have a column|column with name|column "[^"]+" (does not exist|in exclude)'
 )
 _QUOTED = re.compile(r'"([^"]+)"')
+_CAST = re.compile(r"Unimplemented type for cast \((.+) -> (.+)\)")
 _NO_COPY = "cannot copy boundsubqueryexpression"
 
 
 @dataclass(frozen=True)
 class _Told:
-    """What DuckDB said: the first line, what follows its prefix in lower case, all of it, and what it names."""
+    """What DuckDB said: the first line, what follows its prefix in lower case, all of it, and what it names.
+
+    ``call`` is the place of the statement's only model call, where a cast can be of nothing but its values.
+    """
 
     text: str
     rest: str
     whole: str
     name: str | None
     span: Span | None
+    call: Span | None = None
 
 
 def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
@@ -77,7 +83,9 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
         or _find(tree, name)
         or _find_value(tree, rest)
         or _find_nested(tree, rest)
-        or _find_copied(tree, rest),
+        or _find_copied(tree, rest)
+        or _find_cast(tree, rest),
+        _find_call(tree),
     )
     found = _BY_PREFIX.get(prefix.casefold())
     if found is None:
@@ -156,8 +164,41 @@ def _find_value(tree: exp.Expr | None, text: str) -> Span | None:
     found = re.search(r"""(?:string|format:|range:|value) ['"]?([^'"]+?)['"]?(?:,| to | can|$)""", text)
     if tree is None or found is None:
         return None
-    there = [node for node in tree.find_all(exp.Literal) if node.name == found.group(1)]
+    there = [node for node in tree.find_all(exp.Literal) if _is_value(node, found.group(1))]
     return span_of(there[0]) if len(there) == 1 else None
+
+
+def _is_value(literal: exp.Literal, text: str) -> bool:
+    """Say whether a literal is the value that DuckDB writes so: 1e300 as 1e+300."""
+    if literal.is_string or literal.name == text:
+        return bool(literal.name == text)
+    try:
+        return float(literal.name) == float(text)
+    except ValueError:
+        return False
+
+
+def _find_call(tree: exp.Expr | None) -> Span | None:
+    """Return where the only model call of a query stands that casts nothing itself."""
+    if not isinstance(tree, exp.Query) or tree.find(exp.Cast) is not None:
+        return None
+    calls = list(tree.find_all(Predict))
+    return span_of(calls[0]) if len({call_text(call) for call in calls}) == 1 else None
+
+
+def _find_cast(tree: exp.Expr | None, text: str) -> Span | None:
+    """Return where the value stands that can not be cast, if one cast of the statement is to that type."""
+    found = _CAST.search(text)
+    if tree is None or found is None:
+        return None
+    target, casts = found.group(2), list(tree.find_all(exp.Cast))
+    there = [
+        cast for cast in casts if cast.to.sql(dialect="duckdb").upper() in {target, _SPELLED.get(target)}
+    ]
+    return span_of(there[0].this) if len(there) == 1 else None
+
+
+_SPELLED = {"VARCHAR": "TEXT", "INTEGER": "INT", "FLOAT": "REAL"}
 
 
 def _find_nested(tree: exp.Expr | None, text: str) -> Span | None:
@@ -224,11 +265,15 @@ def _memory(told: _Told) -> ScoterError:
 
 def _conversion(told: _Told) -> ScoterError:
     moment = re.match(r"(date|time|timestamp|interval) ", told.rest) is not None
-    if "unimplemented type for cast" in told.rest:
-        return TypeMismatch(_clean(told.text), span=told.span)
+    cast = _CAST.search(told.text)
+    if cast is not None:
+        return TypeMismatch(f"{cast.group(1)} can not be cast to {cast.group(2)}", span=told.span)
     too_large = not moment and ("out of range" in told.rest or "could not cast value" in told.rest)
     kind = NumericOutOfRange if too_large else InvalidText
-    return kind(_clean(told.text), span=told.span)
+    hint = (
+        "TRY_PREDICT gives NULL for a row whose values do not fit the model's inputs" if told.call else None
+    )
+    return kind(_clean(told.text), hint=hint, span=told.span or told.call)
 
 
 def _file(told: _Told) -> ScoterError:

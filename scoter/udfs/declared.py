@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from scoter.errors import InvalidDefinition
+from scoter.errors import InvalidDefinition, Span
 from scoter.suggestions import closest
 from scoter.udfs.signature import Input, Shape, fold, list_type
 from scoter.udfs.tensors import STRING, Element
@@ -67,6 +67,7 @@ class DeclaredInput:
     name: str
     type: str
     on_null: str = "NULL"
+    span: Span | None = field(default=None, compare=False)
 
     @property
     def shape(self) -> Shape:
@@ -115,10 +116,13 @@ def declare(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> tuple
     """
     if len(declared) != len(columns):
         raise _miscounted(columns, declared)
-    if len({each.name.casefold() for each in declared}) != len(declared):
-        raise InvalidDefinition("INPUT names a column twice")
+    names: set[str] = set()
+    for each in declared:
+        if each.name.casefold() in names:
+            raise InvalidDefinition(f'INPUT names "{each.name}" twice', span=each.span)
+        names.add(each.name.casefold())
     own = _by_names(columns)
-    found = [_named(each.name, own) for each in declared]
+    found = [_named(each, own) for each in declared]
     if not any(found):
         return tuple(_input(each, column) for each, column in zip(declared, columns, strict=True))
     matched: list[tuple[DeclaredInput, Column]] = []
@@ -128,11 +132,13 @@ def declare(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> tuple
                 f'the model has no input "{each.name}"',
                 hint=closest(each.name, [column.name for column in columns])
                 or f"the model's inputs are {', '.join(column.name for column in columns[:20])}",
+                span=each.span,
             )
         twice = next((other.name for other, known in matched if known is column), None)
         if twice is not None:
             raise InvalidDefinition(
-                f'INPUT names "{twice}" and "{each.name}" for one input of the model, "{column.name}"'
+                f'INPUT names "{twice}" and "{each.name}" for one input of the model, "{column.name}"',
+                span=each.span,
             )
         matched.append((each, column))
     return tuple(_input(each, column) for each, column in matched)
@@ -145,7 +151,11 @@ def _miscounted(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> I
     hint = f"the model's inputs are {', '.join(column.name for column in columns[:20])}"
     if len(missing) < len(columns):
         hint += f"; of these {', '.join(missing[:20])} is missing" if missing else ""
-    return InvalidDefinition(f"INPUT gives {len(declared)} inputs, the model takes {len(columns)}", hint=hint)
+    # A mistake in the number is seen where the first is too many, or behind the last.
+    span = declared[min(len(columns), len(declared) - 1)].span if declared else None
+    return InvalidDefinition(
+        f"INPUT gives {len(declared)} inputs, the model takes {len(columns)}", hint=hint, span=span
+    )
 
 
 # A name as it is, then read ever more loosely.
@@ -162,17 +172,18 @@ def _by_names(columns: Iterable[Column]) -> list[dict[str, list[Column]]]:
     return found
 
 
-def _named(name: str, own: Sequence[Mapping[str, list[Column]]]) -> Column | None:
+def _named(declared: DeclaredInput, own: Sequence[Mapping[str, list[Column]]]) -> Column | None:
     """Return the model's input of that name, if need be of one that reads the same.
 
     Raises InvalidDefinition when several do.
     """
     for plain, names in zip(_PLAINER, own, strict=True):
-        fitting = names.get(plain(name), [])
+        fitting = names.get(plain(declared.name), [])
         if len(fitting) > 1:
             raise InvalidDefinition(
-                f'"{name}" may be either of the inputs "{fitting[0].name}" and "{fitting[1].name}" of the model',
+                f'"{declared.name}" may be either of the inputs "{fitting[0].name}" and "{fitting[1].name}" of the model',
                 hint="write its name as the model does",
+                span=declared.span,
             )
         if fitting:
             return fitting[0]
@@ -215,7 +226,8 @@ def _shape(declared: DeclaredInput, column: Column) -> Shape:
 
 def _unlike(declared: DeclaredInput, column: Column) -> InvalidDefinition:
     return InvalidDefinition(
-        f'the input "{declared.name}" is declared {_plain(declared)}; the model takes {column.type} there'
+        f'the input "{declared.name}" is declared {_plain(declared)}; the model takes {column.type} there',
+        span=declared.span,
     )
 
 
@@ -232,13 +244,15 @@ def _value_type(declared: DeclaredInput, column: Column) -> str:
         raise InvalidDefinition(
             f'the input "{declared.name}" can not have the type {declared.type}',
             hint="inputs are numbers, BOOLEAN or VARCHAR, or lists of these",
+            span=declared.span,
         )
     if (kind == "VARCHAR") != (element is STRING):
         raise _unlike(declared, column)
     if kind in ("FLOAT", "DOUBLE") and not element.is_float:
         raise InvalidDefinition(
             f'the input "{declared.name}" is declared {_plain(declared)}; the model takes {column.type} '
-            "there and would lose the fraction"
+            "there and would lose the fraction",
+            span=declared.span,
         )
     if element.is_float and kind in ("FLOAT", "DOUBLE"):
         kind = element.duckdb  # DuckDB's own cast reports what does not fit
@@ -251,20 +265,25 @@ def _null_policy(declared: DeclaredInput, kind: str, column: Column) -> str:
     if text.upper() in ("NULL", "ERROR"):
         return text.upper()
     if column.map is not None:
-        raise InvalidDefinition(f'ON NULL of the map "{declared.name}" is NULL or ERROR')
+        raise InvalidDefinition(f'ON NULL of the map "{declared.name}" is NULL or ERROR', span=declared.span)
     if text.upper() == "NAN":
         if not column.element.is_float:
-            raise InvalidDefinition(f'the input "{declared.name}" is {column.type} and has no NaN')
+            raise InvalidDefinition(
+                f'the input "{declared.name}" is {column.type} and has no NaN', span=declared.span
+            )
         return "NAN"
     if kind == "VARCHAR":
         return text
     try:
         _check_literal(text, kind)
     except ValueError as error:
-        raise InvalidDefinition(f'ON NULL {text} is not a {kind} for the input "{declared.name}"') from error
+        raise InvalidDefinition(
+            f'ON NULL {text} is not a {kind} for the input "{declared.name}"', span=declared.span
+        ) from error
     if not _is_held(text, kind, column.element):
         raise InvalidDefinition(
-            f'ON NULL {text} for the input "{declared.name}" does not fit the model\'s {column.element.runtime}'
+            f'ON NULL {text} for the input "{declared.name}" does not fit the model\'s {column.element.runtime}',
+            span=declared.span,
         )
     return text
 

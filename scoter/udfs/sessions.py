@@ -67,14 +67,35 @@ def check_provider(provider: str) -> None:
         )
 
 
-_PATH = re.compile(r"(?:[A-Za-z]:)?(?:/[\w.+-]+){2,}(?::\d+)?")
-_PREAMBLE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+# What ONNX Runtime writes of its own inside, in plainer words.
+_PLAINER = tuple(
+    (re.compile(pattern), plain)
+    for pattern, plain in (
+        (r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", ""),
+        (
+            r"Non-zero status code returned while running (\w+) node\. Name:'([^']*)' Status Message: ",
+            r"the operator \1 '\2': ",
+        ),
+        (r"^This is an invalid model\. In Node, .* , Error ", ""),
+        (r"No Op registered for (\w+) with domain_version of (\d+)", r"opset \2 has no operator \1"),
+        (r"Node \(([^)]*)\) Op \((\w+)\) \[\w+\] ", r"the operator \2 '\1': "),
+        (r"(?<=\w) ''(?=:)| in node \(\)", ""),
+        (r"(?:[A-Za-z]:)?(?:/[\w.+-]+){2,}(?::\d+)?", "…"),
+        (r"… onnxruntime::.* was false\. ", ""),
+    )
+)
 
 
 def reason(error: BaseException) -> str:
-    """Return what ONNX Runtime says, as one short line without its source paths."""
-    text = _PREAMBLE.sub("", " ".join(str(error).split()))
-    return _PATH.sub("…", text)[:300] or type(error).__name__
+    """Return what ONNX Runtime says, as one short line without its source paths and functions.
+
+    >>> reason(ValueError("Non-zero status code returned while running Gather node. Name:'a' Status Message: too far"))
+    "the operator Gather 'a': too far"
+    """
+    text = " ".join(str(error).split())
+    for pattern, plain in _PLAINER:
+        text = pattern.sub(plain, text)
+    return text[:300] or type(error).__name__
 
 
 _Key = tuple[str, bool]  # sha256, and whether the number of rows was set free

@@ -8,6 +8,7 @@ This module must not know how any library is converted.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 from scoter_client.failures import sqlstate_of
 from scoter_client.models import statements
-from scoter_client.models.comparison import prove
+from scoter_client.models.comparison import GOLDEN_MOST, prove
 from scoter_client.models.conversion import candidates
 from scoter_client.models.failures import ConversionError, MismatchError
 from scoter_client.models.sending import parameters
@@ -60,13 +61,20 @@ def log_model(
     column: NaN, another value, or None, which makes the prediction NULL. Where it says nothing, that is NaN for a
     column of numbers that has missing values in the sample and a model that takes them, and else None.
 
-    Raises ValueError for an alias that is no name, ImportError where a library is missing, ConversionError for a model that can not be converted,
-    MismatchError where the file says something else, and the driver's Error for what the server refuses.
+    Raises ValueError for an alias that is no name, a tolerance below 0 and more than 200 golden rows, ImportError
+    where a library is missing, ConversionError for a model that can not be converted, MismatchError where the file
+    says something else, and the driver's Error for what the server refuses.
     """
     if alias is not None and not _ALIAS.fullmatch(alias):
         raise ValueError(
             f"the alias {alias!r} can not be used: a name begins with a letter or underscore "
             "and holds letters A-Z, digits, _, -, $ and spaces"
+        )
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"the tolerance is a number from 0 on, not {tolerance}")
+    if not 0 <= golden_rows <= GOLDEN_MOST:
+        raise ValueError(
+            f"golden_rows is from 0 to {GOLDEN_MOST}, which is what a server takes, not {golden_rows}"
         )
     proven = prove(model, sample, candidates(model, sample), dict(on_null or {}), tolerance)
     with connection.cursor() as cursor:

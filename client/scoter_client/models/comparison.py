@@ -23,11 +23,12 @@ from scoter_client.models.conversion import (
 from scoter_client.models.failures import ConversionError, MismatchError
 from scoter_client.models.statements import Input
 
+GOLDEN_MOST = 200
+"""The most golden rows that a server takes."""
 _FATAL_ONLY = 4
 _SHOWN = 5
 _FLOATS = "tensor(float)"
 _WHOLE = {_FLOATS: (32, 24), "tensor(double)": (64, 53)}  # bits, and up to 2^n each integer is one
-_GOLDEN_MOST = 200  # what the server takes
 _ONE_EACH = "log a model for each, fitted on one column of the target"
 
 
@@ -51,8 +52,7 @@ class Proven:
 
     def golden(self, most: int) -> list[dict[str, Any]]:
         """Return at most so many rows, from all over the sample, with what is expected of each."""
-        most = min(most, _GOLDEN_MOST)
-        if most <= 0:
+        if most == 0:
             return []
         step = max(1, math.ceil(len(self.rows) / most))
         pairs = list(zip(self.rows, self.expected))[::step]

@@ -73,9 +73,12 @@ def logic_before(
     ]
     asked = [
         DeclaredInput(
-            step.name, _SMALLER.get(step.type, step.type), _on_null(given.get(step.name.casefold()))
+            step.name,
+            _SMALLER.get(step.type, step.type),
+            _on_null(given.get(step.name.casefold())),
+            span_of(expression) or span_of(pre),
         )
-        for step in steps
+        for step, expression in zip(steps, expressions.values(), strict=True)
     ]
     asked += [each for each in declared if each.name.casefold() not in read | made]
     return Logic(inputs, tuple(steps)), tuple(asked)

@@ -43,7 +43,11 @@ class Told:
         if self.sha256 is not None:
             found = hashlib.sha256(data).hexdigest()
             if found != self.sha256.lower():
-                raise InvalidModel(f"the model file has the sha256 {found}", span=self.place)
+                raise InvalidModel(
+                    f"the model file has the sha256 {found}, not {self.sha256}",
+                    hint="is it the file that was meant?",
+                    span=self.place,
+                )
 
 
 def told_of(options: Sequence[Option]) -> Told:

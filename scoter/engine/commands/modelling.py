@@ -21,7 +21,7 @@ from scoter.engine.commands.outcome import Call, Command, Outcome, done
 from scoter.engine.commands.places import known_schema
 from scoter.engine.commands.training import snapshots_of
 from scoter.engine.logic import Logic, signature_outside
-from scoter.engine.resolve import model_reference, resolve_model
+from scoter.engine.resolve import model_reference
 from scoter.engine.statements import (
     AddModelVersion,
     CommentOnModel,
@@ -38,6 +38,7 @@ from scoter.engine.statements import (
     UnsetModelTags,
     span_of,
 )
+from scoter.engine.types import spelled
 from scoter.errors import (
     Cancelled,
     InvalidDefinition,
@@ -87,7 +88,12 @@ def _accepted(call: Call) -> Made:
         if not isinstance(data, bytes):
             raise InvalidModel("the bound value is not a model file's bytes", span=span_of(source))
     declared = tuple(
-        DeclaredInput(part.name, part.args["kind"].sql(dialect="duckdb"), _on_null(part.args.get("on_null")))
+        DeclaredInput(
+            part.name,
+            part.args["kind"].sql(dialect="duckdb"),
+            _on_null(part.args.get("on_null")),
+            span_of(part),
+        )
         for part in tree.args.get("inputs") or []
     )
     logic = Logic()
@@ -135,10 +141,12 @@ def _named(signature: Signature, outputs: Sequence[exp.Expr]) -> Signature:
         for wanted, each in zip(outputs, named.outputs, strict=True):
             kind = wanted.args.get("kind")
             if kind is not None and kind != data_type(each.type):
-                text = kind.sql(dialect="duckdb")
-                raise InvalidDefinition(f'the output "{each.name}" is {each.type}, not {text}')  # noqa: TRY301  # gets its place below
+                text = spelled(kind.sql(dialect="duckdb"))
+                raise InvalidDefinition(  # noqa: TRY301  # another of the same errors gets its place below
+                    f'the output "{each.name}" is {each.type}, not {text}', span=span_of(wanted)
+                )
     except InvalidDefinition as error:
-        error.span = span_of(outputs[0])
+        error.span = error.span or span_of(outputs[0])
         raise
     return named
 
@@ -197,8 +205,12 @@ def _name(call: Call) -> ModelName:
 
 
 def _version(call: Call) -> ModelVersion:
-    reference = call.tree.args["version"].name
-    return resolve_model(f"{_name(call)}@{reference}", call.context, call.parts.models, call.tree)
+    name, version = _name(call), call.tree.args["version"]
+    try:
+        return call.parts.models.resolve(name, version.name)
+    except UndefinedVersion as error:
+        error.span = span_of(version)
+        raise
 
 
 def _ready(call: Call) -> ModelVersion:

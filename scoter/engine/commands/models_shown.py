@@ -97,7 +97,7 @@ def _versions(call: Call) -> Outcome:
 
 
 def _describe_model(call: Call) -> Outcome:
-    version = resolve_model(reference_text(call.tree.this), call.context, call.parts.models, call.tree)
+    version = resolve_model(reference_text(call.tree.this), call.context, call.parts.models, call.tree.this)
     return Outcome(signature_rows(version), call.context)
 
 

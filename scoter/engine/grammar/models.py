@@ -164,6 +164,11 @@ class ModelGrammar(Terms):
         options: list[exp.Expr] = []
         while True:
             if model is None and self.words("MODEL"):
+                if self._curr and self._curr.text in {"?", "$"}:
+                    self.refuse(
+                        "a parameter as the model of a table call",
+                        hint="its columns depend on the model; in a scalar call: PREDICT(?, …)::DOUBLE",
+                    )
                 model = self.model_reference(version=True)
             elif relation is None and (self.words("TABLE") or self.ahead("(")):
                 relation = self._relation()

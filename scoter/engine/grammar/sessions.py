@@ -53,7 +53,14 @@ class SessionGrammar(Terms):
             return self.expression(ShowTables())
         for words, read in _SHOWS:
             if self.words(*words):
-                return self.expression(read(self))
+                found = read(self)
+                if self.ahead("LIKE") or self.ahead("ILIKE") or self.ahead("WHERE"):
+                    what = " ".join(words)
+                    self.refuse(
+                        f"SHOW {what} with {self._curr.text.upper()}",
+                        hint=f"SHOW {what} shows all; system.models and information_schema take WHERE … LIKE",
+                    )
+                return self.expression(found)
         return self.expression(ShowSetting(this=self._setting()))
 
     def scope(self) -> SchemaName | None:

@@ -30,8 +30,11 @@ class Terms(DuckDBParser):
         raise NotSupported(message, hint=hint, span=place(token or self._here()))
 
     def fail(self, message: str, *, hint: str | None = None) -> NoReturn:
-        """Raise a syntax error at the current token."""
-        raise InvalidSyntax(message, hint=hint, span=place(self._here()))
+        """Raise a syntax error at the current token, or behind the last one."""
+        here = place(self._here())
+        if here is None and self._prev:
+            here = Span(self._prev.line, self._prev.col + 1)
+        raise InvalidSyntax(message, hint=hint, span=here)
 
     def unexpected(self, wanted: str) -> NoReturn:
         """Raise a syntax error that names what was expected and what stands there."""

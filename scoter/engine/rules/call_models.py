@@ -77,7 +77,11 @@ def function_of(call: Predict, version: ModelVersion) -> Function:
         return function
     negative = isinstance(label, exp.Neg) and isinstance(label.this, exp.Literal) and not label.this.is_string
     if not isinstance(label, exp.Literal) and not negative:
-        raise NotSupported("class => takes a constant", span=span_of(call))
+        raise NotSupported(
+            "class => takes a constant",
+            hint="write class => 'yes'; PREDICT_PROBA('m', …)[?] takes a parameter",
+            span=span_of(label) or span_of(call),
+        )
     wanted = f"-{label.this.name}" if negative else label.name
     known = [str(value) for value in signature.labels]
     if wanted not in known:

@@ -1,0 +1,48 @@
+"""Where errors of model statements point to: the part of the text that is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from sessions import InProcess
+from slt import Refused
+
+PLACE = re.compile(r"\((\d+):(\d+)\)")
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("CREATE MODEL p FROM '{pair}' INPUT (^a VARCHAR, b FLOAT)", "the model takes FLOAT there"),
+        ("CREATE MODEL p FROM '{pair}' INPUT (a FLOAT, ^c FLOAT)", 'no input "c"'),
+        ("CREATE MODEL p FROM '{pair}' INPUT (a FLOAT, ^A FLOAT)", 'INPUT names "A" twice'),
+        ("CREATE MODEL p FROM '{pair}' INPUT (^a FLOAT)", "of these b is missing"),
+        ("CREATE MODEL p FROM '{pair}' INPUT (a FLOAT, b FLOAT, ^c FLOAT)", "INPUT gives 3 inputs"),
+        ("CREATE MODEL p FROM '{pair}' INPUT (a FLOAT, ^b FLOAT ON NULL 'x')", "ON NULL x is not a FLOAT"),
+        ("CREATE MODEL p FROM '{pair}' INPUT (a FLOAT, ^b DATE)", "can not have the type DATE"),
+        ("CREATE MODEL p FROM '{pair}' OUTPUT (^y VARCHAR)", 'the output "y" is FLOAT, not VARCHAR'),
+        (
+            "CREATE MODEL p FROM '{pair}' INPUT (x FLOAT, b FLOAT) WITH (pre = {{a: ^x || 'x'}})",
+            "takes FLOAT there",
+        ),
+        ("CREATE MODEL p FROM '{pair}' WITH (sha256 = ^'abc')", "has the sha256 .*, not abc"),
+        ("DESCRIBE MODEL ^nope", "model main.nope does not exist"),
+        ("DESCRIBE MODEL ^pair@9", "no version 9"),
+        ("ALTER MODEL ^nope SET ALIAS x = 1", "model main.nope does not exist"),
+        ("ALTER MODEL pair SET ALIAS x = ^9", "no version 9"),
+        ("ALTER MODEL pair SET DEFAULT_VERSION = ^9", "no version 9"),
+        ("SHOW MODELS ^LIKE 'p%'", "SHOW MODELS with LIKE"),
+    ],
+)
+def test_an_error_points_at_what_is_wrong(
+    session: InProcess, model_files: Path, sql: str, message: str
+) -> None:
+    session.update(f"CREATE MODEL pair FROM '{model_files}/pair.onnx'")
+    written = sql.format(pair=f"{model_files}/pair.onnx")
+    with pytest.raises(Refused, match=message) as refused:
+        session.query(written.replace("^", ""))
+    found = PLACE.search(str(refused.value))
+    assert found is not None
+    assert found.groups() == ("1", str(written.index("^") + 1))
