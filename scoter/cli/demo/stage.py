@@ -90,10 +90,9 @@ class Stage:
         if affected:
             self.timed(f"{affected:,} rows written", elapsed)
         else:
-            rows = (
-                f"{table.num_rows:,} row{'' if table.num_rows == 1 else 's'}" if table.schema.names else "ok"
-            )
-            self.timed(rows, elapsed)
+            shorter = f"{shown.num_rows:,} of " if shown.num_rows < table.num_rows else ""
+            rows = f"{shorter}{table.num_rows:,} row{'' if table.num_rows == 1 else 's'}"
+            self.timed(rows if table.schema.names else "ok", elapsed)
         return Shown({name: shown.column(name).to_pylist() for name in shown.schema.names}, affected)
 
     def table(self, table: pa.Table, *, keep_lines: bool = False) -> None:
