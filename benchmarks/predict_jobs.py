@@ -22,6 +22,7 @@ from predict import bounds, of, session
 from scored import NUMBERS, Scored, models
 
 ROUND_TRIP = 3
+IN_BULK = ("MLP 64-32", "boosting, 100 trees")
 
 
 def filled(cursor: Any, cases: list[Scored], counts: list[int]) -> None:
@@ -99,22 +100,26 @@ def single(cursor: Any, cases: list[Scored], calls: int) -> list[measure.Row]:
     return found
 
 
-def first_calls(directory: Path, cases: list[Scored]) -> list[measure.Row]:
-    """Measure the first call of each model after a server has started, and the next one."""
+def first_calls(directory: Path, cases: list[Scored], servers: int) -> list[measure.Row]:
+    """Measure the first call of each model after a server has started, and the next one: medians of some servers."""
     found = []
     for number, case in enumerate(cases):
         sql = f"SELECT PREDICT('m{number}', {case.arguments}) FROM t{number} LIMIT 1"
-        with (
-            measure.served(directory) as (address, _),
-            measure.connect(address) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute("SELECT 1")
-            cursor.fetchall()
-            cold, warm = (_timed(partial(_asked, cursor, sql)) for _ in range(2))
-        found.append(measure.Row(f"first call, {case.name}", cold, "ms"))
-        found.append(measure.Row(f"second call, {case.name}", warm, "ms"))
+        cold, warm = zip(*(_first_two(directory, sql) for _ in range(servers)), strict=True)
+        found.append(measure.Row(f"first call, {case.name}", statistics.median(cold), "ms"))
+        found.append(measure.Row(f"second call, {case.name}", statistics.median(warm), "ms"))
     return found
+
+
+def _first_two(directory: Path, sql: str) -> tuple[float, float]:
+    """Return what the first two runs of a query take on a fresh server that has answered another one, in milliseconds."""
+    with (
+        measure.served(directory) as (address, _),
+        measure.connect(address) as connection,
+        connection.cursor() as cursor,
+    ):
+        _asked(cursor, "SELECT 1")
+        return _timed(partial(_asked, cursor, sql)), _timed(partial(_asked, cursor, sql))
 
 
 def _asked(cursor: Any, sql: str) -> None:
@@ -129,36 +134,40 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def memory(cases: list[Scored], counts: tuple[int, ...]) -> list[measure.Row]:
-    """Measure how the server's memory grows while it scores and stores more and more rows."""
+    """Measure how the server's memory grows while it scores more and more rows of a table and stores the scores."""
     columns = ", ".join(f"CAST((range + {i}) % 1000 AS FLOAT) / 1000 AS {n}" for i, n in enumerate(NUMBERS))
-    case = next(each for each in cases if each.name == "MLP 64-32")
+    found: list[measure.Row] = []
     with (
         measure.lake_directory() as directory,
         measure.served(directory) as (address, pid),
         measure.connect(address) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute("CREATE MODEL m FROM ?", (case.data,))
-        rows = f"SELECT id, PREDICT('m', {', '.join(NUMBERS)}) AS p FROM (SELECT range AS id, {columns} FROM range({{}}))"
-        cursor.execute(f"CREATE TABLE scores AS {rows.format(100_000)}")
-        found: list[measure.Row] = []
-        grown: list[float] = []
-        for count in counts:
-            peak = measure.Peak(pid)
-            started = time.perf_counter()
-            cursor.execute(f"INSERT INTO scores {rows.format(count)}")
-            spent = time.perf_counter() - started
-            grown.append(peak.end())
-            found.append(
-                measure.Row(f"INSERT of {count / 1e6:g} M scored rows", count / spent / 1e6, "M rows/s")
+        cursor.execute(f"CREATE TABLE many AS SELECT range AS id, {columns} FROM range({counts[-1]})")
+        for number, name in enumerate(IN_BULK):
+            case = next(each for each in cases if each.name == name)
+            cursor.execute(f"CREATE MODEL m{number} FROM ?", (case.data,))
+            cursor.execute(f"CREATE TABLE scores{number} (id BIGINT, p BIGINT)")
+            into = (
+                f"INSERT INTO scores{number} SELECT id, PREDICT('m{number}', {', '.join(NUMBERS)}) FROM many"
             )
-            found.append(
-                measure.Row(f"memory growth in the INSERT of {count / 1e6:g} M rows", grown[-1], "MiB")
-            )
-    most = measure.Row(
-        "memory growth in the larger INSERT", grown[-1], "MiB", grown[-1] / 1024, "<= 1", "1 GiB"
-    )
-    return [*found, most]
+            cursor.execute(f"{into} WHERE id < {counts[0] // 10}")
+            for count in counts:
+                peak = measure.Peak(pid)
+                started = time.perf_counter()
+                cursor.execute(f"{into} WHERE id < {count}")
+                spent = time.perf_counter() - started
+                grown, millions = peak.end(), f"{count / 1e6:g} M"
+                found.append(
+                    measure.Row(f"INSERT of {millions} scored rows, {name}", count / spent / 1e6, "M rows/s")
+                )
+                limit = (grown / 1024, "<= 1", "1 GiB") if count == counts[-1] else ()
+                found.append(
+                    measure.Row(
+                        f"memory growth in the INSERT of {millions} rows, {name}", grown, "MiB", *limit
+                    )
+                )
+    return found
 
 
 def main() -> None:
@@ -168,6 +177,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--calls", type=int, default=300)
+    parser.add_argument("--servers", type=int, default=3, help="servers for the first calls of each model")
     parser.add_argument(
         "--inserted", type=int, default=10_000_000, help="rows of the smaller INSERT, a fifth of the larger"
     )
@@ -183,7 +193,7 @@ def main() -> None:
             filled(cursor, cases, counts)
             rows = round_trips(cursor, cases, counts, options.runs)
             rows += single(cursor, cases, options.calls)
-        rows += first_calls(directory, cases)
+        rows += first_calls(directory, cases, options.servers)
     rows += memory(cases, (options.inserted, 5 * options.inserted))
     measure.report("predict_jobs", rows)
 
