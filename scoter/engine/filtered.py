@@ -16,19 +16,22 @@ class Conditions:
 
     def __init__(self, tree: exp.Expr) -> None:
         self._asked = [(owner, _names(part)) for owner, part in _conditions(tree)]
-        self._made = list(_made(tree))
+        self._made: dict[str, set[str]] = {}
+        for name, names in _made(tree):
+            self._made.setdefault(name, set()).update(names)
 
     def above(self, select: exp.Select) -> frozenset[str]:
         """Return the folded names of results that conditions around ``select`` may ask for."""
         if select.find_ancestor(exp.Select, exp.CTE) is None:
             return frozenset()
         within = {id(node) for node in select.find_all(exp.Select)}
-        found = {name for owner, names in self._asked if id(owner) not in within for name in names}
-        grew = bool(found)
-        while grew:
-            more = {name for made, names in self._made if made in found for name in names} - found
-            found |= more
-            grew = bool(more)
+        reached = [name for owner, names in self._asked if id(owner) not in within for name in names]
+        found: set[str] = set()
+        while reached:
+            name = reached.pop()
+            if name not in found:
+                found.add(name)
+                reached += self._made.get(name, ())
         return frozenset(found)
 
 
