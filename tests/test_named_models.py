@@ -49,6 +49,11 @@ def test_one_statement_calls_the_models_that_it_is_given(session: InProcess) -> 
         ("SELECT PREDICT(?, t)::DOUBLE FROM t WHERE id = 2", ("pair",), 12),
         ("SELECT PREDICT_PROBA(?, 0, class => 1)::FLOAT", ("grade",), pytest.approx(0.45186, abs=1e-5)),
         ("SELECT TRY_PREDICT(?, 5)::VARCHAR", ("grade",), "2"),
+        (
+            "SELECT PREDICT(?, PREDICT(?, a, b)::DOUBLE, b)::DOUBLE FROM t WHERE id = 2",
+            ("linear", "pair"),
+            25,
+        ),
     ],
 )
 def test_where_it_may_stand(

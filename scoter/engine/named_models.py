@@ -24,7 +24,10 @@ def names_models(tree: exp.Expr) -> bool:
 
 
 def without_names(tree: exp.Expr) -> exp.Expr:
-    """Return a copy of ``tree`` with such calls as NULLs that bind their parameters; raises NotSupported without a cast."""
+    """Return a copy of ``tree`` with such calls as NULLs that bind their parameters.
+
+    Raises NotSupported for a call without a cast.
+    """
     tree = _numbered(tree)
     # Inner calls first: outer ones copy them.
     for call in reversed(list(_calls(tree))):
@@ -49,7 +52,8 @@ def without_names(tree: exp.Expr) -> exp.Expr:
 def with_names(tree: exp.Expr, values: pa.RecordBatch) -> tuple[exp.Expr, tuple[str, ...], pa.RecordBatch]:
     """Return a copy of ``tree`` with the models' names in their places, these names, and the other values.
 
-    ``values`` are by the parameters' names where they have these, else in their order. Raises WrongParameterCount, InvalidValue.
+    ``values`` are by the parameters' names where they have these, else in their order. Raises WrongParameterCount,
+    InvalidValue.
     """
     tree = _numbered(tree)
     names = number_parameters(tree)
