@@ -24,9 +24,10 @@ from slt import written
 from sqlglot import exp
 
 from scoter.engine import pipeline, querying, rewriting
-from scoter.engine.call_sites import VOLATILE_CALL, ColumnsOf
 from scoter.engine.dialect import Scoter, parse, to_duckdb
 from scoter.engine.execute import Running
+from scoter.engine.from_clauses import ColumnsOf
+from scoter.engine.marks import VOLATILE_CALL
 from scoter.engine.querying import Bound
 from scoter.engine.resolve import Source, resolve
 from scoter.engine.rules.call_models import call_models, given_by

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from sqlglot import exp
 
 from scoter.catalog.names import TableName
+from scoter.engine.marks import IN_PLACE
 from scoter.engine.statements import span_of
 from scoter.errors import AmbiguousName
-
-IN_PLACE = "scoter_in_place"
-"""Marks a subquery that a rewrite put in a table's place, under the table's name."""
 
 
 class Qualifiers:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlglot import exp
 
 from scoter.catalog.model_records import ModelVersion
-from scoter.engine.call_sites import READ_WHOLE, VOLATILE_CALL
 from scoter.engine.evaluation import EVALUATED, RESULT, SCORED, TRUE, evaluation
+from scoter.engine.marks import READ_WHOLE, VOLATILE_CALL
 from scoter.engine.statements import (
     CreateView,
     MlEvaluate,

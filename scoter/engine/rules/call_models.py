@@ -13,10 +13,11 @@ from sqlglot import exp
 from scoter.catalog.model_records import ModelVersion
 from scoter.engine.arguments import ROWS, Value, bound, check_type
 from scoter.engine.binding import data_type
-from scoter.engine.call_sites import VOLATILE_CALL, is_volatile
+from scoter.engine.call_sites import is_volatile
 from scoter.engine.functions import NOW
 from scoter.engine.gate import function_name
 from scoter.engine.logic import Logic, logic_of
+from scoter.engine.marks import VOLATILE_CALL
 from scoter.engine.plan import ModelCall, ModelPin
 from scoter.engine.relations import is_row_and_column, relations_of
 from scoter.engine.replacing import put

@@ -12,23 +12,15 @@ from collections.abc import Container
 
 from sqlglot import exp
 
-from scoter.engine.call_sites import (
-    ColumnsOf,
-    adds_unseen,
-    call_text,
-    calls_of,
-    columns_needed,
-    hide,
-    is_eager,
-    is_of_several_rows,
-    is_read_whole,
-    is_volatile,
-    may_be_column,
-    named_relations,
-)
+from scoter.engine.call_sites import calls_of, is_eager, is_read_whole, is_volatile
+from scoter.engine.from_clauses import ColumnsOf, adds_unseen, columns_needed, named_relations, wrap
+from scoter.engine.grouping import Grouping, is_of_several_rows
+from scoter.engine.model_runs import call_text
+from scoter.engine.replacing import put
 from scoter.engine.statements import Predict
 
 APART = "scoter_apart"
+"""Marks such a subquery."""
 _OWN = "scoter_"  # names of columns that are added begin so
 
 _CLAUSES = frozenset(
@@ -43,7 +35,7 @@ def score_apart(tree: exp.Expr, columns_of: ColumnsOf, inlined: Container[int] =
     ``inlined``, by identity, they stay: no model is called there.
     """
     for number, select in enumerate(list(tree.find_all(exp.Select))):
-        calls = calls_of(select, select)
+        calls = calls_of(select)
         relations = named_relations(select)
         if (
             all(id(call) in inlined for call in calls)
@@ -69,11 +61,10 @@ def _is_sure(select: exp.Select, calls: list[Predict], table: exp.Table, columns
         return False
     if (select.args.get("limit") or select.args.get("offset")) and not select.args.get("order"):
         return False
-    return (
-        is_read_whole(select)
-        and _names_are_own(select, table, columns)
-        and all(is_eager(call, select) and _is_simple(call) and may_be_column(call, select) for call in calls)
-    )
+    if not is_read_whole(select) or not _names_are_own(select, table, columns):
+        return False
+    grouping = Grouping(select)
+    return all(is_eager(call, select) and _is_simple(call) and grouping.may_be_column(call) for call in calls)
 
 
 def _names_are_own(select: exp.Select, table: exp.Table, columns: list[str]) -> bool:
@@ -113,20 +104,15 @@ def _move(
     select: exp.Select, calls: list[Predict], table: exp.Table, columns: list[str], number: int
 ) -> None:
     names: dict[str, str] = {}
-    scores: list[exp.Expr] = []
+    scores: dict[str, exp.Expr] = {}
     for call in calls:
         text = call_text(call)
         if text not in names:
             names[text] = f"scoter_apart_{number}_{len(names)}"
-            scores.append(exp.alias_(call.copy(), names[text], quoted=True))
-        call.replace(exp.column(exp.to_identifier(names[text], quoted=True)))
+            scores[names[text]] = call
+        put(call, exp.column(exp.to_identifier(names[text], quoted=True)))
     where = select.args.get("where")
     select.set("where", None)
-    hide(select, list(names.values()), table.alias_or_name)
-    inner = exp.Select(expressions=[*columns_needed(select, table, columns), *scores])
-    inner.set("from_", exp.From(this=table.copy()))
-    inner.set("where", where)
-    alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
-    apart = exp.Subquery(this=inner, alias=alias)
+    apart = wrap(select, table, columns_needed(select, table, columns), scores)
+    apart.this.set("where", where)
     apart.meta[APART] = True
-    select.set("from_", exp.From(this=apart))

@@ -13,7 +13,9 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from scoter.engine.call_sites import ColumnsOf, columns_outside, conjuncts_of
+from scoter.engine.clauses import columns_outside, parted, where_all
+from scoter.engine.from_clauses import ColumnsOf, aliased
+from scoter.engine.replacing import put
 
 
 def below_filter(
@@ -37,24 +39,20 @@ def below_filter(
         c for c in columns_outside(select) if c.name not in scores and not isinstance(c.this, exp.Star)
     ]
     found = [names.find(column, aliases) for column in outside]
-    unnamed = (
-        p for p in projections if not isinstance(p, exp.Alias | exp.Column) and list(p.find_all(exp.Column))
-    )
-    if any(place is _UNSURE for place in found) or any(True for _ in unnamed):
+    unnamed = (part for part in projections if not isinstance(part, exp.Alias | exp.Column))
+    if any(place is _UNSURE for place in found) or any(part.find(exp.Column) for part in unnamed):
         return False
 
     def is_above(part: exp.Expr) -> bool:
         columns = part.find_all(exp.Column)
         return stays(part) or any(c.name in scores or names.find(c, aliases) is None for c in columns)
 
-    above, below = _parted(select, is_above)
+    above, below = parted(select.args.get("where"), is_above)
     select.set("expressions", _spelled_out(select.expressions, names))
-    inner = exp.Select(expressions=[])
-    for part, moved in (("from_", select.args["from_"]), ("joins", select.args.get("joins"))):
-        inner.set(part, moved)
+    inner = exp.Select(expressions=[], from_=select.args["from_"], joins=select.args.get("joins"))
     select.set("joins", None)
     select.set("from_", None)
-    select.set("where", above)
+    select.set("where", where_all(above))
     given: dict[str, str] = {}
     for column in columns_outside(select):
         place = names.find(column, aliases) if column.name not in scores else None
@@ -67,24 +65,13 @@ def below_filter(
         new: exp.Expr = exp.column(exp.to_identifier(given[text], quoted=True))
         if column.parent is select and column.arg_key == "expressions":
             new = exp.alias_(new, column.name, quoted=True)
-        column.replace(new)
-    for column_name, score in scores.items():
-        inner.append("expressions", exp.alias_(score, column_name, quoted=True))
-    inner.set("where", below)
+        put(column, new)
+    for score in aliased(scores):
+        inner.append("expressions", score)
+    inner.set("where", where_all(below))
     alias = exp.TableAlias(this=exp.to_identifier(name))
     select.set("from_", exp.From(this=exp.Subquery(this=inner, alias=alias)))
     return True
-
-
-def _parted(
-    select: exp.Select, is_above: Callable[[exp.Expr], bool]
-) -> tuple[exp.Where | None, exp.Where | None]:
-    """Return the parts of a SELECT's WHERE for which ``is_above`` holds, and the others; None for none."""
-    parts: tuple[list[exp.Expr], list[exp.Expr]] = ([], [])
-    for part in conjuncts_of(select.args.get("where")):
-        parts[0 if is_above(part) else 1].append(part)
-    above, below = (exp.Where(this=exp.and_(*each, copy=False)) if each else None for each in parts)
-    return above, below
 
 
 _UNSURE = exp.Null()
@@ -131,7 +118,7 @@ class _Names:
 def _is_plain(select: exp.Select) -> bool:
     if select.args.get("laterals") or select.args.get("with_") or select.args.get("windows"):
         return False
-    if any(True for _ in select.find_all(exp.Lambda, exp.Subquery, exp.Columns, exp.Exists)):
+    if select.find(exp.Lambda, exp.Subquery, exp.Columns, exp.Exists) is not None:
         return False
     if sum(1 for _ in select.find_all(exp.Select)) > 1:
         return False

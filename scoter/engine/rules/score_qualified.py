@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from scoter.engine.aliases import IN_PLACE
-from scoter.engine.call_sites import (
-    ColumnsOf,
-    adds_unseen,
-    aliases_of,
-    columns_known,
-    conjuncts_of,
-    hide,
-    named_relations,
-)
+from scoter.engine.clauses import parted, where_all
+from scoter.engine.from_clauses import ColumnsOf, adds_unseen, named_relations, wrap
+from scoter.engine.replacing import put
+from scoter.engine.select_names import SelectNames
 from scoter.engine.statements import Predict
+
+_CLAUSES = frozenset(
+    {"with_", "expressions", "from_", "where", "qualify", "order", "limit", "offset", "distinct"}
+)
 
 
 def score_qualified(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
@@ -29,77 +27,48 @@ def score_qualified(tree: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     ``columns_of`` gives a table's column names, None for a name that is no table of the lake.
     """
     for number, select in enumerate(list(tree.find_all(exp.Select))):
-        qualify = select.args.get("qualify")
-        if qualify is not None and select.find(Predict) is not None:
-            _split(
-                select, qualify, columns_known(named_relations(select), columns_of), f"scoter_window_{number}"
-            )
+        relations = named_relations(select)
+        qualified = select.args.get("qualify") is not None and select.find(Predict) is not None
+        if qualified and len(relations) == 1 and _is_plain(select) and adds_unseen(select, relations):
+            _split(select, relations[0], SelectNames.of(select, columns_of), f"scoter_window_{number}")
     return tree
-
-
-def _split(select: exp.Select, qualify: exp.Expr, known: frozenset[str] | None, name: str) -> None:
-    relations = named_relations(select)
-    if known is None or len(relations) != 1 or not adds_unseen(select, relations) or not _is_plain(select):
-        return
-    aliases = {alias: value for alias, value in aliases_of(select).items() if not _is_column(value, alias)}
-    if aliases.keys() & known & _names(qualify):
-        return
-    conjuncts = conjuncts_of(_spelled_out(qualify, aliases))
-    above = [part for part in conjuncts if part.find(Predict) is not None]
-    below = [part for part in conjuncts if part.find(Predict) is None]
-    if not above or not below:
-        return
-    where = select.args.get("where")
-    if where is not None and (where.find(Predict) is not None or _names(where) & aliases.keys()):
-        return
-    parts = [*select.expressions, *(part for part in [select.args.get("order")] if part is not None), *above]
-    windows = [window for part in parts for window in part.find_all(exp.Window)]
-    if any(window.find(Predict) is not None or _names(window) & aliases.keys() for window in windows):
-        return
-    qualified = exp.Qualify(this=exp.and_(*below, copy=False))
-    columns: dict[str, str] = {}
-    inner = exp.Select(expressions=[exp.Star()])
-    holder = exp.Tuple(expressions=above)
-    for window in windows:
-        text = window.sql(dialect="duckdb")
-        if text not in columns:
-            columns[text] = f"{name}_{len(columns)}"
-            inner.append("expressions", exp.alias_(window.copy(), columns[text], quoted=True))
-        window.replace(exp.column(exp.to_identifier(columns[text], quoted=True)))
-    inner.set("from_", select.args["from_"])
-    inner.set("where", where)
-    inner.set("qualify", qualified)
-    hide(select, list(columns.values()), relations[0].alias_or_name)
-    alias = exp.TableAlias(this=exp.to_identifier(relations[0].alias_or_name, quoted=True))
-    wrapped = exp.Subquery(this=inner, alias=alias)
-    wrapped.meta[IN_PLACE] = True
-    select.set("from_", exp.From(this=wrapped))
-    select.set("qualify", None)
-    select.set("where", exp.Where(this=exp.and_(*holder.expressions, copy=False)))
-
-
-_CLAUSES = frozenset(
-    {"with_", "expressions", "from_", "where", "qualify", "order", "limit", "offset", "distinct"}
-)
 
 
 def _is_plain(select: exp.Select) -> bool:
     return {key for key, value in select.args.items() if value} <= _CLAUSES
 
 
-def _is_column(value: exp.Expr, name: str) -> bool:
-    return isinstance(value, exp.Column) and value.name.casefold() == name
+def _split(select: exp.Select, relation: exp.Expr, names: SelectNames, name: str) -> None:
+    qualify = select.args["qualify"]
+    if names.known is None or names.aliases.keys() & names.known & _bare(qualify):
+        return
+    spelled = qualify.copy()
+    names.spell_out(spelled)
+    above, below = parted(spelled, lambda part: part.find(Predict) is not None)
+    where = select.args.get("where")
+    filters = where is not None and (where.find(Predict) is not None or _bare(where) & names.aliases.keys())
+    if not above or not below or filters:
+        return
+    order = select.args.get("order")
+    parts = [*select.expressions, *([order] if order is not None else []), *above]
+    windows = [window for part in parts for window in part.find_all(exp.Window)]
+    if any(window.find(Predict) is not None or _bare(window) & names.aliases.keys() for window in windows):
+        return
+    names_of: dict[str, str] = {}
+    computed: dict[str, exp.Expr] = {}
+    for window in windows:
+        text = window.sql(dialect="duckdb")
+        if text not in names_of:
+            names_of[text] = f"{name}_{len(names_of)}"
+            computed[names_of[text]] = window
+        put(window, exp.column(exp.to_identifier(names_of[text], quoted=True)))
+    inner = wrap(select, relation, [exp.Star()], computed).this
+    inner.set("where", where)
+    inner.set("qualify", exp.Qualify(this=exp.and_(*below, copy=False)))
+    select.set("qualify", None)
+    select.set("where", where_all(above))
 
 
-def _names(part: exp.Expr) -> set[str]:
+def _bare(part: exp.Expr) -> set[str]:
+    """Return the folded names in a part that have no table."""
     return {column.name.casefold() for column in part.find_all(exp.Column) if not column.table}
-
-
-def _spelled_out(condition: exp.Expr, aliases: dict[str, exp.Expr]) -> exp.Expr:
-    """Return a copy of a clause with what aliases stand for in their place."""
-    spelled = condition.copy()
-    for column in list(spelled.find_all(exp.Column)):
-        value = aliases.get(column.name.casefold()) if not column.table else None
-        if value is not None:
-            column.replace(exp.Paren(this=value.copy()))
-    return spelled

@@ -11,15 +11,12 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from scoter.engine.arguments import ROWS
-from scoter.engine.call_sites import FIELD, call_text, calls_of, is_eager, is_volatile, run_text
+from scoter.engine.call_sites import calls_of, is_eager, is_volatile
+from scoter.engine.marks import FIELD
+from scoter.engine.model_runs import KINDS, IsAlone, call_text, first_written, run_text
 from scoter.engine.replacing import put
-from scoter.engine.statements import Predict, span_of
-from scoter.errors import Span
+from scoter.engine.statements import Predict
 
-KINDS = frozenset({"predict", "proba", "all"})
-"""The kinds of calls of which several can be one."""
-_NOWHERE = Span(0, 0)
-IsAlone = Callable[[Predict], bool]
 ResultOf = Callable[[Predict, exp.Expr], exp.Expr]
 
 
@@ -33,7 +30,7 @@ def score_together(tree: exp.Expr, is_alone: IsAlone = lambda _: False) -> exp.E
         if select.args.get("group") or select.args.get("having"):
             continue
         alike: dict[object, list[Predict]] = {}
-        for call in calls_of(select, select):
+        for call in calls_of(select):
             stays = call.tries or is_alone(call) or is_volatile(call)
             if call.kind in KINDS and not stays and is_eager(call, select):
                 alike.setdefault((run_text(call), call.meta.get(ROWS)), []).append(call)
@@ -45,14 +42,14 @@ def score_together(tree: exp.Expr, is_alone: IsAlone = lambda _: False) -> exp.E
 
 
 def together(calls: list[Predict]) -> tuple[Predict, ResultOf]:
-    """Return one call that has the results of all, which are on the same values, and what takes one call's of its value.
+    """Return one call that has the results of all, and what takes the result of one of them out of its value.
 
-    It is the first of them where all want the same.
+    All are on the same values. Where they also want the same, it is the first of them.
     """
     wanted = {call_text(call): call for call in calls}
     if len(wanted) == 1:
         return calls[0], lambda _, value: value
-    first = min(calls, key=lambda call: span_of(call) or _NOWHERE)
+    first = first_written(calls)
     results = [call.class_label or exp.to_identifier(call.kind) for call in wanted.values()]
     shared = Predict(
         model=first.model.copy(),

@@ -11,24 +11,14 @@ from collections.abc import Callable, Collection, Sequence
 from sqlglot import exp
 
 from scoter.engine.arguments import ROWS
-from scoter.engine.call_sites import (
-    ColumnsOf,
-    Owners,
-    aliases_of,
-    calls_of,
-    is_volatile,
-    named_relations,
-    owner_of,
-    owners_of,
-    run_text,
-)
+from scoter.engine.call_sites import calls_of, is_volatile
+from scoter.engine.clauses import aliases_of
 from scoter.engine.dialect import Scoter
+from scoter.engine.from_clauses import ColumnsOf, Owners, named_relations, owner_of, owners_of
+from scoter.engine.model_runs import first_written, run_text
 from scoter.engine.replacing import put
 from scoter.engine.resolve import MODEL
-from scoter.engine.statements import Predict, span_of
-from scoter.errors import Span
-
-_NOWHERE = Span(0, 0)
+from scoter.engine.statements import Predict
 
 
 def spell_alike(
@@ -36,10 +26,11 @@ def spell_alike(
 ) -> exp.Expr:
     """Return ``tree``, changed in place, with such calls spelled as the first of them.
 
-    ``columns_of`` gives a table's column names, None for a name that is no table of the lake. ``given_by`` returns what a call gives: the model, in one spelling, and the values of its inputs in order.
+    ``columns_of`` gives a table's column names, None for a name that is no table of the lake. ``given_by`` returns
+    what a call gives: the model, in one spelling, and the values of its inputs in order.
     """
     for select in list(tree.find_all(exp.Select)):
-        calls = [call for call in calls_of(select, select) if not is_volatile(call)]
+        calls = [call for call in calls_of(select) if not is_volatile(call)]
         if len({run_text(call) for call in calls}) < 2:
             continue
         relations = named_relations(select)
@@ -51,7 +42,7 @@ def spell_alike(
             key = tuple(_plain(part, row, owners, aliases) for part in given_by(call))
             alike.setdefault(key, []).append(call)
         for same in alike.values():
-            first = min(same, key=lambda call: span_of(call) or _NOWHERE)
+            first = first_written(same)
             for call in same:
                 if run_text(call) != run_text(first):
                     put(call, _spelled(call, first))
