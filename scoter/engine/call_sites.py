@@ -52,14 +52,15 @@ def is_volatile(call: exp.Expr) -> bool:
 
 def site_of(node: exp.Expr, select: exp.Select) -> object:
     """Return which operator evaluates a node of ``select``; nodes of one site are evaluated once where they are equal."""
-    part, window, aggregated = node, None, False
-    for part in path_to(node, select):
-        window = part if isinstance(part, exp.Window) else window
-        aggregated = aggregated or is_aggregate(part)
-    clause = part.arg_key
-    if window is not None:
-        return id(window)
-    if clause in {"where", "qualify"} or (clause == "having" and not aggregated):
+    path = list(path_to(node, select))
+    windows = [part for part in path if isinstance(part, exp.Window)]
+    clause = path[-1].arg_key
+    if windows:
+        return id(windows[-1])
+    if clause in {"where", "qualify"}:
+        return clause
+    aggregated = any(map(is_aggregate, path))
+    if clause == "having" and not aggregated:
         return clause
     if aggregated or clause == "group" or select.args.get("group"):
         return "group"

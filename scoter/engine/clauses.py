@@ -55,6 +55,12 @@ def columns_beside(select: exp.Select) -> list[exp.Column]:
     return [column for part in clauses for column in part.find_all(exp.Column)]
 
 
+def star_of(part: exp.Expr) -> exp.Star | None:
+    """Return the star that a part of a select list is, with a table before it or without one."""
+    inner = part.this if isinstance(part, exp.Column) else part
+    return inner if isinstance(inner, exp.Star) else None
+
+
 def aliases_of(select: exp.Select) -> dict[str, exp.Expr]:
     """Return what a SELECT's own aliases stand for, by folded name; of several alike the last, as DuckDB has it."""
     return {part.alias.casefold(): part.this for part in select.expressions if isinstance(part, exp.Alias)}

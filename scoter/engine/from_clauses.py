@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sqlglot import exp
 
+from scoter.engine.clauses import star_of
 from scoter.engine.gate import function_name
 from scoter.engine.marks import IN_PLACE
 from scoter.engine.replacing import put
@@ -124,10 +125,10 @@ def wrap(
 
 def hide(select: exp.Select, names: Iterable[str], owner: str) -> None:
     """Keep columns that were added to the relation ``owner`` out of a star, in place."""
-    for projection in select.expressions:
-        star = projection.this if isinstance(projection, exp.Column) else projection
-        others = isinstance(projection, exp.Column) and projection.table.casefold() != owner.casefold()
-        if isinstance(star, exp.Star) and not others:
+    for part in select.expressions:
+        star = star_of(part)
+        others = isinstance(part, exp.Column) and part.table.casefold() != owner.casefold()
+        if star is not None and not others:
             hidden = [exp.to_identifier(name, quoted=True) for name in names]
             star.set("except_", [*(star.args.get("except_") or []), *hidden])
 

@@ -9,13 +9,16 @@ This module must not know what a prediction is, and leaves every SELECT alone wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlglot import exp
 
-from scoter.engine.clauses import columns_outside, parted, where_all
+from scoter.engine.clauses import columns_outside, parted, star_of, where_all
 from scoter.engine.from_clauses import ColumnsOf, aliased
 from scoter.engine.replacing import put
+
+_UNSURE = exp.Null()
 
 
 def below_filter(
@@ -23,7 +26,7 @@ def below_filter(
     scores: dict[str, exp.Expr],
     columns_of: ColumnsOf,
     name: str,
-    stays: Callable[[exp.Expr], bool] = lambda _: False,
+    stays: Callable[[exp.Expr], bool],
 ) -> bool:
     """Rewrite ``select`` in place and return True, or return False with nothing changed.
 
@@ -33,10 +36,10 @@ def below_filter(
     names = _Names.of(select, columns_of)
     if names is None or not _is_plain(select):
         return False
-    projections = [part for part in select.expressions if not _is_star(part)]
+    projections = [part for part in select.expressions if star_of(part) is None]
     aliases = {part.alias.casefold() for part in projections if isinstance(part, exp.Alias)}
     outside = [
-        c for c in columns_outside(select) if c.name not in scores and not isinstance(c.this, exp.Star)
+        column for column in columns_outside(select) if column.name not in scores and star_of(column) is None
     ]
     found = [names.find(column, aliases) for column in outside]
     unnamed = (part for part in projections if not isinstance(part, exp.Alias | exp.Column))
@@ -48,7 +51,7 @@ def below_filter(
         return stays(part) or any(c.name in scores or names.find(c, aliases) is None for c in columns)
 
     above, below = parted(select.args.get("where"), is_above)
-    select.set("expressions", _spelled_out(select.expressions, names))
+    select.set("expressions", _expanded(select.expressions, names))
     inner = exp.Select(expressions=[], from_=select.args["from_"], joins=select.args.get("joins"))
     select.set("joins", None)
     select.set("from_", None)
@@ -74,14 +77,11 @@ def below_filter(
     return True
 
 
-_UNSURE = exp.Null()
-
-
+@dataclass(frozen=True)
 class _Names:
-    """The columns of a FROM's tables, by alias."""
+    """The columns of a FROM's tables behind the tables' names as written, by these names folded."""
 
-    def __init__(self, tables: dict[str, tuple[str, list[str]]]) -> None:
-        self.tables = tables
+    tables: Mapping[str, tuple[str, Sequence[str]]]
 
     @classmethod
     def of(cls, select: exp.Select, columns_of: ColumnsOf) -> _Names | None:
@@ -122,27 +122,18 @@ def _is_plain(select: exp.Select) -> bool:
         return False
     if sum(1 for _ in select.find_all(exp.Select)) > 1:
         return False
-    stars = [part for part in select.expressions if _is_star(part)]
-    return not any(
-        (p.this if isinstance(p, exp.Column) else p).args.get(k) for p in stars for k in _STAR_PARTS
-    )
+    stars = [star for star in map(star_of, select.expressions) if star is not None]
+    return not any(star.args.get("replace") or star.args.get("rename") for star in stars)
 
 
-_STAR_PARTS = ("replace", "rename")
-
-
-def _is_star(part: exp.Expr) -> bool:
-    return isinstance(part, exp.Star) or (isinstance(part, exp.Column) and isinstance(part.this, exp.Star))
-
-
-def _spelled_out(parts: list[exp.Expr], names: _Names) -> list[exp.Expr]:
+def _expanded(parts: list[exp.Expr], names: _Names) -> list[exp.Expr]:
     """Replace stars by the columns that they stand for, less those excepted."""
     found: list[exp.Expr] = []
     for part in parts:
-        if not _is_star(part):
+        star = star_of(part)
+        if star is None:
             found.append(part)
             continue
-        star = part.this if isinstance(part, exp.Column) else part
         hidden = {e.name.casefold() for e in star.args.get("except_") or []}
         wanted = part.table.casefold() if isinstance(part, exp.Column) else None
         for alias, columns in names.tables.values():
