@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from scoter.engine.call_sites import call_text
 from scoter.engine.evaluation import EVALUATED
 from scoter.engine.functions import AGGREGATES, SESSION, SESSION_WORDS
 from scoter.engine.gate import function_name
+from scoter.engine.model_runs import call_text
 from scoter.engine.scanning.lineage import HIDDEN
 from scoter.engine.statements import Predict, span_of
 from scoter.errors import (
