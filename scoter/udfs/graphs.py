@@ -5,6 +5,8 @@ This module must not know sessions, signatures or rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from onnx import numpy_helper
 from onnx.onnx_ml_pb2 import AttributeProto, ModelProto, NodeProto, TensorProto
 
@@ -22,6 +24,15 @@ def class_labels(node: NodeProto) -> tuple[str | int, ...]:
         if each.name in ("classlabels_int64s", "classlabels_ints") and each.ints:
             return tuple(each.ints)
     return ()
+
+
+def nodes_inside(node: NodeProto) -> Iterator[NodeProto]:
+    """Yield the nodes of a node's subgraphs, and of those inside."""
+    for each in node.attribute:
+        for graph in ([each.g] if each.HasField("g") else []) + list(each.graphs):
+            for inner in graph.node:
+                yield inner
+                yield from nodes_inside(inner)
 
 
 def constants(model: ModelProto) -> dict[str, TensorProto]:

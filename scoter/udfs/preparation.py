@@ -17,6 +17,7 @@ from onnx.onnx_ml_pb2 import AttributeProto, GraphProto, ModelProto, NodeProto, 
 from scoter.errors import InvalidModel
 from scoter.udfs.broadcasting import widen_scalars
 from scoter.udfs.graphs import attribute, class_labels
+from scoter.udfs.weights import drop_tiny
 
 _DEFAULT_OPSET = 13  # for models that import ai.onnx.ml alone; the operators added here exist since 1
 BATCH = "rows"
@@ -27,8 +28,8 @@ def prepare(model: ModelProto, *, free: bool = True) -> ModelProto:
 
     ZipMap at a graph output becomes the tensor it was made from, with ``free`` a number of rows that is fixed
     is set free, labels of binary tree ensembles are taken from the scores where ONNX Runtime takes them from
-    the wrong place, texts change their case by Unicode's rules, and what a probability leaves to one is written
-    in the way that runs fastest. Raises InvalidModel where a right label can not be had.
+    the wrong place, texts change their case by Unicode's rules, what a probability leaves to one is written
+    in the way that runs fastest, and weights below the least normal float are zero. Raises InvalidModel where a right label can not be had.
     """
     outputs = {output.name for output in model.graph.output}
     graph = model.graph
@@ -38,6 +39,7 @@ def prepare(model: ModelProto, *, free: bool = True) -> ModelProto:
     _repair_nodes(graph.node)
     for function in model.functions:
         _repair_nodes(function.node)
+    drop_tiny(graph)
     if free:
         _free_batch(graph)
     if not any(opset.domain in ("", "ai.onnx") for opset in model.opset_import):

@@ -6,7 +6,7 @@ categories. This module must not know sessions, signatures or columns of SQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from onnx.onnx_ml_pb2 import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+from scoter.udfs.graphs import nodes_inside
 
 # Where an operator keeps the texts that it looks for, and where it would keep numbers.
 _LISTS = {"OneHotEncoder": ("cats_strings", "cats_int64s"), "LabelEncoder": ("keys_strings", "keys_int64s")}
@@ -64,7 +66,7 @@ def _encoded(graph: GraphProto, value: ValueInfoProto) -> Texts | None:
             if texts is None:
                 return None
             lookups.append((texts, _LISTS[node.op_type][1]))
-        if any(value.name in inner.input for each in node.attribute for inner in _nodes_inside(each)):
+        if any(value.name in inner.input for inner in nodes_inside(node)):
             return None
     try:
         known = tuple(dict.fromkeys(text.decode() for texts, _ in lookups for text in texts.strings))
@@ -88,11 +90,3 @@ def _texts_of(node: NodeProto) -> AttributeProto | None:
         return None
     name = _LISTS[node.op_type][0]
     return next((each for each in node.attribute if each.name == name and each.strings), None)
-
-
-def _nodes_inside(attribute: AttributeProto) -> Iterator[NodeProto]:
-    for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-        for node in graph.node:
-            yield node
-            for each in node.attribute:
-                yield from _nodes_inside(each)
