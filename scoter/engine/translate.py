@@ -47,6 +47,7 @@ _MISSING_COLUMN = re.compile(
 )
 _QUOTED = re.compile(r'"([^"]+)"')
 _CAST = re.compile(r"Unimplemented type for cast \((.+) -> (.+)\)")
+_SOURCE = re.compile(r" when casting from source column (\w+)")
 _NO_COPY = "cannot copy boundsubqueryexpression"
 
 
@@ -84,7 +85,8 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
         or _find_value(tree, rest)
         or _find_nested(tree, rest)
         or _find_copied(tree, rest)
-        or _find_cast(tree, rest),
+        or _find_cast(tree, rest)
+        or _find_source(tree, rest),
         _find_call(tree),
     )
     found = _BY_PREFIX.get(prefix.casefold())
@@ -100,7 +102,7 @@ def _first_line(text: str) -> str:
 def _clean(text: str) -> str:
     """Drop DuckDB's class prefix, names that the rewriter made, and every path from a message."""
     text = re.sub(r" Use TRY\(.*| You might need to add.*| In order to select one.*", "", text)
-    text = re.sub(r" when casting from source column \w+", "", text)
+    text = _SOURCE.sub("", text)
     text = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", text)
     return _PATH.sub("…", text).rstrip(".!")
 
@@ -196,6 +198,12 @@ def _find_cast(tree: exp.Expr | None, text: str) -> Span | None:
         cast for cast in casts if cast.to.sql(dialect="duckdb").upper() in {target, _SPELLED.get(target)}
     ]
     return span_of(there[0].this) if len(there) == 1 else None
+
+
+def _find_source(tree: exp.Expr | None, text: str) -> Span | None:
+    """Return where the column stands whose value can not be cast."""
+    found = _SOURCE.search(text)
+    return None if found is None else _find(tree, found.group(1))
 
 
 _SPELLED = {"VARCHAR": "TEXT", "INTEGER": "INT", "FLOAT": "REAL"}
