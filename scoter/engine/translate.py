@@ -201,7 +201,7 @@ def _find_cast(tree: exp.Expr | None, text: str) -> Span | None:
 
 
 def _find_source(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where the column stands whose value can not be cast."""
+    """Return where the column, or its cast, stands whose value can not be cast."""
     found = _SOURCE.search(text)
     return None if found is None else _find(tree, found.group(1))
 
