@@ -28,6 +28,23 @@ PLACE = re.compile(r"\((\d+):(\d+)\)")
             "takes FLOAT there",
         ),
         ("CREATE MODEL p FROM '{pair}' WITH (sha256 = ^'abc')", "has the sha256 .*, not abc"),
+        ("CREATE MODEL p FROM '{pair}' INPUT (^id FLOAT, a FLOAT, b FLOAT)", "INPUT gives 3 inputs"),
+        (
+            "CREATE MODEL p FROM '{pair}' INPUT (^x FLOAT, b FLOAT) WITH (pre = {{a: 1}})",
+            "INPUT gives 3 inputs",
+        ),
+        (
+            "CREATE MODEL p FROM '{pair}' INPUT (x FLOAT, ^X FLOAT) WITH (pre = {{a: x}})",
+            'INPUT names "X" twice',
+        ),
+        ("ALTER MODEL pair DROP VERSION ^7", "no version 7"),
+        ("ALTER MODEL pair DROP VERSION ^x", "takes a number"),
+        ("ALTER MODEL pair DROP ALIAS ^nope", 'no alias "nope"'),
+        ("SELECT PREDICT_PROBA('grade', 1, class => ^9)", "has no class 9"),
+        (
+            "SELECT * FROM ML_PREDICT(MODEL grade, TABLE t, ^threshold => 1e)",
+            "threshold is a number|SYNTAX|exist",
+        ),
         ("DESCRIBE MODEL ^nope", "model main.nope does not exist"),
         ("DESCRIBE MODEL ^pair@9", "no version 9"),
         ("ALTER MODEL ^nope SET ALIAS x = 1", "model main.nope does not exist"),
@@ -39,7 +56,9 @@ PLACE = re.compile(r"\((\d+):(\d+)\)")
 def test_an_error_points_at_what_is_wrong(
     session: InProcess, model_files: Path, sql: str, message: str
 ) -> None:
-    session.update(f"CREATE MODEL pair FROM '{model_files}/pair.onnx'")
+    for name in ("pair", "grade"):
+        session.update(f"CREATE MODEL {name} FROM '{model_files}/{name}.onnx'")
+    session.update("CREATE TABLE t AS SELECT 1 AS score")
     written = sql.format(pair=f"{model_files}/pair.onnx")
     with pytest.raises(Refused, match=message) as refused:
         session.query(written.replace("^", ""))

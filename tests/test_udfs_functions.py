@@ -369,6 +369,27 @@ def test_sessions_are_kept_by_bytes_and_loaded_once(tmp_path):
     sessions.forget(shas[0])
 
 
+def test_sessions_are_counted_right_where_threads_load_more_than_there_is_room_for(tmp_path):
+    artifacts = Artifacts(tmp_path)
+    files = [zoo.classifier(name).data for name in ("logistic", "forest", "boosting")]
+    shas = [artifacts.put(data) for data in files]
+    sessions = Sessions(artifacts, sum(map(len, files)) - 1)
+
+    def ask(first):
+        for turn in range(150):
+            sessions.get(shas[(first + turn * (first + 1)) % 3])
+
+    threads = [threading.Thread(target=ask, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    kept = [sessions.get(sha) for sha in shas[:2]]
+    for _ in range(3):
+        assert [sessions.get(sha) for sha in shas[:2]] == kept
+        assert all(sessions.get(sha) is each for sha, each in zip(shas[:2], kept, strict=True))
+
+
 def two_sums(weights, transform, labels):
     """A binary stump that holds a weight for either class in each leaf: x <= 0 left, else right."""
     named = {"classlabels_strings": labels} if isinstance(labels[0], str) else {"classlabels_int64s": labels}

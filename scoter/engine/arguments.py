@@ -43,7 +43,19 @@ _NUMBERS = frozenset(
 _WHOLE = _NUMBERS - {exp.DType.FLOAT, exp.DType.DOUBLE, exp.DType.DECIMAL}
 _TEXTS = frozenset({exp.DType.VARCHAR, exp.DType.TEXT, exp.DType.CHAR, exp.DType.UUID, exp.DType.ENUM})
 _TIMES = frozenset({exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ, exp.DType.DATETIME})
-_MOMENTS = _TIMES | {exp.DType.DATE, exp.DType.TIME, exp.DType.INTERVAL}
+_OF_DAYS = frozenset(
+    {
+        exp.DType.DATE,
+        exp.DType.INTERVAL,
+        exp.DType.TIMESTAMP,
+        exp.DType.TIMESTAMPNTZ,
+        exp.DType.TIMESTAMPTZ,
+        exp.DType.TIMESTAMP_MS,
+        exp.DType.TIMESTAMP_NS,
+        exp.DType.TIMESTAMP_S,
+    }
+)
+_OF_HOURS = frozenset({exp.DType.TIME, exp.DType.TIMETZ})
 _LISTS = frozenset({exp.DType.ARRAY, exp.DType.LIST})
 
 
@@ -244,17 +256,21 @@ def check_type(wanted: Input, value: Value, version: ModelVersion, span: Span | 
     """Raise TypeMismatch where a value may not be cast to what an input takes."""
     target, given = data_type(wanted.argument), data_type(_completed(value.type, wanted))
     if not _fits(target, given):
-        if _has_cast(target, given):
-            hint = f"write CAST(… AS {wanted.argument}) if that is meant"
-        elif given.this in _MOMENTS and target.this in _NUMBERS:
-            hint = "give a number of it, such as epoch(…) or date_part('hour', …)"
-        else:
-            hint = f"give a value of type {wanted.type}"
         raise TypeMismatch(
             f"input {wanted.name} of {version.model}@{version.version} is {wanted.type}, the argument is {value.type}",
-            hint=hint,
+            hint=_way(target, given, wanted),
             span=span_of(value.expression) or span,
         )
+
+
+def _way(target: exp.DataType, given: exp.DataType, wanted: Input) -> str:
+    """Return a hint at what to write for a value of another type."""
+    if _has_cast(target, given):
+        return f"write CAST(… AS {wanted.argument}) if that is meant"
+    if given.this in _OF_DAYS | _OF_HOURS and target.this in _NUMBERS - {exp.DType.BOOLEAN}:
+        part = "month" if given.this in _OF_DAYS else "hour"
+        return f"give a number of it, such as date_part('{part}', …)"
+    return f"give a value of type {wanted.type}"
 
 
 def _has_cast(target: exp.DataType, given: exp.DataType) -> bool:

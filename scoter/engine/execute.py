@@ -210,7 +210,7 @@ class Running:
         shown = own if isinstance(own, ScoterError) else None
         if shown is None:
             shown = error if isinstance(error, ScoterError) else translate(error, self._tree)
-        elif shown.span is None and isinstance(shown, ModelError | DataError):
+        elif shown.span is None and isinstance(shown, ModelError | DataError | OutOfMemory):
             shown.span = self._places.get(self.instance.run.culprit)
         if isinstance(shown, OutOfMemory | InternalError):
             self._broken = True

@@ -1,4 +1,4 @@
-"""What rewrites write on nodes of a tree for those that come after them.
+"""What rewrites of model calls write on nodes of a tree for those that come after them.
 
 This module must not know who marks a node, nor what comes of it.
 """

@@ -6,7 +6,7 @@ This module must not know who asks, and opens neither data files nor models.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -46,7 +46,7 @@ from scoter.engine.statements import (
 from scoter.engine.table_calls import check_names, expand_table_calls
 from scoter.engine.travel import schema_of, snapshot_meant
 from scoter.engine.types import duckdb_type
-from scoter.engine.views import View, expand
+from scoter.engine.views import Expanded, View, expand
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_table
 from scoter.errors import (
     AmbiguousName,
@@ -139,7 +139,7 @@ def resolve(
     Raises UndefinedTable, UndefinedModel, UndefinedVersion, AmbiguousName, UndefinedSnapshot.
     """
     expand_merge(tree)
-    sees_all = expand_table_calls(tree, lambda text, node: resolve_model(text, context, models, node, pins))
+    seen = expand_table_calls(tree, lambda text, node: resolve_model(text, context, models, node, pins))
     now = (pins.instant if pins else None) or datetime.now(UTC)
 
     def at(value: exp.Expr) -> int | None:
@@ -164,9 +164,7 @@ def resolve(
             sources.append(_view_source(looked_at[stored.name]))
         else:
             sources.append(_source(node, reading, there, lake, at))
-    if sees_all:
-        check_names(name for source in sources for name, _ in source.columns)
-        check_names(name for view in expanded.views for name, _ in view.pin.columns)
+    _check_rows(seen, expanded, sources)
     if mentioned(tree):
         sources = _with_hidden(tree, [node for node, _ in expanded.tables], sources)
     calls = list(tree.find_all(Predict))
@@ -220,6 +218,15 @@ def _versions(
         if models.revision() == revision:
             return found
     return {}
+
+
+def _check_rows(seen: Container[str], expanded: Expanded, sources: Sequence[Source]) -> None:
+    """Check the columns of the tables and views that calls in FROM see whole; ``seen`` are their folded names."""
+    tables = ((reading.name, s.columns) for (_, reading), s in zip(expanded.tables, sources, strict=True))
+    views = ((view.pin.name, view.pin.columns) for view in expanded.views)
+    for relation, columns in (*tables, *views):
+        if relation.name.casefold() in seen:
+            check_names(name for name, _ in columns)
 
 
 def model_reference(text: str, context: Context) -> tuple[ModelName, str | None]:

@@ -35,19 +35,24 @@ _AROUND = ("joins", "pivots", "sample", "laterals")
 VersionOf = Callable[[str, exp.Expr], ModelVersion]
 
 
-def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> bool:
+def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> frozenset[str]:
     """Replace each call by a subquery, in place; ``version_of`` gives the version that a text such as 'm@3' means.
 
-    Returns whether all columns of a table are seen by a call, and none may have a name of its own (``check_names``).
+    Returns the folded names of tables of which a call sees all columns: none may have a name of its own (``check_names``).
     Raises WrongArguments for an option that is not known or has no such value, NotSupported for a threshold of
     what is no classifier of two classes, for an evaluation of what gives neither classes nor numbers, or in a view.
     """
     calls = list(tree.find_all(TableCall, bfs=False))
     for call in calls:
         for name in call.expression.find_all(exp.Identifier):
-            if name.name.casefold() in _OWN_NAMES and _names_a_column(name):
+            if name.name.casefold() in _OWN_NAMES and _names_a_column(name, call.expression):
                 raise _own_name(name.name, span_of(name) or span_of(call))
-    sees_all = any(isinstance(call.expression, exp.Table) or call.expression.find(exp.Star) for call in calls)
+    seen = frozenset(
+        table.name.casefold()
+        for call in calls
+        if isinstance(call.expression, exp.Table) or call.expression.find(exp.Star, exp.Columns)
+        for table in call.expression.find_all(exp.Table)
+    )
     # The ones inside another's relation first.
     for call in reversed(calls):
         node = call.parent
@@ -65,14 +70,18 @@ def expand_table_calls(tree: exp.Expr, version_of: VersionOf) -> bool:
             if node.args.get(key):
                 subquery.set(key, node.args[key])
         node.replace(subquery)
-    return sees_all
+    return seen
 
 
-def _names_a_column(name: exp.Identifier) -> bool:
-    """Say whether a name is that of a result, or of a relation."""
+def _names_a_column(name: exp.Identifier, query: exp.Expr) -> bool:
+    """Say whether a name is an alias in a query, or that of a column which it lists as it is."""
     holder = name.parent
-    listed = isinstance(holder, exp.Column) and isinstance(holder.parent, exp.Select)
-    return listed or isinstance(holder, exp.Alias | exp.TableAlias)
+    if not isinstance(holder, exp.Column):
+        return isinstance(holder, exp.Alias | exp.TableAlias)
+    listed: exp.Expr | None = holder
+    while listed is not query and isinstance(listed, exp.Column | exp.Paren | exp.Select | exp.SetOperation):
+        listed = None if listed.arg_key in {"with_", "from_"} else listed.parent
+    return name.arg_key == "this" and listed is query
 
 
 def check_names(columns: Iterable[str]) -> None:
@@ -211,7 +220,7 @@ def _result(output: Output, signature: Signature, threshold: Option | None) -> e
     if threshold is None:
         return value
     limit = threshold.expression
-    if not isinstance(limit, exp.Literal) or limit.is_string or not 0 <= float(limit.name) <= 1:
+    if not isinstance(limit, exp.Literal) or limit.is_string or not _is_share(limit.name):
         raise WrongArguments("threshold is a number from 0 to 1", span=span_of(threshold))
     known = signature.probabilities
     if known is None or len(signature.labels) != 2 or output.role != "label":
@@ -231,6 +240,13 @@ def _result(output: Output, signature: Signature, threshold: Option | None) -> e
     return exp.Case(
         ifs=[exp.If(this=exp.Is(this=value, expression=exp.Null()), true=value.copy())], default=chosen
     )
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def _no_threshold(threshold: Option) -> ScoterError:

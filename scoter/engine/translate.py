@@ -14,7 +14,6 @@ from sqlglot import exp
 from scoter.engine.evaluation import EVALUATED
 from scoter.engine.functions import AGGREGATES, SESSION, SESSION_WORDS
 from scoter.engine.gate import function_name
-from scoter.engine.model_runs import call_text
 from scoter.engine.scanning.lineage import HIDDEN
 from scoter.engine.statements import Predict, span_of
 from scoter.errors import (
@@ -23,6 +22,7 @@ from scoter.errors import (
     CorruptData,
     DiskFull,
     DivisionByZero,
+    DuplicateColumn,
     GroupingError,
     InternalError,
     InvalidSyntax,
@@ -47,15 +47,16 @@ _MISSING_COLUMN = re.compile(
 )
 _QUOTED = re.compile(r'"([^"]+)"')
 _CAST = re.compile(r"Unimplemented type for cast \((.+) -> (.+)\)")
+_TWICE = re.compile(r'Duplicate named argument "([^"]+)"')
 _SOURCE = re.compile(r" when casting from source column (\w+)")
 _NO_COPY = "cannot copy boundsubqueryexpression"
 
 
 @dataclass(frozen=True)
 class _Told:
-    """What DuckDB said: the first line, what follows its prefix in lower case, all of it, and what it names.
+    """What DuckDB said: the first line, what follows its prefix in lower case, all of it, what it names, and where.
 
-    ``call`` is the place of the statement's only model call, where a cast can be of nothing but its values.
+    ``given`` says whether that stands among the arguments of a PREDICT.
     """
 
     text: str
@@ -63,7 +64,7 @@ class _Told:
     whole: str
     name: str | None
     span: Span | None
-    call: Span | None = None
+    given: bool = False
 
 
 def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
@@ -75,20 +76,17 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
     text = _first_line(whole)
     prefix, _, rest = text.partition(" Error: ")
     name = _named(rest)
-    told = _Told(
-        text,
-        rest.casefold(),
-        whole,
-        name,
+    span = (
         _find_evaluation(tree, rest)
         or _find(tree, name)
         or _find_value(tree, rest)
         or _find_nested(tree, rest)
         or _find_copied(tree, rest)
         or _find_cast(tree, rest)
-        or _find_source(tree, rest),
-        _find_call(tree),
+        or _find_source(tree, rest)
+        or _find_field(tree, rest)
     )
+    told = _Told(text, rest.casefold(), whole, name, span, _is_given(tree, span))
     found = _BY_PREFIX.get(prefix.casefold())
     if found is None:
         return InternalError("the statement failed inside the engine; details are in the log")
@@ -180,18 +178,10 @@ def _is_value(literal: exp.Literal, text: str) -> bool:
         return False
 
 
-def _find_call(tree: exp.Expr | None) -> Span | None:
-    """Return where the only model call of a query stands that casts nothing itself."""
-    if not isinstance(tree, exp.Query) or tree.find(exp.Cast) is not None:
-        return None
-    calls = list(tree.find_all(Predict))
-    return span_of(calls[0]) if len({call_text(call) for call in calls}) == 1 else None
-
-
 def _find_cast(tree: exp.Expr | None, text: str) -> Span | None:
     """Return where the value stands that can not be cast, if one cast of the statement is to that type."""
     found = _CAST.search(text)
-    if tree is None or found is None:
+    if not isinstance(tree, exp.Query) or found is None:  # a write casts to the types of its table
         return None
     target, casts = found.group(2), list(tree.find_all(exp.Cast))
     there = [
@@ -201,9 +191,31 @@ def _find_cast(tree: exp.Expr | None, text: str) -> Span | None:
 
 
 def _find_source(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where the column, or its cast, stands whose value can not be cast."""
+    """Return where the column stands whose value can not be cast, if one column of the statement has the name."""
     found = _SOURCE.search(text)
-    return None if found is None else _find(tree, found.group(1))
+    if tree is None or found is None:
+        return None
+    name = found.group(1).casefold()
+    there = [column for column in tree.find_all(exp.Column) if column.name.casefold() == name]
+    return span_of(there[0]) if len(there) == 1 else None
+
+
+def _find_field(tree: exp.Expr | None, text: str) -> Span | None:
+    """Return where the struct stands that has a field twice."""
+    found = _TWICE.search(text)
+    for struct in () if tree is None or found is None else tree.find_all(exp.Struct):
+        names = [each.name.casefold() for each in struct.expressions if isinstance(each, exp.PropertyEQ)]
+        if len(set(names)) < len(names):
+            return span_of(struct) or span_of(struct.expressions[0])
+    return None
+
+
+def _is_given(tree: exp.Expr | None, span: Span | None) -> bool:
+    """Say whether what stands at a place is given to a model by PREDICT, as TRY_PREDICT could do."""
+    if tree is None or span is None:
+        return False
+    calls = (call for call in tree.find_all(Predict) if call.kind == "predict" and not call.tries)
+    return any(span_of(node) == span for call in calls for each in call.arguments for node in each.walk())
 
 
 _SPELLED = {"VARCHAR": "TEXT", "INTEGER": "INT", "FLOAT": "REAL"}
@@ -279,9 +291,9 @@ def _conversion(told: _Told) -> ScoterError:
     too_large = not moment and ("out of range" in told.rest or "could not cast value" in told.rest)
     kind = NumericOutOfRange if too_large else InvalidText
     hint = (
-        "TRY_PREDICT gives NULL for a row whose values do not fit the model's inputs" if told.call else None
+        "TRY_PREDICT gives NULL for a row whose values do not fit the model's inputs" if told.given else None
     )
-    return kind(_clean(told.text), hint=hint, span=told.span or told.call)
+    return kind(_clean(told.text), hint=hint, span=told.span)
 
 
 def _file(told: _Told) -> ScoterError:
@@ -314,6 +326,9 @@ def _binder(told: _Told) -> ScoterError:
     message, low, name, span = _clean(told.text), told.text.casefold(), told.name, told.span
     if name in SESSION_WORDS and low.startswith("binder error: macro"):
         return _not_a_column(name, span)
+    twice = _TWICE.search(told.text)
+    if twice is not None:
+        return DuplicateColumn(f'a struct has the field "{twice.group(1)}" twice', span=span)
     if "ambiguous reference" in low:
         return AmbiguousColumn(message, span=span)
     if "referenced table" in low:

@@ -151,10 +151,16 @@ def _miscounted(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> I
     hint = f"the model's inputs are {', '.join(column.name for column in columns[:20])}"
     if len(missing) < len(columns):
         hint += f"; of these {', '.join(missing[:20])} is missing" if missing else ""
-    # A mistake in the number is seen where the first is too many, or behind the last.
-    span = declared[min(len(columns), len(declared) - 1)].span if declared else None
+    known = {fold(column.name) for column in columns}
+    strange = [each for each in declared if fold(each.name) not in known]
+    # Where no name is the model's own they go by place: the first that is too many, or the last.
+    wrong = (
+        strange[0]
+        if len(strange) < len(declared) and strange
+        else declared[min(len(columns), len(declared) - 1)]
+    )
     return InvalidDefinition(
-        f"INPUT gives {len(declared)} inputs, the model takes {len(columns)}", hint=hint, span=span
+        f"INPUT gives {len(declared)} inputs, the model takes {len(columns)}", hint=hint, span=wrong.span
     )
 
 

@@ -22,9 +22,10 @@ Feeds = dict[str, Feed]
 
 MOST_VALUES = 1 << 22  # of one list in one row
 _AT_ONCE = 1 << 20  # values of lists that one run gets
-# Nets over images keep some hundred times as many values between their layers, which of a few hundred rows fit into a
-# processor's cache: of 8x8 images 256 rows at once take three quarters of the time that 16,384 take.
-_AT_ONCE_IMAGES = 1 << 14
+# Nets over images keep some hundred times as many values between their layers, which of a few hundred small images fit
+# into a processor's cache: 256 of 8x8 at once take three quarters of the time that 16,384 take. Fewer rows would have the
+# weights of dense layers read too often.
+_MOST_IMAGES = 256
 _IMAGE = 3  # dimensions of one: channels, height, width
 # Where lengths are free, what a model keeps for a row often grows with their square.
 _AT_ONCE_FREE = 1 << 15
@@ -46,9 +47,8 @@ def rows_at_once(shapes: Sequence[Shape], free: Sequence[int] = ()) -> int | Non
     )
     if not values:
         return None
-    if any(len(shape) >= _IMAGE for shape in shapes):
-        return max(1, _AT_ONCE_IMAGES // values)
-    return max(1, (_AT_ONCE_FREE if free else _AT_ONCE) // values)
+    most = max(1, (_AT_ONCE_FREE if free else _AT_ONCE) // values)
+    return min(most, _MOST_IMAGES) if any(len(shape) >= _IMAGE for shape in shapes) else most
 
 
 def in_pieces(

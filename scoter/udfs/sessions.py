@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -67,23 +67,26 @@ def check_provider(provider: str) -> None:
         )
 
 
-# What ONNX Runtime writes of its own inside, in plainer words.
-_PLAINER = tuple(
-    (re.compile(pattern), plain)
-    for pattern, plain in (
-        (r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", ""),
-        (
-            r"Non-zero status code returned while running (\w+) node\. Name:'([^']*)' Status Message: ",
-            r"the operator \1 '\2': ",
-        ),
-        (r"^This is an invalid model\. In Node, .* , Error ", ""),
-        (r"No Op registered for (\w+) with domain_version of (\d+)", r"opset \2 has no operator \1"),
-        (r"Node \(([^)]*)\) Op \((\w+)\) \[\w+\] ", r"the operator \2 '\1': "),
-        (r"(?<=\w) ''(?=:)| in node \(\)", ""),
-        (r"(?:[A-Za-z]:)?(?:/[\w.+-]+){2,}(?::\d+)?", "…"),
-        (r"… onnxruntime::.* was false\. ", ""),
-    )
+# What ONNX Runtime writes of its own inside, in plainer words: at the beginning, which may name a node, and behind it.
+_BEGINNINGS = (
+    (r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", ""),
+    (r"^This is an invalid model\. In Node, .* , Error (?=No Op registered)", ""),
+    (r'^This is an invalid model\. In Node, \("([^"]*)", (\w+), .* , Error ', r"the operator \2 '\1': "),
+    (
+        r"^Non-zero status code returned while running (\w+) node\. Name:'([^']*)' Status Message: ",
+        r"the operator \1 '\2': ",
+    ),
+    (r"^Node \((.*?)\) Op \((\w+)\) \[\w+\] ", r"the operator \2 '\1': "),
+    (r"(?<=\w) ''(?=:)", ""),
 )
+_RESTS = (
+    (r"(?:[A-Za-z]:)?(?:/[\w.+-]+){2,}(?::\d+)?", "…"),
+    (r"… [^']*? was false\. ", ""),
+    (r"(?:…|\b\w+\.(?:h|cc):\d+) \w+ (?=[A-Z])", ""),
+    (r"No Op registered for (\w+) with domain_version of (\d+)", r"opset \2 has no operator \1"),
+    (r" in node \(\)", ""),
+)
+_OPERATOR = re.compile(r"the operator \w+(?: '[^']*')?: ")
 
 
 def reason(error: BaseException) -> str:
@@ -92,10 +95,17 @@ def reason(error: BaseException) -> str:
     >>> reason(ValueError("Non-zero status code returned while running Gather node. Name:'a' Status Message: too far"))
     "the operator Gather 'a': too far"
     """
-    text = " ".join(str(error).split())
-    for pattern, plain in _PLAINER:
-        text = pattern.sub(plain, text)
+    text = _plainer(" ".join(str(error).split()), _BEGINNINGS)
+    named = _OPERATOR.match(text)
+    operator = named.group() if named is not None else ""
+    text = operator + _plainer(text.removeprefix(operator), _RESTS)
     return text[:300] or type(error).__name__
+
+
+def _plainer(text: str, patterns: Sequence[tuple[str, str]]) -> str:
+    for pattern, plain in patterns:
+        text = re.sub(pattern, plain, text)
+    return text
 
 
 _Key = tuple[str, bool]  # sha256, and whether the number of rows was set free
@@ -150,6 +160,7 @@ class Sessions:
         self._compile_trees = compile_trees and provider == "cpu" and threads == 1 and is_available()
         self._lock = threading.Lock()
         self._loaded: OrderedDict[_Key, Loaded] = OrderedDict()
+        # One for each artifact that was ever asked for: others may wait at one when its session is gone again.
         self._loading: dict[_Key, threading.Lock] = {}
         self._bytes = 0
 
@@ -175,7 +186,6 @@ class Sessions:
             with self._lock:
                 self._loaded[key] = loaded
                 self._bytes += loaded.size
-                self._loading.pop(key, None)
                 while self._bytes > self._cache_bytes and len(self._loaded) > 1:
                     _, dropped = self._loaded.popitem(last=False)
                     self._bytes -= dropped.size

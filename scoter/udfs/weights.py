@@ -21,8 +21,9 @@ _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE})
 def drop_tiny(graph: GraphProto) -> None:
     """Set weights below the least normal float (1.2e-38, of doubles 2.2e-308) to zero, in place.
 
-    Only in tensors that nothing but such operators reads: there a value is part of a sum of products, and changes it by
-    less than float rounds it by, unless all other parts of it are as small.
+    Only in tensors that nothing but such operators reads, which add up products with them, and beside weights that are
+    greater by more than a float's precision: a sum changes by less than 1.2e-38 times the values given, which its
+    rounding exceeds unless its other parts are as small.
     """
     others = {value.name for value in graph.output}
     weights: set[str] = set()
@@ -38,6 +39,8 @@ def drop_tiny(graph: GraphProto) -> None:
 
 def _drop(tensor: TensorProto) -> None:
     values = numpy_helper.to_array(tensor)
-    tiny = (np.abs(values) < np.finfo(values.dtype).tiny) & (values != 0)
-    if tiny.any():
+    sizes, limits = np.abs(values), np.finfo(values.dtype)
+    tiny = (sizes < limits.tiny) & (sizes > 0)
+    greatest = np.max(sizes, where=np.isfinite(sizes), initial=0)
+    if tiny.any() and greatest * limits.eps >= limits.tiny:
         tensor.CopyFrom(numpy_helper.from_array(np.where(tiny, values.dtype.type(0), values), tensor.name))

@@ -61,8 +61,8 @@ def log_model(
     column: NaN, another value, or None, which makes the prediction NULL. Where it says nothing, that is NaN for a
     column of numbers that has missing values in the sample and a model that takes them, and else None.
 
-    Raises ValueError for an alias that is no name, a tolerance below 0 and more than 200 golden rows, ImportError
-    where a library is missing, ConversionError for a model that can not be converted, MismatchError where the file
+    Raises ValueError for an alias that is no name, a tolerance that is no number from 0 on, and golden rows that
+    are not from 0 to 200, ImportError where a library is missing, ConversionError for a model that can not be converted, MismatchError where the file
     says something else, and the driver's Error for what the server refuses.
     """
     if alias is not None and not _ALIAS.fullmatch(alias):

@@ -38,7 +38,8 @@ def golden_of(rows: exp.Expr | None, tolerance: exp.Expr | None) -> Golden | Non
             for name, value in named.items():
                 kept.setdefault(name.casefold(), []).append(constant(value))
             if any(len(column) != place + 1 for column in kept.values()):
-                raise InvalidDefinition("the rows of verify have different names", span=span_of(row))
+                what = "rows of verify" if kept is inputs else "values of expected in verify"
+                raise InvalidDefinition(f"the {what} have different names", span=span_of(row))
     golden = Golden(inputs, expected, TOLERANCE if tolerance is None else _tolerance(tolerance))
     if len(golden.to_json()) > _VERIFY_MOST:
         raise NotSupported(

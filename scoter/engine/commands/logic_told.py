@@ -46,8 +46,9 @@ def logic_before(
             "pre needs INPUT: the names and types of what callers give", span=span_of(pre)
         )
     given = {each.name.casefold(): each for each in declared}
-    if len(given) < len(declared):
-        raise InvalidDefinition("INPUT names a column twice", span=span_of(pre))
+    for place, each in enumerate(declared):
+        if each.name.casefold() in {other.name.casefold() for other in declared[:place]}:
+            raise InvalidDefinition(f'INPUT names "{each.name}" twice', span=each.span)
     expressions = dict(pairs("pre", _EXAMPLE, pre))
     if len({name.casefold() for name in expressions}) < len(expressions):
         raise InvalidDefinition("pre names an input twice", span=span_of(pre))
@@ -65,7 +66,7 @@ def logic_before(
             raise InvalidDefinition(
                 f'ON NULL of "{each.name}" has no meaning: the model does not take it',
                 hint=f"write coalesce({each.name}, …) in pre",
-                span=span_of(pre),
+                span=each.span,
             )
     steps = [
         Step(name, _text(expression), kind)

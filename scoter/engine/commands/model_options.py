@@ -44,7 +44,7 @@ class Told:
             found = hashlib.sha256(data).hexdigest()
             if found != self.sha256.lower():
                 raise InvalidModel(
-                    f"the model file has the sha256 {found}, not {self.sha256}",
+                    f"the model file has the sha256 {found}, not {self.sha256[:64]}",
                     hint="is it the file that was meant?",
                     span=self.place,
                 )

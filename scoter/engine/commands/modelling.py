@@ -5,7 +5,8 @@ This module must not know how a model is inspected, nor how its record is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sqlglot import exp
@@ -206,10 +207,17 @@ def _name(call: Call) -> ModelName:
 
 def _version(call: Call) -> ModelVersion:
     name, version = _name(call), call.tree.args["version"]
-    try:
+    with _placed(version):
         return call.parts.models.resolve(name, version.name)
+
+
+@contextmanager
+def _placed(node: exp.Expr) -> Iterator[None]:
+    """Let what is said of a version or alias that there is not stand where it is written."""
+    try:
+        yield
     except UndefinedVersion as error:
-        error.span = span_of(version)
+        error.span = span_of(node)
         raise
 
 
@@ -233,15 +241,18 @@ def _set_alias(call: Call) -> Outcome:
 
 
 def _drop_alias(call: Call) -> Outcome:
-    call.parts.models.drop_alias(_name(call), call.tree.args["alias"].name)
+    with _placed(call.tree.args["alias"]):
+        call.parts.models.drop_alias(_name(call), call.tree.args["alias"].name)
     return done(call)
 
 
 def _drop_version(call: Call) -> Outcome:
-    number = number_of(call.tree.args["version"].name)
+    version = call.tree.args["version"]
+    number = number_of(version.name)
     if number is None:
-        raise UndefinedVersion("DROP VERSION takes a number", span=span_of(call.tree))
-    call.parts.models.drop_version(_name(call), number)
+        raise UndefinedVersion("DROP VERSION takes a number", span=span_of(version))
+    with _placed(version):
+        call.parts.models.drop_version(_name(call), number)
     return done(call)
 
 

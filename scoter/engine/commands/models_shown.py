@@ -61,7 +61,8 @@ def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
 def _lossy(each: Input) -> str | None:
     """Return which values an input takes and does not hold exactly; others that it can not hold are refused."""
     is_half = each.holds == "float16" and each.element == "FLOAT"
-    return _HALF if is_half else _LOSSY.get(each.element)
+    # Of a map the values: its keys are looked up as they are.
+    return _HALF if is_half else _LOSSY.get(each.element.rpartition(", ")[2].rstrip(")"))
 
 
 def _models(call: Call) -> Outcome:

@@ -34,6 +34,7 @@ from scoter.engine.statements import (
     UnsetModelTags,
 )
 
+_PARAMETERS = (TokenType.PLACEHOLDER, TokenType.PARAMETER, TokenType.COLON)
 NULL_POLICIES = ("NULL", "NAN", "ERROR")
 
 
@@ -164,7 +165,7 @@ class ModelGrammar(Terms):
         options: list[exp.Expr] = []
         while True:
             if model is None and self.words("MODEL"):
-                if self._curr and self._curr.text in {"?", "$"}:
+                if self._curr and self._curr.token_type in _PARAMETERS:
                     self.refuse(
                         "a parameter as the model of a table call",
                         hint="its columns depend on the model; in a scalar call: PREDICT(?, …)::DOUBLE",

@@ -54,11 +54,11 @@ class SessionGrammar(Terms):
         for words, read in _SHOWS:
             if self.words(*words):
                 found = read(self)
-                if self.ahead("LIKE") or self.ahead("ILIKE") or self.ahead("WHERE"):
-                    what = " ".join(words)
+                rows = _ROWS_OF.get(words[-1])
+                if rows and any(self.ahead(word) for word in ("LIKE", "ILIKE", "WHERE")):
                     self.refuse(
-                        f"SHOW {what} with {self._curr.text.upper()}",
-                        hint=f"SHOW {what} shows all; system.models and information_schema take WHERE … LIKE",
+                        f"SHOW {' '.join(words)} with {self._curr.text.upper()}",
+                        hint=f"ask the table {rows} with WHERE … LIKE",
                     )
                 return self.expression(found)
         return self.expression(ShowSetting(this=self._setting()))
@@ -168,6 +168,14 @@ class SessionGrammar(Terms):
         return self.expression(exp.Var(this=self.name("a value").name), token=token)
 
 
+_ROWS_OF = {
+    "COLUMNS": "information_schema.columns",
+    "MODELS": "system.models",
+    "SCHEMAS": "information_schema.schemata",
+    "TABLES": "information_schema.tables",
+    "VERSIONS": "system.model_versions",
+    "VIEWS": "information_schema.views",
+}
 _SHOWS: tuple[tuple[tuple[str, ...], Callable[[SessionGrammar], Statement]], ...] = (
     (("TABLES",), lambda grammar: ShowTables(this=grammar.scope())),
     (("ALL", "TABLES"), lambda _: ShowTables(everywhere=True)),

@@ -89,7 +89,7 @@ def function_of(call: Predict, version: ModelVersion) -> Function:
         raise WrongArguments(
             f"{version.model} has no class {wanted}",
             hint=closest(wanted, known) or f"its classes are {', '.join(known[:20])}",
-            span=span_of(call),
+            span=span_of(label) or span_of(call),
         )
     return Function(version.sha256, signature, "proba_class", wanted)
 
