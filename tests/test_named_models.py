@@ -79,7 +79,7 @@ def test_writes(session: InProcess) -> None:
         ("SELECT PREDICT(?, a, b) FROM t", ("pair",), r"0A000.*\(1:8\).*cast the call"),
         ("SELECT TRY_CAST(PREDICT(?, a, b) AS DOUBLE) FROM t", ("pair",), "0A000"),
         ("SELECT PREDICT(?, a, b)::DOUBLE FROM t", ("nope",), r"42704.*UNDEFINED_MODEL.*nope.*\(1:"),
-        ("SELECT PREDICT(?, a, b)::DOUBLE FROM t", ("city",), "42883.*takes 1 arguments"),
+        ("SELECT PREDICT(?, a, b)::DOUBLE FROM t", ("city",), "42883.*takes 1 argument"),
         ("SELECT PREDICT(?, a, b)::DOUBLE FROM t", (5,), "22023.*the name of a model is a text"),
         ("SELECT PREDICT(?, a, b)::DOUBLE FROM t", (None,), "22023.*the name of a model is a text"),
         ("SELECT PREDICT(?, a, b)::DOUBLE FROM t", ("pair", 1), "1 parameters, 2 values"),

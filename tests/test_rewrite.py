@@ -23,7 +23,7 @@ from sessions import InProcess, opened
 from slt import written
 from sqlglot import exp
 
-from scoter.engine import pipeline, querying, rewriting
+from scoter.engine import column_names, pipeline, querying
 from scoter.engine.dialect import Scoter, parse, to_duckdb
 from scoter.engine.execute import Running
 from scoter.engine.from_clauses import ColumnsOf
@@ -280,7 +280,7 @@ def _named(sql: str) -> exp.Expr:
 @of("score_apart")
 def test_score_apart(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:
     bound = rules.bound(case.sql)
-    tree = score_apart(bound.tree.copy(), lambda node: rewriting._names_of(bound.resolved.source(node)))
+    tree = score_apart(bound.tree.copy(), lambda node: column_names.names_of(bound.resolved.source(node)))
     marked = tree.copy()
     for subquery in [found for found in marked.find_all(exp.Subquery) if APART in found.meta]:
         subquery.this.append("expressions", exp.alias_(exp.Literal.string("apart"), "mark"))
@@ -332,7 +332,7 @@ def test_score_once(case: Case, rules: Rules, bare: duckdb.DuckDBPyConnection) -
 
 
 def names_of(bound: Bound) -> ColumnsOf:
-    return lambda node: rewriting._seen_names(node, bound.resolved.source(node))
+    return lambda node: column_names.seen_names(node, bound.resolved.source(node))
 
 
 def check(case: Case, tree: exp.Expr, bound: Bound, rules: Rules, bare: duckdb.DuckDBPyConnection) -> None:

@@ -321,9 +321,10 @@ def _has_no_fraction(kind: exp.DataType) -> bool:
 
 def check_count(call: Predict, version: ModelVersion, signature: Signature) -> None:
     """Raise WrongArguments unless a call by position has a value for each input."""
-    if len(call.arguments) != len(signature.inputs):
+    count = len(signature.inputs)
+    if len(call.arguments) != count:
         raise WrongArguments(
-            f"{version.model}@{version.version} takes {len(signature.inputs)} arguments, "
+            f"{version.model}@{version.version} takes {count} argument{'s' if count > 1 else ''}, "
             f"{len(call.arguments)} are given",
             hint=_usage(signature),
             span=span_of(call),

@@ -160,18 +160,12 @@ def _type(node: exp.DataType) -> None:
         raise NotSupported(f'type "{node.sql("duckdb").lower()}" is not offered', span=_nearest(node))
 
 
-def _predict(node: ours.Predict) -> None:
-    if not node.arguments:
-        raise WrongArguments("a model call needs inputs behind the model's name", span=_nearest(node))
-
-
 _CLOSER: dict[type[exp.Expr], Callable[..., None]] = {
     exp.Anonymous: _function,
     exp.Table: _table,
     exp.Join: _join,
     exp.TableSample: _sample,
     exp.DataType: _type,
-    ours.Predict: _predict,
 }
 
 

@@ -47,12 +47,13 @@ from scoter.engine.table_calls import check_names, expand_table_calls
 from scoter.engine.travel import schema_of, snapshot_meant
 from scoter.engine.types import duckdb_type
 from scoter.engine.views import Expanded, View, expand
-from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_table
+from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_table, virtual_tables
 from scoter.errors import (
     AmbiguousName,
     NotSupported,
     ScoterError,
     UndefinedSnapshot,
+    UndefinedTable,
     UndefinedVersion,
 )
 from scoter.suggestions import closest
@@ -337,9 +338,16 @@ def _table_parts(node: exp.Table, way: Reading) -> int:
 
 
 def _undefined(name: TableName, node: exp.Table | None, lake: Lake) -> ScoterError:
-    error = lake.undefined(name)
+    error = lake.undefined(name) if name.schema.casefold() not in VIRTUAL_SCHEMAS else _unknown_virtual(name)
     error.span = span_of(node)
     return error
+
+
+def _unknown_virtual(name: TableName) -> UndefinedTable:
+    schema = name.schema.casefold()
+    known = [table.name for table in virtual_tables() if table.schema == schema]
+    hint = closest(name.name, known) or f"there are: {', '.join(sorted(known))}"
+    return UndefinedTable(f"table {schema}.{name.name} does not exist", hint=hint)
 
 
 def _view_source(pin: ViewPin) -> Source:

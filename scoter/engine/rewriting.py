@@ -6,7 +6,7 @@ values, its instant and the files that it reads. This module must not know comma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,12 +16,10 @@ from sqlglot import exp
 
 from scoter.catalog.fetching import Check, unchecked
 from scoter.engine.binding import data_type, empty_relation, substitute, typed_null
-from scoter.engine.call_sites import is_volatile
 from scoter.engine.changes import constants_of
+from scoter.engine.column_names import columns_used, name_set, seen_names, stored_names
 from scoter.engine.context import Context
 from scoter.engine.dialect import to_duckdb
-from scoter.engine.gate import function_name
-from scoter.engine.logic import BEHIND
 from scoter.engine.plan import ModelCall, ScanFacts, Stage
 from scoter.engine.predicates import table_predicates
 from scoter.engine.querying import Bound
@@ -29,14 +27,15 @@ from scoter.engine.resolve import Source
 from scoter.engine.rules.call_models import call_models, first_places, given_by, linear_calls, logic_calls
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.read_tables import read_tables
-from scoter.engine.rules.score_apart import APART, score_apart
+from scoter.engine.rules.score_apart import score_apart
 from scoter.engine.rules.score_before_join import score_before_join
 from scoter.engine.rules.score_once import score_once
 from scoter.engine.rules.score_qualified import score_qualified
 from scoter.engine.rules.score_together import score_together
 from scoter.engine.rules.spell_alike import spell_alike
 from scoter.engine.scan import Scans
-from scoter.engine.scanning.stored import StoredColumn, StoredFiles, StoredRows
+from scoter.engine.scanning.stored import StoredFiles
+from scoter.engine.stages import cut_stages
 from scoter.engine.statements import Predict
 from scoter.engine.summing import is_summed
 from scoter.engine.types import quote
@@ -82,7 +81,7 @@ def shape(bound: Bound, *, only_planned: bool = False, apart: bool = False, inli
     tree = bound.tree.copy()
 
     def columns_of(node: exp.Table) -> list[str] | None:
-        return _seen_names(node, resolved.source(node))
+        return seen_names(node, resolved.source(node))
 
     tree = spell_alike(tree, columns_of, lambda call: given_by(call, resolved, bound.arguments))
 
@@ -96,7 +95,7 @@ def shape(bound: Bound, *, only_planned: bool = False, apart: bool = False, inli
     places = first_places(tree, resolved, bound.arguments)
     if apart:
         linear = linear_calls(tree, resolved, bound.arguments) if inline else {}
-        tree = score_apart(tree, lambda node: _stored_names_of(resolved.source(node)), linear.keys())
+        tree = score_apart(tree, lambda node: stored_names(resolved.source(node)), linear.keys())
     tree, called = call_models(tree, resolved, bound.arguments, volatile=only_planned, inline=inline)
     return Shape(tree, tuple(replace(call, span=places.get(call.function.name)) for call in called))
 
@@ -129,8 +128,8 @@ def rewrite(
     predicates: dict[int, exp.Expr] = {}
     used: frozenset[str] | None = None
     if bound.resolved.sources:
-        predicates = table_predicates(tree, lambda node: _name_set(bound.resolved.source(node)))
-        used = _columns_used(tree)
+        predicates = table_predicates(tree, lambda node: name_set(bound.resolved.source(node)))
+        used = columns_used(tree)
     filtered = shape.is_summed and any(select.args.get("where") for select in tree.find_all(exp.Select))
     facts: list[ScanFacts] = []
     virtual: dict[str, Source] = {}
@@ -179,7 +178,7 @@ def rewrite(
         return scan.sql
 
     tree = read_tables(tree, bound.resolved, relation)
-    stages = _stages(tree, shape.calls, stored)
+    stages = cut_stages(tree, shape.calls, stored)
     return Query(to_duckdb(tree, copy=False), tuple(facts), shape.calls, tuple(virtual.items()), stages)
 
 
@@ -197,75 +196,6 @@ def _changes(source: Source, scanned: Callable[[int], str]) -> str:
     ]
     empty = empty_relation((*source.columns, *source.hidden))
     return f"({' UNION ALL '.join(parts)})" if parts else str(empty.this)
-
-
-def _stages(
-    tree: exp.Expr, calls: tuple[ModelCall, ...], stored: Mapping[str, StoredFiles]
-) -> tuple[Stage, ...]:
-    """Cut the marked subqueries out of ``tree``, in place, and return them.
-
-    ``stored`` are files that hold the columns of tables as they are, by the SQL that reads the tables.
-    """
-    functions = {call.function.name + ("_v" if call.volatile else ""): call.function for call in calls}
-    stages: list[Stage] = []
-    for node in [found for found in tree.find_all(exp.Subquery) if APART in found.meta]:
-        name = f"scoter_scored_{len(stages)}"
-        scores = []
-        for part in node.this.expressions:
-            if not isinstance(part, exp.Alias):
-                continue
-            found = next(
-                (node for node in part.this.find_all(exp.Anonymous) if str(node.this) in functions), None
-            )
-            if found is None or not (found is part.this or part.this.meta.get(BEHIND)):
-                continue
-            scores.append((part.alias, functions[str(found.this)]))
-            if found is not part.this:
-                _behind_stage(tree, part, found)
-            part.set("this", found.expressions[0])
-        calls_models = any(str(call.this) in functions for call in node.this.find_all(exp.Anonymous))
-        is_plain = not calls_models and not is_volatile(node.this)
-        rows = _stored_rows(node.this, stored)
-        stages.append(Stage(name, to_duckdb(node.this), tuple(scores), is_plain, rows))
-        node.replace(exp.Table(this=exp.to_identifier(name), alias=node.args["alias"].copy()))
-    return tuple(stages)
-
-
-def _stored_rows(select: exp.Select, stored: Mapping[str, StoredFiles]) -> StoredRows | None:
-    """Return what reads a stage's rows without SQL, where they are columns of one table's files and all of its rows."""
-    files = stored.get(select.args["from_"].this.name)
-    if files is None or any(
-        value for key, value in select.args.items() if key not in {"expressions", "from_"}
-    ):
-        return None
-    columns: list[tuple[str, StoredColumn | tuple[StoredColumn, ...]]] = []
-    for part in select.expressions:
-        value = part.unalias()
-        fields = value.expressions if function_name(value) == "struct_pack" else None
-        given = [value] if fields is None else [field.expression for field in fields]
-        known = [column for column in (_stored_column(each, files) for each in given) if column is not None]
-        if len(known) < len(given):
-            return None
-        columns.append((part.alias_or_name, known[0] if fields is None else tuple(known)))
-    return StoredRows(files.paths, files.rows, tuple(columns))
-
-
-def _stored_column(value: exp.Expr, files: StoredFiles) -> StoredColumn | None:
-    if isinstance(value, exp.Cast) and not isinstance(value, exp.TryCast):
-        column = _stored_column(value.this, files)
-        return None if column is None else column.cast(to_duckdb(value.to))
-    is_column = isinstance(value, exp.Column) and not isinstance(value.this, exp.Star)
-    return files.columns.get(value.name.casefold()) if is_column else None
-
-
-def _behind_stage(tree: exp.Expr, part: exp.Expr, call: exp.Expr) -> None:
-    """Compute what a stage makes of a model's result where its rows are read, in place."""
-    columns = [column for column in tree.find_all(exp.Column) if column.name == part.alias]
-    for column in columns:
-        made = part.this.copy()
-        inner = next(node for node in made.find_all(exp.Anonymous) if node.this == call.this)
-        inner.replace(column.copy())
-        column.replace(made)
 
 
 def over_rows(bound: Bound) -> Bound:
@@ -311,57 +241,3 @@ def _narrowed(table: VirtualTable, used: frozenset[str] | None) -> VirtualTable:
         return table
     columns = tuple(pair for pair in table.columns if pair[0].casefold() in used)
     return replace(table, columns=columns or table.columns[:1])
-
-
-def _seen_names(node: exp.Table, source: Source | None) -> list[str] | None:
-    """Return the names of a table's columns where it stands, None where they are not known."""
-    alias, names = node.args.get("alias"), _names_of(source)
-    renamed = [column.name for column in alias.columns] if alias is not None else []
-    return None if names is None or node.args.get("pivots") else [*renamed, *names[len(renamed) :]]
-
-
-def _names_of(source: Source | None) -> list[str] | None:
-    return None if source is None or source.hidden else [name for name, _ in source.columns]
-
-
-def _stored_names_of(source: Source | None) -> list[str] | None:
-    if source is None or source.virtual is not None or source.changes is not None or source.hidden:
-        return None
-    return [name for name, _ in source.columns]
-
-
-def _name_set(source: Source | None) -> frozenset[str] | None:
-    return None if source is None else frozenset(name for name, _ in source.columns)
-
-
-def _columns_used(tree: exp.Expr) -> frozenset[str] | None:
-    """Return every name in the statement, or None where a column may be meant without being named."""
-    rows: set[str] = set()
-    columns: set[str] = set()
-    names: set[str] = set()
-    for node in tree.walk():
-        if isinstance(node, _UNNAMED):
-            if _means_unnamed(node):
-                return None
-        elif isinstance(node, exp.Table):
-            rows.add(node.alias_or_name.casefold())
-        elif isinstance(node, exp.Column):
-            columns.add(node.name.casefold())
-        elif isinstance(node, exp.Identifier):
-            names.add(node.name.casefold())
-    return frozenset(names) if rows.isdisjoint(columns) else None
-
-
-# Where these stand, columns can be read that the statement does not name.
-_UNNAMED = (exp.Star, exp.Columns, exp.PositionalColumn, exp.Pivot, exp.Join, exp.TableAlias)
-
-
-def _means_unnamed(node: exp.Expr) -> bool:
-    match node:
-        case exp.Star():
-            return node.parent is None or function_name(node.parent) != "count"
-        case exp.Join():
-            return bool(node.args.get("method") == "NATURAL")
-        case exp.TableAlias():
-            return isinstance(node.parent, exp.Table) and bool(node.columns)
-    return True

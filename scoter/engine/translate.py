@@ -1,6 +1,6 @@
-"""DuckDB's errors as ours: the only place that reads the text of what DuckDB raises.
+"""DuckDB's errors as ours: beside ``error_places`` the only place that reads the text of what DuckDB raises.
 
-This module must not know why a statement ran, only what DuckDB said and where names stand in the AST.
+This module must not know why a statement ran, only what DuckDB said.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from scoter.engine.evaluation import EVALUATED
-from scoter.engine.functions import AGGREGATES, SESSION, SESSION_WORDS
-from scoter.engine.gate import function_name
+from scoter.engine.error_places import CAST, NO_COPY, SOURCE, TWICE, is_given, named, place_of
+from scoter.engine.functions import SESSION, SESSION_WORDS
 from scoter.engine.scanning.lineage import HIDDEN
-from scoter.engine.statements import Predict, span_of
 from scoter.errors import (
     AmbiguousColumn,
     Cancelled,
@@ -46,10 +44,12 @@ _MISSING_COLUMN = re.compile(
     r'referenced column|does not have a column|column with name|column "[^"]+" (does not exist|in exclude)'
 )
 _QUOTED = re.compile(r'"([^"]+)"')
-_CAST = re.compile(r"Unimplemented type for cast \((.+) -> (.+)\)")
-_TWICE = re.compile(r'Duplicate named argument "([^"]+)"')
-_SOURCE = re.compile(r" when casting from source column (\w+)")
-_NO_COPY = "cannot copy boundsubqueryexpression"
+# DuckDB's names of how whole numbers are stored, where they are no part of a quoted value or name.
+_IN_SQL = {
+    "INT8": "TINYINT", "INT16": "SMALLINT", "INT32": "INTEGER", "INT64": "BIGINT", "INT128": "HUGEINT",
+    "UINT8": "UTINYINT", "UINT16": "USMALLINT", "UINT32": "UINTEGER", "UINT64": "UBIGINT", "UINT128": "UHUGEINT",
+}  # fmt: skip
+_PHYSICAL = re.compile(r"""'.*'|".*"|\bU?INT(8|16|32|64|128)\b""")
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,8 @@ def translate(error: Exception, tree: exp.Expr | None = None) -> ScoterError:
     whole = str(error).strip()
     text = _first_line(whole)
     prefix, _, rest = text.partition(" Error: ")
-    name = _named(rest)
-    span = (
-        _find_evaluation(tree, rest)
-        or _find(tree, name)
-        or _find_value(tree, rest)
-        or _find_nested(tree, rest)
-        or _find_copied(tree, rest)
-        or _find_cast(tree, rest)
-        or _find_source(tree, rest)
-        or _find_field(tree, rest)
-    )
-    told = _Told(text, rest.casefold(), whole, name, span, _is_given(tree, span))
+    name, span = named(rest), place_of(tree, rest)
+    told = _Told(text, rest.casefold(), whole, name, span, is_given(tree, span))
     found = _BY_PREFIX.get(prefix.casefold())
     if found is None:
         return InternalError("the statement failed inside the engine; details are in the log")
@@ -98,162 +88,12 @@ def _first_line(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Drop DuckDB's class prefix, names that the rewriter made, and every path from a message."""
+    """Drop DuckDB's class prefix, names that the rewriter made, and every path from a message; types get SQL's names."""
     text = re.sub(r" Use TRY\(.*| You might need to add.*| In order to select one.*", "", text)
-    text = _SOURCE.sub("", text)
+    text = SOURCE.sub("", text)
     text = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", text)
+    text = _PHYSICAL.sub(lambda found: _IN_SQL.get(found.group(), found.group()), text)
     return _PATH.sub("…", text).rstrip(".!")
-
-
-def _named(text: str) -> str | None:
-    """Return the column, table, function or operator that a message is about."""
-    for pattern in _NAMES:
-        found = re.search(pattern, text)
-        if found:
-            return found.group(1)
-    return None
-
-
-_NAMES = (
-    r'^Macro "?(\w+)"?\(\) does not support',
-    r'column (?:named )?"([^"]+)"',
-    r'[Cc]olumn name "([^"]+)"',
-    r'^Column "([^"]+)"',
-    r"with name ([^\s!]+) does not exist",
-    r"""argument types '([^(']+)\(""",
-    r'function call "([^("]+)\(',
-    r'[Tt]able "([^"]+)"',
-    r'key "([^"]+)" in struct',
-    r"[Dd]ivision by zero in expression \(.* (//|%|/) ",
-)
-
-_OPERATORS: dict[str, type[exp.Expr]] = {
-    "+": exp.Add,
-    "-": exp.Sub,
-    "*": exp.Mul,
-    "/": exp.Div,
-    "//": exp.IntDiv,
-    "%": exp.Mod,
-    "||": exp.DPipe,
-    "array_extract": exp.Bracket,
-}
-
-
-def _find(tree: exp.Expr | None, name: str | None) -> Span | None:
-    """Return where ``name`` stands as a column, table, function or lone operator, or None."""
-    if tree is None or name is None:
-        return None
-    operator = _OPERATORS.get(name)
-    if operator is not None:
-        there = list(tree.find_all(operator))
-        return span_of(there[0]) if len(there) == 1 else None
-    folded = name.casefold().rsplit(".", 1)[-1]
-    for node in tree.find_all(exp.Column, exp.Table, exp.Func):
-        names = {node.name.casefold()}
-        if isinstance(node, exp.Column):
-            names.add(node.table.casefold())
-        if folded in names:
-            span = span_of(node)
-            if span is not None:
-                return span
-    return None
-
-
-def _find_value(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where a quoted value of a message stands, if it stands once."""
-    found = re.search(r"""(?:string|format:|range:|value) ['"]?([^'"]+?)['"]?(?:,| to | can|$)""", text)
-    if tree is None or found is None:
-        return None
-    there = [node for node in tree.find_all(exp.Literal) if _is_value(node, found.group(1))]
-    return span_of(there[0]) if len(there) == 1 else None
-
-
-def _is_value(literal: exp.Literal, text: str) -> bool:
-    """Say whether a literal is the value that DuckDB writes so: 1e300 as 1e+300."""
-    if literal.is_string or literal.name == text:
-        return bool(literal.name == text)
-    try:
-        return float(literal.name) == float(text)
-    except ValueError:
-        return False
-
-
-def _find_cast(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where the value stands that can not be cast, if one cast of the statement is to that type."""
-    found = _CAST.search(text)
-    if not isinstance(tree, exp.Query) or found is None:  # a write casts to the types of its table
-        return None
-    target, casts = found.group(2), list(tree.find_all(exp.Cast))
-    there = [
-        cast for cast in casts if cast.to.sql(dialect="duckdb").upper() in {target, _SPELLED.get(target)}
-    ]
-    return span_of(there[0].this) if len(there) == 1 else None
-
-
-def _find_source(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where the column stands whose value can not be cast, if one column of the statement has the name."""
-    found = _SOURCE.search(text)
-    if tree is None or found is None:
-        return None
-    name = found.group(1).casefold()
-    there = [column for column in tree.find_all(exp.Column) if column.name.casefold() == name]
-    return span_of(there[0]) if len(there) == 1 else None
-
-
-def _find_field(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where the struct stands that has a field twice."""
-    found = _TWICE.search(text)
-    for struct in () if tree is None or found is None else tree.find_all(exp.Struct):
-        names = [each.name.casefold() for each in struct.expressions if isinstance(each, exp.PropertyEQ)]
-        if len(set(names)) < len(names):
-            return span_of(struct) or span_of(struct.expressions[0])
-    return None
-
-
-def _is_given(tree: exp.Expr | None, span: Span | None) -> bool:
-    """Say whether what stands at a place is given to a model by PREDICT, as TRY_PREDICT could do."""
-    if tree is None or span is None:
-        return False
-    calls = (call for call in tree.find_all(Predict) if call.kind == "predict" and not call.tries)
-    return any(span_of(node) == span for call in calls for each in call.arguments for node in each.walk())
-
-
-_SPELLED = {"VARCHAR": "TEXT", "INTEGER": "INT", "FLOAT": "REAL"}
-
-
-def _find_nested(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where the aggregate stands that another one holds, if the message is about such."""
-    if tree is None or "nested" not in text or "aggregate" not in text:
-        return None
-    for node in tree.find_all(exp.Anonymous):
-        if node.name.casefold() in AGGREGATES:
-            inner = (part for part in node.find_all(exp.Anonymous) if part is not node)
-            found = next((part for part in inner if part.name.casefold() in AGGREGATES), None)
-            if found is not None:
-                return span_of(found)
-    return None
-
-
-def _find_copied(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where the struct is unnested that DuckDB would have to copy with the subquery inside."""
-    if tree is None or _NO_COPY not in text.casefold():
-        return None
-    for node in tree.find_all(exp.Anonymous):
-        if function_name(node) == "unnest" and node.find(exp.Query) is not None:
-            return span_of(node)
-    return None
-
-
-def _find_evaluation(tree: exp.Expr | None, text: str) -> Span | None:
-    """Return where the one ML_EVALUATE stands whose label a message is about."""
-    if tree is None or not text.startswith("the label "):
-        return None
-    there = [
-        call
-        for call in tree.find_all(Predict)
-        if EVALUATED in call.meta and any(part in text for part in call.meta[EVALUATED])
-    ]
-    return span_of(there[0]) if len(there) == 1 else None
 
 
 def _candidates(told: _Told) -> str | None:
@@ -285,7 +125,7 @@ def _memory(told: _Told) -> ScoterError:
 
 def _conversion(told: _Told) -> ScoterError:
     moment = re.match(r"(date|time|timestamp|interval) ", told.rest) is not None
-    cast = _CAST.search(told.text)
+    cast = CAST.search(told.text)
     if cast is not None:
         return TypeMismatch(f"{cast.group(1)} can not be cast to {cast.group(2)}", span=told.span)
     too_large = not moment and ("out of range" in told.rest or "could not cast value" in told.rest)
@@ -304,7 +144,7 @@ def _file(told: _Told) -> ScoterError:
 
 def _serialization(told: _Told) -> ScoterError:
     # DuckDB writes unnest of a struct as one expression for each field, and can not write a subquery twice.
-    if _NO_COPY in told.rest:
+    if NO_COPY in told.rest:
         return NotSupported(
             "a struct with a subquery inside can not be unnested",
             hint="name it in a query of its own: SELECT unnest(s) FROM (SELECT … AS s)",
@@ -326,7 +166,7 @@ def _binder(told: _Told) -> ScoterError:
     message, low, name, span = _clean(told.text), told.text.casefold(), told.name, told.span
     if name in SESSION_WORDS and low.startswith("binder error: macro"):
         return _not_a_column(name, span)
-    twice = _TWICE.search(told.text)
+    twice = TWICE.search(told.text)
     if twice is not None:
         return DuplicateColumn(f'a struct has the field "{twice.group(1)}" twice', span=span)
     if "ambiguous reference" in low:

@@ -294,17 +294,17 @@ class Layout:
             # Arrow itself refuses whole numbers above 2^24 for floats, also those that a float holds.
             cast = column.cast(target, safe=not pa.types.is_floating(target))
         except pa.ArrowInvalid as error:
-            raise self._unfit(place, target) from error
+            raise self._unfit(place) from error
         loses = infinities(cast) > infinities(column)
         if pa.types.is_integer(column.type) and pa.types.is_floating(target):
             loses = loses or not pc.all(pc.equal(cast.cast(column.type, safe=False), column)).as_py()
         if loses:
-            raise self._unfit(place, target)
+            raise self._unfit(place)
         return cast
 
-    def _unfit(self, place: int, target: pa.DataType) -> NumericOutOfRange:
-        name = self._inputs[place].name
-        return NumericOutOfRange(f'a value of the model input "{name}" does not fit the model\'s {target}')
+    def _unfit(self, place: int) -> NumericOutOfRange:
+        name, kind = self._inputs[place].name, self._element(place).runtime
+        return NumericOutOfRange(f'a value of the model input "{name}" does not fit the model\'s {kind}')
 
 
 def _tensors(inputs: Sequence[Input], loaded: Loaded) -> list[_Tensor]:

@@ -34,6 +34,7 @@ from scoter.engine.statements import (
     UnsetModelTags,
 )
 
+_SCALAR = "a call over single values has the model's name as text: PREDICT('name', …)"
 _PARAMETERS = (TokenType.PLACEHOLDER, TokenType.PARAMETER, TokenType.COLON)
 NULL_POLICIES = ("NULL", "NAN", "ERROR")
 
@@ -178,6 +179,8 @@ class ModelGrammar(Terms):
                 options += self._list(self._struct_option)
             elif model is not None and relation is not None:
                 options.append(self._named())
+            elif model is not None and relation is None:
+                self.unexpected("TABLE name or TABLE (query)", hint=_SCALAR)
             else:
                 self.unexpected("MODEL name or TABLE name")
             if not self._match(TokenType.COMMA):

@@ -36,10 +36,10 @@ class Terms(DuckDBParser):
             here = Span(self._prev.line, self._prev.col + 1)
         raise InvalidSyntax(message, hint=hint, span=here)
 
-    def unexpected(self, wanted: str) -> NoReturn:
+    def unexpected(self, wanted: str, *, hint: str | None = None) -> NoReturn:
         """Raise a syntax error that names what was expected and what stands there."""
         found = f'"{self._curr.text}"' if self._curr else "the end"
-        self.fail(f"expected {wanted}, found {found}")
+        self.fail(f"expected {wanted}, found {found}", hint=hint)
 
     def words(self, *texts: str) -> bool:
         """Consume the given words if they stand next, in order, unquoted."""
