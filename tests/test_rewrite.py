@@ -29,7 +29,8 @@ from scoter.engine.execute import Running
 from scoter.engine.from_clauses import ColumnsOf
 from scoter.engine.marks import VOLATILE_CALL
 from scoter.engine.querying import Bound
-from scoter.engine.resolve import Source, resolve
+from scoter.engine.resolve import resolve
+from scoter.engine.resolved import Source
 from scoter.engine.rules.call_models import call_models, given_by
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.pin_session import pin_session, settle_words

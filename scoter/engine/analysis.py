@@ -14,7 +14,7 @@ from scoter.catalog.names import ModelName, TableName
 from scoter.catalog.principals import Role
 from scoter.engine import statements as st
 from scoter.engine.plan import Kind
-from scoter.engine.resolve import Resolved
+from scoter.engine.resolved import Resolved
 
 _ADMIN = (
     st.CreateModel,

@@ -13,7 +13,7 @@ from sqlglot import exp
 from scoter.catalog.model_records import ModelVersion
 from scoter.engine.binding import data_type
 from scoter.engine.relations import is_row_and_column
-from scoter.engine.resolve import Resolved
+from scoter.engine.resolved import Resolved
 from scoter.engine.statements import Predict, span_of
 from scoter.engine.table_calls import BESIDE
 from scoter.errors import Span, TypeMismatch, WrongArguments

@@ -11,10 +11,10 @@ from sqlglot import exp
 
 from scoter.engine.binding import Binder, data_type, marked, marker_types, substitute, typed_null
 from scoter.engine.dialect import Scoter
+from scoter.engine.model_functions import number_of, result_type
 from scoter.engine.relations import relations_of
 from scoter.engine.replacing import put
-from scoter.engine.resolve import Resolved
-from scoter.engine.rules.call_models import number_of, result_type
+from scoter.engine.resolved import Resolved
 from scoter.engine.statements import Predict
 
 # Types of columns that DuckDB's binder gives by the same name.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from scoter.engine.gate import function_name
-from scoter.engine.resolve import Source
+from scoter.engine.resolved import Source
 
 # Where these stand, columns can be read that the statement does not name.
 _UNNAMED = (exp.Star, exp.Columns, exp.PositionalColumn, exp.Pivot, exp.Join, exp.TableAlias)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from sqlglot import exp
 
 from scoter.engine.binding import data_type, number_parameters, typed_null
-from scoter.engine.inference import operands
 from scoter.engine.merging import ACTION, READS, of_table
+from scoter.engine.parameter_places import operands
 from scoter.engine.querying import listed_rows
 from scoter.engine.scanning.lineage import HIDDEN
 from scoter.engine.statements import Delete, Merge, MergeWhen, Update, span_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from scoter.engine.columns import Origin
-from scoter.engine.resolve import Resolved
+from scoter.engine.resolved import Resolved
 
 _Origins = list["Origin | None"]
 

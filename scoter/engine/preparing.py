@@ -19,16 +19,16 @@ from scoter.engine.analysis import Analysis, action_of, kind_of
 from scoter.engine.binding import data_type, number_parameters, parameters_of
 from scoter.engine.commands.registry import command_of
 from scoter.engine.context import Context
-from scoter.engine.inference import operands
 from scoter.engine.merged_rows import FACTS, complete_merge
 from scoter.engine.merging import PLACE, TARGET
 from scoter.engine.naming import table_name
 from scoter.engine.origins import origins
+from scoter.engine.parameter_places import operands
 from scoter.engine.parts import Parts
 from scoter.engine.plan import Kind, Target
 from scoter.engine.querying import Bound, listed_rows
 from scoter.engine.replacing import put
-from scoter.engine.resolve import Resolved
+from scoter.engine.resolved import Resolved
 from scoter.engine.statements import CreateTable, CreateView, DescribeQuery, Explain, Merge, span_of
 from scoter.engine.types import duckdb_type
 from scoter.engine.values import parameter_schema

@@ -23,9 +23,10 @@ from scoter.engine.dialect import to_duckdb
 from scoter.engine.execute import Running
 from scoter.engine.instances import Instances
 from scoter.engine.logic import logic_of, signature_outside
+from scoter.engine.model_functions import result_type
 from scoter.engine.plan import ModelCall, Pins
-from scoter.engine.resolve import MODEL, Resolved
-from scoter.engine.rules.call_models import call_models, result_type
+from scoter.engine.resolved import MODEL, Resolved
+from scoter.engine.rules.call_models import call_models
 from scoter.engine.statements import Predict
 from scoter.engine.types import quote
 from scoter.errors import GoldenRowsBroken, InvalidDefinition

@@ -25,8 +25,10 @@ from scoter.engine.call_types import argument_types, without_calls
 from scoter.engine.context import Context
 from scoter.engine.dialect import to_duckdb
 from scoter.engine.inference import infer_parameters
-from scoter.engine.resolve import Resolved
-from scoter.engine.rules.call_models import expand_stars, name_results, signature_for
+from scoter.engine.model_functions import signature_for
+from scoter.engine.model_stars import expand_stars
+from scoter.engine.resolved import Resolved
+from scoter.engine.result_names import name_results
 from scoter.engine.rules.pin_now import uses_now
 from scoter.engine.rules.pin_session import constants, pin_session, settle_words
 from scoter.engine.rules.read_tables import read_tables

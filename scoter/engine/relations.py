@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from sqlglot import exp
 
 from scoter.engine.gate import function_name
-from scoter.engine.resolve import Resolved
+from scoter.engine.resolved import Resolved
 
 _Names = frozenset[str] | None
 _MOST_DEEP = 50  # of CTEs that read each other

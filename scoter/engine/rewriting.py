@@ -23,7 +23,7 @@ from scoter.engine.dialect import to_duckdb
 from scoter.engine.plan import ModelCall, ScanFacts, Stage
 from scoter.engine.predicates import table_predicates
 from scoter.engine.querying import Bound
-from scoter.engine.resolve import Source
+from scoter.engine.resolved import Source
 from scoter.engine.rules.call_models import call_models, first_places, given_by, linear_calls, logic_calls
 from scoter.engine.rules.pin_now import pin_now
 from scoter.engine.rules.read_tables import read_tables

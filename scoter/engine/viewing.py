@@ -19,8 +19,8 @@ from scoter.engine.dialect import Scoter, parse
 from scoter.engine.foreign_types import check_meetings, mark_meetings
 from scoter.engine.foreign_views import holds, strict, uncast
 from scoter.engine.gate import check, function_name
-from scoter.engine.resolve import Resolved
-from scoter.engine.rules.call_models import name_results
+from scoter.engine.resolved import Resolved
+from scoter.engine.result_names import name_results
 from scoter.engine.rules.pin_session import settle_words
 from scoter.engine.statements import ViewColumn, span_of
 from scoter.engine.types import iceberg_type

@@ -20,7 +20,7 @@ from scoter.catalog.views import View, ViewColumn, load_view
 from scoter.engine.arriving import Arriving
 from scoter.engine.binding import data_type
 from scoter.engine.metadata.rows import About
-from scoter.engine.resolve import Source
+from scoter.engine.resolved import Source
 from scoter.engine.system_tables import system_rows
 from scoter.engine.types import listed_type, spelled, wire_type
 from scoter.engine.virtual import VIRTUAL_SCHEMAS, VirtualTable, virtual_tables

@@ -22,8 +22,9 @@ from scoter.errors import ModelFailed, NotSupported, OutOfMemory, ScoterError
 from scoter.udfs import batches
 from scoter.udfs.isolation import Isolated, RowsFailed, apart
 from scoter.udfs.pieces import Feeds, in_pieces
+from scoter.udfs.results import column_of, probabilities, probability
 from scoter.udfs.runs import Counts, Run
-from scoter.udfs.sessions import Loaded, Sessions, reason
+from scoter.udfs.sessions import Loaded, Sessions, is_memory, reason
 from scoter.udfs.signature import Output, Signature
 from scoter.udfs.tensors import arrow_type
 
@@ -279,15 +280,11 @@ def _infer(loaded: Loaded, wanted: list[str], group: batches.Group, run: Run, co
 
 def _failure(error: Exception) -> ScoterError:
     """Return what a user sees of what ONNX Runtime, Arrow or NumPy raised; RowsFailed if other rows may do."""
-    if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
+    if is_memory(error):
         return OutOfMemory(
             "the model ran out of memory", hint="give the server more memory, or export a smaller model"
         )
     return RowsFailed(f"the model failed: {reason(error)}")
-
-
-# How ONNX Runtime says that an allocation failed: it raises no error of its own for it.
-_NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "AllocateRawInternal")
 
 
 def _finisher(function: Function) -> Callable[[list[Any], int], pa.Array]:
@@ -297,12 +294,12 @@ def _finisher(function: Function) -> Callable[[list[Any], int], pa.Array]:
         return _together(function)
     if function.kind == "proba_class":
         place = signature.label_index(function.class_label or "")
-        return lambda results, rows: batches.probability(results[0], place, rows)
+        return lambda results, rows: probability(results[0], place, rows)
 
     def column(output: Output, result: object, rows: int) -> pa.Array:
         if output.role == "probabilities":
-            return batches.probabilities(result, signature.labels, rows)
-        return batches.column(result, output.type, rows)
+            return probabilities(result, signature.labels, rows)
+        return column_of(result, output.type, rows)
 
     if function.kind != "all":
         (only,) = function.outputs

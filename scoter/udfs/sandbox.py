@@ -16,8 +16,8 @@ from typing import Any
 
 from scoter.errors import InvalidModel
 from scoter.udfs import structure
-from scoter.udfs.sessions import reason
-from scoter.udfs.trial import examine, is_memory
+from scoter.udfs.sessions import is_memory, reason
+from scoter.udfs.trial import examine
 
 # Loading and running recurses along the graph. What passes on a small stack passes on the larger
 # stacks of the service's threads.
@@ -38,8 +38,6 @@ def _answer(header: dict[str, Any], data: bytes) -> dict[str, Any]:
         facts = examine(data, structure.Limits(**header["limits"]), declared)
     except InvalidModel as error:
         return {"error": error.message, "hint": error.hint}
-    except MemoryError:
-        return {"memory": True}
     except Exception as error:  # noqa: BLE001  # a hostile file's fault, and the process ends after this
         if is_memory(error):
             return {"memory": True}

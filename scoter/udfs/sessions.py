@@ -102,6 +102,15 @@ def reason(error: BaseException) -> str:
     return text[:300] or type(error).__name__
 
 
+# How ONNX Runtime says that an allocation failed: it raises no error of its own for it.
+_NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "AllocateRawInternal")
+
+
+def is_memory(error: BaseException) -> bool:
+    """Say whether ONNX Runtime, NumPy or Python means that there is not enough memory."""
+    return isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY)
+
+
 def _plainer(text: str, patterns: Sequence[tuple[str, str]]) -> str:
     for pattern, plain in patterns:
         text = re.sub(pattern, plain, text)

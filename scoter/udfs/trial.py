@@ -6,48 +6,26 @@ This module must not know processes, limits of memory or SQL. It runs inside the
 from __future__ import annotations
 
 import math
-import resource
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx.onnx_ml_pb2 import ModelProto
 
-from scoter.errors import InvalidModel, ModelFailed
+from scoter.errors import InvalidModel
 from scoter.udfs import labels, linear, preparation, samples, structure
-from scoter.udfs.pieces import MOST_VALUES, Feeds, in_pieces, rows_at_once
+from scoter.udfs.dry_run import NAME_MOST, TOLERANCE, InputFacts, Trial, dry_run, same, with_length
+from scoter.udfs.pieces import MOST_VALUES, Feeds
 from scoter.udfs.runtime import onnxruntime
-from scoter.udfs.sessions import open_session, reason
+from scoter.udfs.sessions import open_session
 from scoter.udfs.signature import MOST_COLUMNS, Shape, fold, is_list
 from scoter.udfs.tensors import element_of, map_of, required, sequence_of
 
-_ROWS = 3
-_BATCHES = (64, 512, 2048)
-_BATCH_SECONDS = 0.25  # of the CPU; a batch that takes longer is the last: the next has eight times its rows
 _PRODUCER_MOST = 128  # characters
-_NAME_MOST = 128
-# Rows scored together and alone differ by rounding, because sums are split differently.
-_TOLERANCE = 1e-3
 
 Declared = Sequence[tuple[str, Shape]]
-
-
-@dataclass(frozen=True)
-class InputFacts:
-    """One input: ONNX Runtime's type of it, and what a row has of it: () for [N], (F,) for [N, F], and so on.
-
-    A length is None where rows may differ in it. An optional input is one that the model can do without.
-    """
-
-    name: str
-    type: str
-    shape: Shape
-    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,21 +59,6 @@ class Facts:
     linear: linear.Linear | None
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A session, its inputs, sample rows for them and what it gives for these."""
-
-    session: onnxruntime.InferenceSession
-    inputs: tuple[InputFacts, ...]
-    batch: int | None
-    feeds: Feeds
-    results: list[Any]
-
-    @property
-    def names(self) -> list[str]:
-        return [value.name[:_NAME_MOST] for value in self.session.get_outputs()]
-
-
 def examine(data: bytes, limits: structure.Limits, declared: Declared) -> Facts:
     """Parse, load and run a model on a few rows; ``declared`` is the names and shapes of the user's INPUT.
 
@@ -118,7 +81,7 @@ def examine(data: bytes, limits: structure.Limits, declared: Declared) -> Facts:
     return Facts(trial.inputs, outputs, found, opset, producer, trial.batch, weights)
 
 
-def _freed_or_fixed(freed: ModelProto, kept: ModelProto, sizes: set[int], declared: Declared) -> _Trial:
+def _freed_or_fixed(freed: ModelProto, kept: ModelProto, sizes: set[int], declared: Declared) -> Trial:
     """Return a trial with any number of rows if it gives what the model as written gives, else of that one."""
     if len(sizes) > 1:
         several = ", ".join(f"{size:,}" for size in sorted(sizes))
@@ -128,21 +91,21 @@ def _freed_or_fixed(freed: ModelProto, kept: ModelProto, sizes: set[int], declar
         free = _tried(freed, None, declared)
     except InvalidModel:
         return fixed
-    if free.inputs != fixed.inputs or not all(map(_same, free.results, fixed.results)):
+    if free.inputs != fixed.inputs or not all(map(same, free.results, fixed.results)):
         return fixed
     return free
 
 
-def _tried(model: ModelProto, batch: int | None, declared: Declared) -> _Trial:
+def _tried(model: ModelProto, batch: int | None, declared: Declared) -> Trial:
     session = open_session(model.SerializeToString(), threads=1)
     inputs = _inputs(session, model, declared)
     if not any(None in each.shape for each in inputs):
-        return _dry_run(session, model, inputs, batch, None)
-    found: list[tuple[int, _Trial]] = []
+        return dry_run(session, model, inputs, batch, None)
+    found: list[tuple[int, Trial]] = []
     failure = None
     for length in samples.lengths(model):
         try:
-            found.append((length, _dry_run(session, model, inputs, batch, length)))
+            found.append((length, dry_run(session, model, inputs, batch, length)))
         except InvalidModel as error:
             failure = failure or error
         if len(found) > 1:
@@ -151,11 +114,7 @@ def _tried(model: ModelProto, batch: int | None, declared: Declared) -> _Trial:
         hint = "where only certain lengths fit, write them: INPUT (x FLOAT[5])"
         raise InvalidModel(failure.message if failure else "the model takes lists of no length", hint=hint)
     length, trial = found[0]
-    return replace(trial, inputs=tuple(_with_length(each, length) for each in inputs))
-
-
-def _with_length(each: InputFacts, length: int) -> InputFacts:
-    return replace(each, shape=tuple(length if size is None else size for size in each.shape))
+    return replace(trial, inputs=tuple(with_length(each, length) for each in inputs))
 
 
 def _inputs(
@@ -166,7 +125,7 @@ def _inputs(
         raise InvalidModel("the model has no inputs")
     found = []
     for place, value in enumerate(values):
-        name = value.name[:_NAME_MOST]
+        name = value.name[:NAME_MOST]
         kind, is_optional = required(value.type)
         pair = map_of(value.type)
         if pair is not None and pair[1].runtime == "float":
@@ -174,7 +133,7 @@ def _inputs(
             continue
         if element_of(kind) is None and sequence_of(kind) is None:
             raise InvalidModel(
-                f"the model's input {name} is of the type {value.type[:_NAME_MOST]}",
+                f"the model's input {name} is of the type {value.type[:NAME_MOST]}",
                 hint="inputs are tensors, sequences of tensors, or maps from texts or integers to 32-bit floats",
             )
         if sequence_of(kind) is None:
@@ -202,7 +161,7 @@ def _of_an_entry(model: ModelProto, name: str, place: int, declared: Declared) -
     if not entry.HasField("shape"):
         if given is None:
             raise InvalidModel(
-                f"the file does not say how many dimensions the tensors in the model's input {name[:_NAME_MOST]} have",
+                f"the file does not say how many dimensions the tensors in the model's input {name[:NAME_MOST]} have",
                 hint="INPUT says it: INPUT (x FLOAT[]) where each is a list of floats",
             )
         return given
@@ -234,151 +193,8 @@ def _with(shape: Shape, declared: Shape) -> Shape:
     return tuple(own if size is None else size for size, own in zip(shape, declared, strict=True))
 
 
-def _dry_run(
-    session: onnxruntime.InferenceSession,
-    model: ModelProto,
-    inputs: tuple[InputFacts, ...],
-    batch: int | None,
-    length: int | None,
-) -> _Trial:
-    """Score rows together and each alone; refuse results that depend on the rows beside them."""
-    sized = [each if length is None else _with_length(each, length) for each in inputs]
-    random = np.random.default_rng(7)
-    narrow = {each.name: each.shape[0] or 1 if each.shape else 1 for each in sized if len(each.shape) < 2}
-    known = samples.categories(model, {name: w for name, w in narrow.items() if w <= MOST_COLUMNS})
-    feeds = {
-        each.name: samples.feed(each.name, each.type, each.shape, _ROWS, known, random) for each in sized
-    }
-    together = _run(session, feeds, _ROWS, batch)
-    trial = _Trial(session, inputs, batch, feeds, together)
-    for row in range(_ROWS):
-        alone = _run(
-            session, {name: _taken(value, np.array([row])) for name, value in feeds.items()}, 1, batch
-        )
-        for name, whole, single in zip(trial.names, together, alone, strict=True):
-            if not _has_rows(whole, _ROWS) or not _has_rows(single, 1):
-                raise InvalidModel(
-                    f"the model's output {name} does not have one entry for each row",
-                    hint="export it with a dynamic batch dimension",
-                )
-            if not _same(whole[row], single[0]):
-                raise InvalidModel(
-                    f"the model's output {name} for a row depends on the rows beside it",
-                    hint="a model must score each row alone; export it for inference",
-                )
-    free = [length for each in inputs for size in each.shape if size is None and length is not None]
-    most = rows_at_once([each.shape for each in inputs if is_list(each.shape)], free)
-    _score_batches(trial, batch or most)
-    return replace(trial, inputs=_really_optional(trial))
-
-
-def _really_optional(trial: _Trial) -> tuple[InputFacts, ...]:
-    """Return the inputs, those as optional only that the model can be run without."""
-    left_out = {each.name: None for each in trial.inputs if each.is_optional}
-    if not left_out:
-        return trial.inputs
-    try:
-        results = _run(trial.session, trial.feeds | left_out, _ROWS, trial.batch)
-    except InvalidModel:
-        results = [None]
-    can = all(_has_rows(each, _ROWS) for each in results)
-    return tuple(replace(each, is_optional=each.is_optional and can) for each in trial.inputs)
-
-
-def _has_rows(result: Any, rows: int) -> bool:
-    if isinstance(result, np.ndarray) and result.ndim == 0:
-        return False
-    return isinstance(result, np.ndarray | list) and len(result) == rows
-
-
-def _score_batches(trial: _Trial, most: int | None) -> None:
-    """Score batches as large as the service's, while the time allows, and compare with the few rows.
-
-    A model whose memory grows with its rows fails here, under the limit, instead of in the service;
-    and the runtime takes other paths for many rows than for few. Where the time ends first, the memory of
-    the largest batch is reckoned from what the last one took.
-    """
-    sizes = _sizes(most)
-    for rows in sizes:
-        places = np.arange(rows) % _ROWS
-        started, used = time.process_time(), _most_memory()
-        feeds = {name: _taken(value, places) for name, value in trial.feeds.items()}
-        results = _run(trial.session, feeds, rows, trial.batch)
-        for name, few, many in zip(trial.names, trial.results, results, strict=True):
-            if not _same(_taken(few, places), many):
-                raise InvalidModel(f"the model's output {name} depends on the number of rows")
-        if time.process_time() - started > _BATCH_SECONDS:
-            grown = 0 if trial.batch else (_most_memory() - used) * sizes[-1] // rows
-            if used + grown > resource.getrlimit(resource.RLIMIT_AS)[0]:
-                raise MemoryError
-            return
-
-
-def _sizes(most: int | None) -> list[int]:
-    if most is None:
-        return list(_BATCHES)
-    return [rows for rows in _BATCHES if rows < most] + [min(most, _BATCHES[-1])]
-
-
-def _taken(values: Any, places: NDArray[np.intp]) -> Any:
-    if isinstance(values, np.ndarray):
-        return values[places]
-    return [values[place] for place in places]  # entries of a sequence are objects of Python
-
-
-def _most_memory() -> int:
-    """Return the most bytes of memory that this process had in use at once."""
-    if sys.platform == "darwin":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # What getrusage says on Linux begins with what the process that started this one had.
-    for line in Path("/proc/self/status").read_text("ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise MemoryError
-
-
-def _run(session: onnxruntime.InferenceSession, feeds: Feeds, rows: int, batch: int | None) -> list[Any]:
-    def once(piece: Feeds) -> list[Any]:
-        try:
-            return list(session.run(None, piece))
-        except MemoryError:
-            raise
-        except Exception as error:  # onnxruntime's errors share no base but Exception
-            if is_memory(error):
-                raise MemoryError from error
-            raise InvalidModel(f"the model fails on sample rows: {reason(error)}") from error
-
-    try:
-        return in_pieces(once, feeds, rows, batch, exactly=batch is not None)
-    except (ModelFailed, ValueError) as error:
-        raise InvalidModel("the model's outputs do not have one entry for each row") from error
-
-
-def is_memory(error: Exception) -> bool:
-    """Say whether ONNX Runtime means that there is not enough memory."""
-    text = str(error)
-    return "bad_alloc" in text or "Failed to allocate memory" in text
-
-
-def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, dict):
-        return (
-            isinstance(right, dict)
-            and left.keys() == right.keys()
-            and all(_same(value, right[key]) for key, value in left.items())
-        )
-    if isinstance(left, list):
-        return isinstance(right, list) and len(left) == len(right) and all(map(_same, left, right))
-    left, right = np.asarray(left), np.asarray(right)
-    if left.shape != right.shape:
-        return False
-    if left.dtype.kind == "f":
-        return bool(np.allclose(left, right, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))
-    return bool(np.array_equal(left, right))
-
-
 def _outputs(
-    model: ModelProto, zipped: dict[str, labels.Labels], trial: _Trial
+    model: ModelProto, zipped: dict[str, labels.Labels], trial: Trial
 ) -> tuple[tuple[OutputFacts, ...], labels.Labels]:
     """Return the outputs and the labels of the one that is probabilities, if there is one."""
     outputs = [
@@ -405,13 +221,13 @@ def _output(name: str, kind: str, result: Any) -> OutputFacts:
     if pair is not None and isinstance(result, list):
         return OutputFacts(name, pair[1].runtime, 0, 0, pair[0].runtime)
     if element is None:
-        raise InvalidModel(f"the model's output {name[:_NAME_MOST]} is of the type {kind[:_NAME_MOST]}")
+        raise InvalidModel(f"the model's output {name[:NAME_MOST]} is of the type {kind[:NAME_MOST]}")
     if isinstance(result, list):
         return OutputFacts(name, element.runtime, np.ndim(result[0]), 0)
     if result.ndim <= 2:
         width = result.shape[1] if result.ndim == 2 else 1
         if width > MOST_VALUES:
-            raise InvalidModel(f"the model's output {name[:_NAME_MOST]} has {width:,} columns")
+            raise InvalidModel(f"the model's output {name[:NAME_MOST]} has {width:,} columns")
         return OutputFacts(name, element.runtime, int(width != 1), width)
     return OutputFacts(name, element.runtime, result.ndim - 1, 0)
 
@@ -421,7 +237,7 @@ _SUMMED = {"float": None, "double": None, "int64": 100, "int32": 100, "bool": 1}
 
 
 def _linear(
-    model: ModelProto, trial: _Trial, outputs: tuple[OutputFacts, ...], found: labels.Labels
+    model: ModelProto, trial: Trial, outputs: tuple[OutputFacts, ...], found: labels.Labels
 ) -> linear.Linear | None:
     elements = [element_of(each.type) for each in trial.inputs]
     kinds = [each.dtype for each in elements if each is not None and each.runtime in _SUMMED]
@@ -435,7 +251,7 @@ def _linear(
             each.name: columns.astype(kind).reshape(len(rows), *(size or 1 for size in each.shape))
             for each, columns, kind in zip(trial.inputs, parts, kinds, strict=True)
         }
-        results = _run(trial.session, feeds, len(rows), None)
+        results = trial.run(feeds, len(rows))
         return {
             value.name: result
             for value, result in zip(trial.session.get_outputs(), results, strict=True)
@@ -464,5 +280,5 @@ def _fits(found: labels.Labels, label: OutputFacts | None) -> bool:
 def _are_probabilities(values: NDArray[np.floating[Any]]) -> bool:
     """Tell probabilities from decision scores, which exporters write under the same name."""
     # Votes that are summed as floats come out a hair above 1, and what is left of 1 below 0.
-    inside = bool(np.all((values >= -_TOLERANCE) & (values <= 1 + _TOLERANCE)))
-    return inside and bool(np.allclose(values.sum(axis=1), 1, atol=_TOLERANCE))
+    inside = bool(np.all((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)))
+    return inside and bool(np.allclose(values.sum(axis=1), 1, atol=TOLERANCE))

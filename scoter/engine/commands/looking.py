@@ -16,7 +16,7 @@ from scoter.catalog.views import View, load_view
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
 from scoter.engine.commands.places import known_schema
 from scoter.engine.naming import table_name
-from scoter.engine.resolve import Source
+from scoter.engine.resolved import Source
 from scoter.engine.statements import (
     DescribeTable,
     ShowCatalogs,

@@ -22,7 +22,7 @@ from scoter.engine.commands.outcome import Call, Command, Outcome, done
 from scoter.engine.commands.places import known_schema
 from scoter.engine.commands.training import snapshots_of
 from scoter.engine.logic import Logic, signature_outside
-from scoter.engine.resolve import model_reference
+from scoter.engine.model_names import model_reference
 from scoter.engine.statements import (
     AddModelVersion,
     CommentOnModel,

@@ -18,7 +18,7 @@ from scoter.engine.commands.mlflow import pinned
 from scoter.engine.commands.outcome import Call, Columns, Command, Outcome
 from scoter.engine.commands.places import known_schema
 from scoter.engine.logic import Logic, logic_of, signature_outside
-from scoter.engine.resolve import model_reference, resolve_model
+from scoter.engine.model_names import model_reference, resolve_model
 from scoter.engine.statements import (
     DescribeModel,
     ShowCreateModel,

@@ -15,7 +15,7 @@ from sqlglot import exp
 from scoter.engine.cancellation import Cancellation
 from scoter.engine.context import Context
 from scoter.engine.parts import Parts
-from scoter.engine.resolve import Resolved
+from scoter.engine.resolved import Resolved
 
 Columns = tuple[tuple[str, str], ...]
 

@@ -5,199 +5,29 @@ This module must not know how a model runs, nor how types are found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
 
 from scoter.catalog.model_records import ModelVersion
-from scoter.engine.arguments import ROWS, Value, bound, check_type
+from scoter.engine.arguments import Value, bound, check_type
 from scoter.engine.binding import data_type
 from scoter.engine.call_sites import is_volatile
-from scoter.engine.functions import NOW
-from scoter.engine.gate import function_name
 from scoter.engine.logic import Logic, logic_of
 from scoter.engine.marks import VOLATILE_CALL
+from scoter.engine.model_functions import function_of, logic_behind, number_of
 from scoter.engine.plan import ModelCall, ModelPin
-from scoter.engine.relations import is_row_and_column, relations_of
 from scoter.engine.replacing import put
-from scoter.engine.resolve import MODEL, Resolved
+from scoter.engine.resolved import Resolved
 from scoter.engine.rules.inline_linear import can_inline, inlined
-from scoter.engine.rules.pin_session import is_constant
-from scoter.engine.rules.unfold import GROWING
-from scoter.engine.statements import WRITTEN, Predict, span_of
-from scoter.errors import NotSupported, Span, WrongArguments
-from scoter.suggestions import closest
+from scoter.engine.statements import Predict, span_of
+from scoter.errors import NotSupported, Span
 from scoter.udfs.functions import UNFIT, Function
 from scoter.udfs.linear import Linear
 from scoter.udfs.signature import Input, Signature
 
 _GIVEN = "scoter_given"
-_VERBS = {"predict": "predict", "proba": "predict_proba", "all": "predict_all", "try": "try_predict"}
-
-
-def result_type(call: Predict, version: ModelVersion) -> str:
-    """Return the DuckDB type of a call; raises NotSupported, WrongArguments."""
-    logic = _logic_behind(call, version)
-    return function_of(call, version).return_type if logic is None else str(logic.type)
-
-
-def _logic_behind(call: Predict, version: ModelVersion) -> Logic | None:
-    """Return the logic that makes a call's value of the model's outputs, None where it is an output."""
-    logic = logic_of(version)
-    return logic if logic is not None and logic.behind and call.kind in {"predict", "try"} else None
-
-
-def signature_for(call: Predict, version: ModelVersion) -> Signature:
-    """Return the signature that a call's arguments have to fit; raises NotSupported, WrongArguments."""
-    signature, logic = function_of(call, version).signature, logic_of(version)
-    return signature if logic is None else logic.outside(signature)
-
-
-def function_of(call: Predict, version: ModelVersion) -> Function:
-    """Return the function that a call runs; raises NotSupported, WrongArguments."""
-    signature = Signature.from_json(version.signature)
-    if call.results:
-        return Function(
-            version.sha256,
-            signature,
-            "together",
-            parts=tuple(function_of(_only(call, result), version) for result in call.results),
-        )
-    label = call.class_label
-    kind = "predict" if call.kind == "try" else call.kind
-    if _logic_behind(call, version) is not None:
-        kind = "all"
-    function = Function(version.sha256, signature, kind, tries=call.tries)
-    try:
-        _ = function.return_type
-    except NotSupported as error:
-        error.span = span_of(call)
-        raise
-    if label is None:
-        return function
-    negative = isinstance(label, exp.Neg) and isinstance(label.this, exp.Literal) and not label.this.is_string
-    if not isinstance(label, exp.Literal) and not negative:
-        raise NotSupported(
-            "class => takes a constant",
-            hint="write class => 'yes'; PREDICT_PROBA('m', …)[?] takes a parameter",
-            span=span_of(label) or span_of(call),
-        )
-    wanted = f"-{label.this.name}" if negative else label.name
-    known = [str(value) for value in signature.labels]
-    if wanted not in known:
-        raise WrongArguments(
-            f"{version.model} has no class {wanted}",
-            hint=closest(wanted, known) or f"its classes are {', '.join(known[:20])}",
-            span=span_of(label) or span_of(call),
-        )
-    return Function(version.sha256, signature, "proba_class", wanted)
-
-
-def _only(call: Predict, result: exp.Expr) -> Predict:
-    """Return the one of the calls that are ``call`` together which wants that."""
-    if isinstance(result, exp.Identifier):
-        return Predict(model=call.model.copy(), kind=result.name)
-    return Predict(model=call.model.copy(), kind="proba", class_label=result.copy())
-
-
-def name_results(tree: exp.Expr, name_of: Callable[[exp.Expr], str]) -> None:
-    """Name unnamed result columns that will be rewritten as DuckDB names what was written, in place."""
-    parts: dict[int, exp.Expr] = {}
-    for node in tree.walk():
-        if not _is_rewritten(node):
-            continue
-        part: exp.Expr = node
-        while part.parent is not None:
-            is_projection = isinstance(part.parent, exp.Select) and part.arg_key == "expressions"
-            if is_projection and not isinstance(part, exp.Alias | exp.Star | exp.Column):
-                parts[id(part)] = part
-            part = part.parent
-    # Outer parts first: their names are of what was written inside them.
-    named = [(part, name_of(_readable(part))) for part in parts.values()]
-    for part, name in sorted(named, key=lambda pair: pair[0].depth, reverse=True):
-        put(part, exp.alias_(part.copy(), name, quoted=True))
-
-
-def _is_rewritten(node: exp.Expr) -> bool:
-    if isinstance(node, Predict | exp.Table | exp.Placeholder):
-        return True
-    if isinstance(node, exp.Subquery) and WRITTEN in node.meta:
-        return True
-    return function_name(node) in GROWING | NOW or is_constant(node)
-
-
-def _readable(part: exp.Expr) -> exp.Expr:
-    """Return a copy in which calls are plain functions, for their text only."""
-    holder = exp.Paren(this=part.copy())
-    for call in reversed(list(holder.find_all(Predict))):
-        verb = _VERBS[call.kind]
-        named = {"class": call.class_label, "on_error": call.on_error}
-        more = [
-            exp.PropertyEQ(this=exp.to_identifier(name), expression=value.copy())
-            for name, value in named.items()
-            if value is not None
-        ]
-        given = [argument.copy() for argument in call.arguments]
-        model = call.model.meta.get(WRITTEN, call.model)
-        call.replace(exp.Anonymous(this=verb, expressions=[model.copy(), *given, *more]))
-    for relation in list(holder.find_all(exp.Table, exp.Subquery)):
-        written = relation.meta.get(WRITTEN)
-        if written is not None:
-            relation.replace(written.copy())
-    for table in holder.find_all(exp.Table):
-        table.set("version", None)
-    found: exp.Expr = holder.this
-    return found
-
-
-def expand_stars(tree: exp.Expr, resolved: Resolved) -> None:
-    """Replace ``PREDICT('m', *)`` by the rows of every table of its SELECT, ``t.*`` by that of t, in place.
-
-    Raises WrongArguments where the star is not alone, leaves columns out, or where a column has the
-    name of the row.
-    """
-    for call in tree.find_all(Predict):
-        stars = [argument for argument in call.arguments if _star(argument) is not None]
-        if not stars:
-            continue
-        select = call.find_ancestor(exp.Select)
-        if len(call.arguments) != 1 or select is None:
-            raise WrongArguments("* stands alone in a model call", span=span_of(call))
-        star = _star(stars[0])
-        if star is not None and any(star.args.get(key) for key in ("except_", "replace", "rename")):
-            raise WrongArguments(
-                "* in a model call is of all columns", hint="write a struct", span=span_of(call)
-            )
-        relations = list(relations_of(select))
-        if not relations:
-            raise WrongArguments("* needs a FROM", span=span_of(call))
-        whole = isinstance(stars[0], exp.Star)
-        names = [r.alias_or_name for r in relations] if whole else [stars[0].args["table"].name]
-        for name in names:
-            if not name:
-                raise WrongArguments(
-                    "* needs a name for every relation", hint="write AS and an alias", span=span_of(call)
-                )
-            if is_row_and_column(name, call, resolved):
-                raise WrongArguments(
-                    f'"{name}" may be a column of the row "{name}", too',
-                    hint="give the table another alias, or name its columns",
-                    span=span_of(call),
-                )
-        if not whole:
-            call.set("arguments", [exp.Column(this=stars[0].args["table"].copy())])
-            continue
-        call.set("arguments", [exp.column(name) for name in names])
-        joins = select.args.get("joins") or []
-        natural = any(str(join.args.get("method", "")).upper() == "NATURAL" for join in joins)
-        merged = [column.name.casefold() for join in joins for column in join.args.get("using") or []]
-        call.meta[ROWS] = ("*",) if natural else tuple(merged)
-
-
-def _star(argument: exp.Expr) -> exp.Star | None:
-    inner = argument.this if isinstance(argument, exp.Column) else argument
-    return inner if isinstance(inner, exp.Star) else None
 
 
 def linear_calls(
@@ -218,7 +48,7 @@ def linear_calls(
 def logic_calls(tree: exp.Expr, resolved: Resolved) -> frozenset[int]:
     """Return the calls whose value the logic of a version makes of the model's outputs, by identity."""
     calls = tree.find_all(Predict)
-    return frozenset(id(call) for call in calls if _logic_behind(call, resolved.model(call)) is not None)
+    return frozenset(id(call) for call in calls if logic_behind(call, resolved.model(call)) is not None)
 
 
 def call_models(
@@ -255,7 +85,7 @@ def call_models(
         if id(call) in linear:
             given = [field.expression for field in struct.expressions]
             new = inlined(function, linear[id(call)], given, new)
-        behind = _logic_behind(call, version)
+        behind = logic_behind(call, version)
         if behind is not None:
             new = behind.result(new, function.signature, tries=call.tries)
         if call is tree:
@@ -320,11 +150,6 @@ def first_places(tree: exp.Expr, resolved: Resolved, types: Mapping[int, tuple[s
         if span is not None and (name not in found or span < found[name]):
             found[name] = span
     return found
-
-
-def number_of(call: Predict) -> int:
-    """Return which of the statement's calls a call is, or is a copy of."""
-    return int(call.meta[MODEL])
 
 
 def _struct(call: Predict, version: ModelVersion, signature: Signature, values: Sequence[Value]) -> exp.Expr:

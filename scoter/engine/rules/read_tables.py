@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from scoter.engine.aliases import Qualifiers, alias_of
-from scoter.engine.resolve import SOURCE, Resolved, Source
+from scoter.engine.resolved import SOURCE, Resolved, Source
 
 
 def read_tables(tree: exp.Expr, resolved: Resolved, relation: Callable[[exp.Table, Source], str]) -> exp.Expr:

@@ -17,7 +17,7 @@ from scoter.engine.dialect import Scoter
 from scoter.engine.from_clauses import ColumnsOf, Owners, named_relations, owner_of, owners_of
 from scoter.engine.model_runs import first_written, run_text
 from scoter.engine.replacing import put
-from scoter.engine.resolve import MODEL
+from scoter.engine.resolved import MODEL
 from scoter.engine.statements import Predict
 
 
