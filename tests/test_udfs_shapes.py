@@ -442,6 +442,39 @@ def test_a_convolution_over_the_digits_agrees_with_the_reference(tmp_path):
     assert sql.scores(net, ["flat"], depths=[1]) == digit.tolist()
 
 
+@pytest.mark.parametrize("shape", [(16,), (2, 8)], ids=["columns", "lists"])
+@pytest.mark.parametrize("convolves", [True, False])
+def test_a_model_with_a_convolution_gets_fewer_rows_at_a_time(tmp_path, shape, convolves):
+    kernel = np.array([[[0.0, 1.0, 2.0]]], np.float32)
+    step = (
+        helper.make_node("Conv", ["series", "kernel"], ["seen"], pads=[1, 1])
+        if convolves
+        else helper.make_node("Identity", ["series"], ["seen"])
+    )
+    net = model(
+        [
+            helper.make_node("Reshape", ["x", "one"], ["series"]),
+            step,
+            helper.make_node("ReduceSum", ["seen", "axes"], ["y"], keepdims=0),
+        ],
+        inputs=[tensor("x", shape=("n", *shape))],
+        outputs=[tensor("y", shape=("n",))],
+        initializer=[
+            constant("one", [-1, 1, 16]),
+            constant("kernel", kernel, np.float32),
+            constant("axes", [1, 2]),
+        ],
+    )
+    sql = Lists(tmp_path, 1100)
+    values = [f"v + {i}" for i in range(16)]
+    given = values if shape == (16,) else [f"[[{', '.join(values[:8])}], [{', '.join(values[8:])}]]"]
+    # What a kernel of 0, 1, 2 adds up is thrice each value but the first, which is read once.
+    sums = [3 * sum(v + i for i in range(16)) - 2 * v for v in range(1100)]
+    plain = [sum(v + i for i in range(16)) for v in range(1100)]
+    assert sql.scores(net, given) == (sums if convolves else plain)
+    assert sql.run.total.batches == (5 if convolves else 1)
+
+
 def test_names_that_read_alike_are_told_apart_or_refused():
     names = ("Feature 1", "Feature_1")
     pair = model(
@@ -470,7 +503,9 @@ def test_lists_are_bounded(tmp_path):
     with pytest.raises(InvalidModel, match="more than 4,194,304 values"):
         signature_of(identity(("n", 3, 2000, 2000)))
     assert rows_at_once([(3, 224, 224)]) == 6
-    assert rows_at_once([(1, 8, 8)]) == 256
+    assert rows_at_once([(1, 8, 8)], convolves=True) == 256
+    assert rows_at_once([(3, 224, 224)], convolves=True) == 6
+    assert rows_at_once([], convolves=True) == 256
     assert rows_at_once([(64,)]) == 16_384
     assert rows_at_once([]) is None
     sql = Lists(tmp_path, 1)

@@ -91,6 +91,7 @@ class Layout:
             tensor.columns[0]: tensor.lengths for tensor in self._tensors if tensor.columns[0] in self._free
         }
         self._batch = signature.batch
+        self._convolves = loaded.convolves
         first = self._tensors[0]
         # One [N, F] tensor of numbers in the order of the arguments: Arrow builds it in one call,
         # with Python's lock released, and itself refuses NULLs.
@@ -117,7 +118,7 @@ class Layout:
         except pa.ArrowTypeError:  # there are NULLs
             return None
         feeds: Feeds = {self._tensors[0].name: rows.to_numpy()}
-        return [Group(feeds, batch.num_rows)]
+        return [Group(feeds, batch.num_rows, at_once=rows_at_once((), convolves=self._convolves))]
 
     def without_nulls(self, batch: pa.RecordBatch) -> Rows:
         """Apply the NULL policy: drop rows whose result is NULL, fill in the values of the others.
@@ -217,7 +218,7 @@ class Layout:
             if place in self._free:
                 own = self._lengths(column.slice(0, 1), place)[0][0].tolist()
                 lengths += [size for size, known in zip(own, shape, strict=True) if known is None]
-        at_once = self._batch or rows_at_once(shapes, lengths)
+        at_once = self._batch or rows_at_once(shapes, lengths, convolves=self._convolves)
         return Group(self._feeds(batch), batch.num_rows, places, at_once, self._batch is not None)
 
     def _lengths(self, column: pa.ListArray, place: int) -> tuple[Lengths, pa.Array]:

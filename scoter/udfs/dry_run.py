@@ -18,6 +18,7 @@ from onnx.onnx_ml_pb2 import ModelProto
 
 from scoter.errors import InvalidModel, ModelFailed
 from scoter.udfs import samples
+from scoter.udfs.graphs import convolves
 from scoter.udfs.pieces import Feeds, in_pieces, rows_at_once
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.sessions import is_memory, reason
@@ -95,7 +96,8 @@ def dry_run(
                     hint="a model must score each row alone; export it for inference",
                 )
     free = [length for each in inputs for size in each.shape if size is None and length is not None]
-    most = rows_at_once([each.shape for each in inputs if is_list(each.shape)], free)
+    lists = [each.shape for each in inputs if is_list(each.shape)]
+    most = rows_at_once(lists, free, convolves=convolves(model))
     _score_batches(trial, batch or most)
     return replace(trial, inputs=_really_optional(trial))
 

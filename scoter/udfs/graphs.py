@@ -35,6 +35,16 @@ def nodes_inside(node: NodeProto) -> Iterator[NodeProto]:
                 yield from nodes_inside(inner)
 
 
+_CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "ConvTranspose", "DeformConv", "QLinearConv"})
+
+
+def convolves(model: ModelProto) -> bool:
+    """Say whether a model holds a convolution, also inside subgraphs and functions."""
+    bodies = (model.graph.node, *(function.node for function in model.functions))
+    nodes = (inner for body in bodies for node in body for inner in (node, *nodes_inside(node)))
+    return any(node.op_type in _CONVOLUTIONS for node in nodes)
+
+
 def constants(model: ModelProto) -> dict[str, TensorProto]:
     """Return the graph's initializers and Constant tensors by name."""
     found = {each.name: each for each in model.graph.initializer}

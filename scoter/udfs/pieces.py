@@ -22,11 +22,10 @@ Feeds = dict[str, Feed]
 
 MOST_VALUES = 1 << 22  # of one list in one row
 _AT_ONCE = 1 << 20  # values of lists that one run gets
-# Nets over images keep some hundred times as many values between their layers, which of a few hundred small images fit
-# into a processor's cache: 256 of 8x8 at once take three quarters of the time that 16,384 take. Fewer rows would have the
-# weights of dense layers read too often.
-_MOST_IMAGES = 256
-_IMAGE = 3  # dimensions of one: channels, height, width
+# Convolutions keep some hundred times as many values between them as they are given, which of a few hundred small images
+# or series fit into a processor's cache: 256 images of 8x8 at once take three quarters of the time that 16,384 take.
+# Fewer rows would have the weights of dense layers read too often.
+_MOST_CONVOLVED = 256
 # Where lengths are free, what a model keeps for a row often grows with their square.
 _AT_ONCE_FREE = 1 << 15
 
@@ -36,19 +35,19 @@ def entries(values: NDArray[np.generic]) -> list[NDArray[np.generic]]:
     return [np.asarray(each, values.dtype) for each in values]
 
 
-def rows_at_once(shapes: Sequence[Shape], free: Sequence[int] = ()) -> int | None:
+def rows_at_once(shapes: Sequence[Shape], free: Sequence[int] = (), *, convolves: bool = False) -> int | None:
     """Return how many rows with lists of these shapes one run may get, None for any number.
 
-    ``free`` gives the lengths that stand for None, in their order.
+    ``free`` gives the lengths that stand for None, in their order; ``convolves`` says whether the model does.
     """
     lengths = iter(free)
     values = sum(
         math.prod(next(lengths) if each is None else each for each in shape) for shape in shapes if shape
     )
     if not values:
-        return None
+        return _MOST_CONVOLVED if convolves else None
     most = max(1, (_AT_ONCE_FREE if free else _AT_ONCE) // values)
-    return min(most, _MOST_IMAGES) if any(len(shape) >= _IMAGE for shape in shapes) else most
+    return min(most, _MOST_CONVOLVED) if convolves else most
 
 
 def in_pieces(

@@ -18,6 +18,7 @@ from onnx.onnx_ml_pb2 import ModelProto
 from scoter.errors import ConfigurationError, ModelFailed
 from scoter.udfs.artifacts import Artifacts
 from scoter.udfs.compiling import Compiled, Trees, compiled, has_trees, is_available
+from scoter.udfs.graphs import convolves
 from scoter.udfs.preparation import prepare
 from scoter.udfs.runtime import onnxruntime
 from scoter.udfs.texts import Texts, encode
@@ -125,7 +126,8 @@ class Loaded:
     """A session, its artifact's sha256 and the bytes that it is counted with.
 
     ``free`` says whether a number of rows that the file fixes was set free; the inputs in ``texts`` take places in
-    these lists. ``trees``, if any, run in the session's place once they are compiled.
+    these lists. ``trees``, if any, run in the session's place once they are compiled. A model that ``convolves`` gets
+    fewer rows at a time.
     """
 
     sha256: str
@@ -134,6 +136,7 @@ class Loaded:
     size: int
     texts: Mapping[str, Texts]
     trees: Trees | None = None
+    convolves: bool = False
 
     def run(self, wanted: list[str], feeds: Any, options: object) -> tuple[list[Any], bool]:
         """Return the wanted outputs, and whether compiled trees made them."""
@@ -218,10 +221,10 @@ class Sessions:
         except Exception as error:
             raise ModelFailed(f"the model can not be loaded: {reason(error)}") from error
         if not (self._compile_trees and free and has_trees(model)):
-            return Loaded(sha256, free, session, len(data), texts)
+            return Loaded(sha256, free, session, len(data), texts, None, convolves(model))
         trees = Trees(partial(self._compiled, sha256), WORTH)
         # Compiled, they take about as much again.
-        return Loaded(sha256, free, session, 2 * len(data), texts, trees)
+        return Loaded(sha256, free, session, 2 * len(data), texts, trees, convolves(model))
 
     def _compiled(self, sha256: str) -> Compiled | None:
         model, _ = _prepared(self._artifacts.get(sha256), free=True)
