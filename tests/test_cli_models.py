@@ -29,6 +29,8 @@ def test_a_model_is_added_and_then_a_version(tmp_path: Path, scoter: Command) ->
     assert first.code == 0
     assert "late@1 is registered as late@champion" in first.err
     assert "dep_delay" in first.out
+    wrong = scoter("model", "add", "late", MODELS / "late_v2.onnx", "--alias", "5", "--lake", lake)
+    assert (wrong.code, 'alias name "5" can not be used' in wrong.err) == (1, True)
     second = scoter("model", "add", "LATE", MODELS / "late_v2.onnx", "--default", "--lake", lake)
     assert "LATE@2 is registered" in second.err
     shown = scoter.well(

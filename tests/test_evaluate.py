@@ -9,7 +9,8 @@ from pathlib import Path
 import models_zoo as zoo
 import numpy as np
 import pytest
-from sessions import InProcess, opened
+from onnx import TensorProto, helper
+from sessions import InProcess, bound, opened
 from sklearn import metrics
 
 from scoter.engine.evaluation import evaluation
@@ -177,6 +178,40 @@ def test_few_rows(lake):
             lake, f"tree_{labels}", f'SELECT *, {of_classes(labels)} AS "right" FROM t WHERE false'
         )
         assert found == dict.fromkeys(COLUMNS) | {"task": "classification", "n": 0, "rows_skipped": 0}
+
+
+@pytest.mark.parametrize("element", ["BOOL", "INT8", "UINT8", "UINT64"])
+@pytest.mark.parametrize("right", ["c0 > 0.2", "(c0 > 0.2)::INTEGER", "(c0 > 0.2)::DOUBLE"])
+def test_classes_that_are_truths_or_numbers_of_any_type(lake, element, right):
+    """A net that gives the greater of two scores as its class, without probabilities."""
+    kind = getattr(TensorProto, element)
+    nodes = [
+        helper.make_node("Greater", ["c0", "c1"], ["greater"]),
+        helper.make_node("Cast", ["greater"], ["class"], to=kind),
+    ]
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 1]) for name in ("c0", "c1")]
+    out = [helper.make_tensor_value_info("class", kind, ["n", 1])]
+    graph = helper.make_graph(nodes, "greater", given, out)
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    lake.update("CREATE OR REPLACE MODEL greater FROM ?", bound(data.SerializeToString()))
+    query = f'SELECT *, {right} AS "right" FROM t WHERE id % 9 > 0'
+    found = evaluated(lake, "greater", query)
+    y, p = zip(*lake.rows(f"SELECT c0 > 0.2, c0 > c1 FROM ({query}) AS r"), strict=True)
+    how = {"average": "macro", "zero_division": 0}
+    assert_close(
+        found,
+        {
+            "task": "classification",
+            "n": len(y),
+            "rows_skipped": 0,
+            "accuracy": metrics.accuracy_score(y, p),
+            "precision": metrics.precision_score(y, p, **how),
+            "recall": metrics.recall_score(y, p, **how),
+            "f1": metrics.f1_score(y, p, **how),
+            "roc_auc": None,
+            "log_loss": None,
+        },
+    )
 
 
 def test_other_models_are_refused():

@@ -422,3 +422,16 @@ def test_what_we_write_for_duckdb_has_no_node_of_ours():
         with pytest.raises(InternalError):
             to_duckdb(parse(sql, LIMIT))
     assert to_duckdb(parse("SELECT a FROM t", LIMIT)) == 'SELECT "a" FROM "t"'
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("SELECT $1,$2", "SELECT $1, $2"),
+        ("SELECT $a,$a,$a,$b", "SELECT $a, $a, $a, $b"),
+        ("SELECT abs($1::INT)+abs($1::INT)", "SELECT abs(CAST($1 AS INT)) + abs(CAST($1 AS INT))"),
+        ("SELECT $$it's$$, $tag$a $$ b$tag$, $é$c$é$", "SELECT 'it''s', 'a $$ b', 'c'"),
+    ],
+)
+def test_what_stands_between_two_parameters_is_no_string(written, meant):
+    assert parse(written, 1000) == parse(meant, 1000)

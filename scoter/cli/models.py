@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from scoter.catalog.names import quoted
+from scoter.catalog.names import check_name, quoted
 from scoter.cli.console import notice
 from scoter.cli.output import TableSink
 from scoter.cli.sessions import Session
@@ -29,6 +29,8 @@ def add(
     default: bool,
 ) -> None:
     """Register ``file`` in a lake's directory or on a server, and print its signature; raises ScoterError."""
+    if alias is not None:
+        check_name(alias, "alias")
     try:
         data = file.read_bytes()
     except OSError as error:

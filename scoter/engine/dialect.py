@@ -5,6 +5,7 @@ This module must not know which tables, models and functions exist, nor which ma
 
 from __future__ import annotations
 
+import inspect
 import re
 from itertools import pairwise
 from typing import Any, ClassVar, Self
@@ -13,7 +14,7 @@ import sqlglot.parser
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenizerCore, TokenType
 
 from scoter.engine.grammar.queries import QueryGrammar
 from scoter.engine.grammar.terms import place
@@ -43,6 +44,23 @@ MAX_CHAINED_CALLS = 200
 _PLAIN_NUMBERS = "write numbers with decimal digits, and a space before a name"
 
 
+# What opens a string between dollar signs: a tag is a name, so that the text between $1, and $2 is none.
+_TAG = re.compile(r"\$([^\W\d]\w*)?\$")
+
+
+class _Words(TokenizerCore):
+    """sqlglot's tokenizer, which would take what stands between two parameters for the tag of a string."""
+
+    def _scan_string(self, start: str) -> bool:
+        if start == "$" and _TAG.match(self.sql, self._current - 1) is None:
+            self._add(self.heredoc_string_alternative)
+            return True
+        return super()._scan_string(start)
+
+
+_WORDS = [name for name in inspect.signature(TokenizerCore.__init__).parameters if name != "self"]
+
+
 class Scoter(DuckDB):
     """DuckDB's SQL with models, time travel and the statements of a lake."""
 
@@ -60,6 +78,10 @@ class Scoter(DuckDB):
             word: kind for word, kind in DuckDB.Tokenizer.KEYWORDS.items() if word != "?::"
         }
         HEX_STRINGS: ClassVar[list[str | tuple[str, str]]] = [("x'", "'"), ("X'", "'")]
+
+        def _init_core(self) -> TokenizerCore:
+            core = super()._init_core()
+            return _Words(**{name: getattr(core, name) for name in _WORDS})
 
     Parser = QueryGrammar
 

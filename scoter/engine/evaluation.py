@@ -149,7 +149,7 @@ def _classes(signature: Signature, model: str, label: str, scores: str) -> tuple
     whole = f"TRY_CAST({TRUE} AS DOUBLE) = TRY_CAST({TRUE} AS BIGINT)"
     value = f"CASE WHEN {whole} THEN TRY_CAST({TRUE} AS BIGINT) END"
     value = f"CAST({TRUE} AS VARCHAR)" if is_text else value
-    said = _output(primary.name)
+    said = _output(primary.name) if primary.type != "BOOLEAN" else f"CAST({_output(primary.name)} AS BIGINT)"
     if signature.labels:
         names = [str(one) for one in signature.labels]
         listed = ", ".join(literal(one) if is_text else f"CAST({one} AS BIGINT)" for one in names)

@@ -20,7 +20,7 @@ from scoter.engine import statements as ours
 from scoter.engine.functions import CALLABLE, NOW, SESSION, TABLE_CHANGES, TABLE_FUNCTIONS, refusal
 from scoter.engine.nodes import JOIN_KINDS, JOIN_METHODS, JOIN_SIDES, NODES, SAMPLE_METHODS, TYPES
 from scoter.engine.statements import span_of
-from scoter.errors import NotSupported, Span, UndefinedFunction, WrongArguments
+from scoter.errors import InvalidDefinition, NotSupported, Span, UndefinedFunction, WrongArguments
 from scoter.suggestions import closest
 
 _ROOTS = (exp.Query, exp.Values, exp.Pivot, exp.Insert, ours.Statement)
@@ -158,6 +158,44 @@ def _sample(node: exp.TableSample) -> None:
 def _type(node: exp.DataType) -> None:
     if node.this not in TYPES:
         raise NotSupported(f'type "{node.sql("duckdb").lower()}" is not offered', span=_nearest(node))
+    missing = _WITH_PARTS.get(node.this) if not node.expressions else None
+    if missing is not None:
+        raise InvalidDefinition(
+            f"{node.this.value} alone is no type", hint=f"write {missing}", span=_nearest(node)
+        )
+    if node.this == exp.DType.DECIMAL and node.expressions:
+        _decimal(node)
+
+
+# Types that are made of others, as one writes them.
+_WITH_PARTS = {
+    exp.DType.ARRAY: "INTEGER[]",
+    exp.DType.ENUM: "ENUM('a', 'b')",
+    exp.DType.LIST: "INTEGER[]",
+    exp.DType.MAP: "MAP(VARCHAR, INTEGER)",
+    exp.DType.STRUCT: "STRUCT(a INTEGER, b VARCHAR)",
+}
+
+
+def _decimal(node: exp.DataType) -> None:
+    digits = [part.name for part in node.expressions]
+    precision, scale = [*(int(text) if text.isdecimal() else -1 for text in digits), 0][:2]
+    if not 1 <= precision <= 38 or not 0 <= scale <= precision:
+        raise InvalidDefinition(
+            f"DECIMAL({', '.join(digits)}) does not exist",
+            hint="the precision is 1 to 38, the scale at most the precision",
+            span=_nearest(node),
+        )
+
+
+def _table_call(node: ours.TableCall) -> None:
+    if not isinstance(node.parent, exp.Table):
+        word = "ML_EVALUATE" if isinstance(node, ours.MlEvaluate) else "ML_PREDICT"
+        raise NotSupported(
+            f"{word} gives rows and stands behind FROM",
+            hint=f"write SELECT * FROM {word}(MODEL name, TABLE (SELECT …)); a value for a row is PREDICT('name', …)",
+            span=_nearest(node),
+        )
 
 
 _CLOSER: dict[type[exp.Expr], Callable[..., None]] = {
@@ -166,6 +204,8 @@ _CLOSER: dict[type[exp.Expr], Callable[..., None]] = {
     exp.Join: _join,
     exp.TableSample: _sample,
     exp.DataType: _type,
+    ours.MlEvaluate: _table_call,
+    ours.MlPredict: _table_call,
 }
 
 

@@ -330,7 +330,8 @@ def _properties(plan: Plan, entry: Entry) -> dict[str, str]:
     """Return what the snapshot's summary says of the statement and the models that made its rows."""
     properties = {"scoter.query-id": entry.query_id}
     if plan.calls:
-        pins = plan.pins.models
+        # One version may be written in several ways.
+        pins = {(pin.name, pin.version): pin for pin in plan.pins.models}.values()
         properties |= {
             "scoter.model": ",".join(str(pin.name) for pin in pins),
             "scoter.model-version": ",".join(str(pin.version) for pin in pins),

@@ -298,14 +298,21 @@ class Layout:
             raise self._unfit(place) from error
         loses = infinities(cast) > infinities(column)
         if pa.types.is_integer(column.type) and pa.types.is_floating(target):
-            loses = loses or not pc.all(pc.equal(cast.cast(column.type, safe=False), column)).as_py()
+            same = pc.equal(cast.cast(column.type, safe=False), column)
+            loses = loses or not pc.all(same, min_count=0).as_py()  # of NULLs alone there is nothing to lose
         if loses:
             raise self._unfit(place)
         return cast
 
     def _unfit(self, place: int) -> NumericOutOfRange:
-        name, kind = self._inputs[place].name, self._element(place).runtime
-        return NumericOutOfRange(f'a value of the model input "{name}" does not fit the model\'s {kind}')
+        each, element = self._inputs[place], self._element(place)
+        hint = None
+        if element.is_float and pa.types.is_integer(arrow_type(each.element)):
+            digits = np.finfo(element.dtype).nmant + 1  # type: ignore[type-var]  # it is one of floats
+            hint = f"it holds whole numbers up to 2^{digits} exactly, of greater ones only some"
+        return NumericOutOfRange(
+            f'a value of the model input "{each.name}" does not fit the model\'s {element.runtime}', hint=hint
+        )
 
 
 def _tensors(inputs: Sequence[Input], loaded: Loaded) -> list[_Tensor]:

@@ -112,7 +112,8 @@ class Column:
 def declare(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> tuple[Input, ...]:
     """Lay the user's INPUT over the model's columns.
 
-    A model with names of its own is bound by them, whatever the order; one without, by position.
+    Inputs with names of their own are bound by them, whatever the order; the columns of a tensor have none and take the
+    other names in their order. Where no name is the model's own, all are bound by position.
     """
     if len(declared) != len(columns):
         raise _miscounted(columns, declared)
@@ -123,8 +124,8 @@ def declare(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> tuple
         names.add(each.name.casefold())
     own = _by_names(columns)
     found = [_named(each, own) for each in declared]
-    if not any(found):
-        return tuple(_input(each, column) for each, column in zip(declared, columns, strict=True))
+    found = _by_position(columns, found)
+    _check_order(declared, columns, found)
     matched: list[tuple[DeclaredInput, Column]] = []
     for each, column in zip(declared, found, strict=True):
         if column is None:
@@ -142,6 +143,37 @@ def declare(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> tuple
             )
         matched.append((each, column))
     return tuple(_input(each, column) for each, column in matched)
+
+
+def _by_position(columns: list[Column], found: list[Column | None]) -> list[Column | None]:
+    """Return the columns of declared inputs, those ``found`` by name and others by their place."""
+    if not any(found):
+        return list(columns)
+    unnamed = [column for column in columns if column.position is not None]
+    if found.count(None) != len(unnamed):
+        return found
+    rest = iter(unnamed)
+    return [column or next(rest) for column in found]
+
+
+def _check_order(
+    declared: Sequence[DeclaredInput], columns: list[Column], found: Sequence[Column | None]
+) -> None:
+    """Refuse the names that DESCRIBE shows for a tensor's columns in another order: they go by place, not by name."""
+    shown = [column.name.casefold() for column in columns if column.position is not None]
+    given = [
+        each
+        for each, column in zip(declared, found, strict=True)
+        if column is not None and column.position is not None
+    ]
+    names = [each.name.casefold() for each in given]
+    if sorted(names) == sorted(shown) and names != shown:
+        wrong = next(each for each, name in zip(given, shown, strict=True) if each.name.casefold() != name)
+        raise InvalidDefinition(
+            f'"{wrong.name}" stands in another place than in the model, whose columns have no names of their own',
+            hint=f"write them in the model's order: {', '.join(shown[:20])}",
+            span=wrong.span,
+        )
 
 
 def _miscounted(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> InvalidDefinition:

@@ -41,6 +41,8 @@ _OF_ROWS = (RowsFailed, InvalidValue, NotNullViolation, NumericOutOfRange)
 def apart(batch: pa.RecordBatch, inputs: Sequence[Input], kind: pa.DataType, score: Score) -> Isolated:
     """Score the rows of a batch, whose last column is the number of an input whose value does not fit.
 
+    Of a value that could not be made it is as much more as there are inputs.
+
     A batch that fails is halved until the rows that fail are alone. Raises what ``score``, whose results are of
     ``kind``, does for other reasons than its rows, such as Cancelled and OutOfMemory.
     """
@@ -87,6 +89,10 @@ def _known(rows: pa.RecordBatch, unfit: pa.Array, inputs: Sequence[Input]) -> ND
         masks += [
             (chosen == place, f'the value of the model input "{each.name}" does not fit {each.type}')
             for place, each in enumerate(inputs)
+        ]
+        masks += [
+            (chosen == place, f'the value of the model input "{each.name}" can not be made of what is given')
+            for place, each in enumerate(inputs, start=len(inputs))
         ]
     masks += [
         (

@@ -243,7 +243,7 @@ class Signature:
         if self.probabilities is None:
             raise NotSupported(
                 "the model has no class probabilities",
-                hint="PREDICT_PROBA needs a classifier whose file names its class labels",
+                hint="PREDICT_PROBA needs a model that gives a probability for each class label in its file; PREDICT_ALL shows all that a model gives",
             )
         return f"MAP({self.label_type}, DOUBLE)"
 

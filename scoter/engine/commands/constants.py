@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlglot import exp
@@ -42,8 +42,9 @@ def constant(value: exp.Expr) -> Any:
         case exp.Array():
             return [constant(part) for part in value.expressions]
         case exp.Struct() | exp.ToMap():
-            struct = value.this if isinstance(value, exp.ToMap) else value
-            return {name: constant(part) for name, part in pairs("its parts", "{a: 1}", struct)}
+            is_map = isinstance(value, exp.ToMap)
+            given = pairs("its parts", "{a: 1}", value.this if is_map else value, can_be_empty=is_map)
+            return {name: constant(part) for name, part in given}
     raise InvalidDefinition("only constants can stand here", hint=_hint(value), span=span_of(value))
 
 
@@ -63,14 +64,19 @@ def constant_text(value: Any) -> str:
             return literal(value)
         case list():
             return f"[{', '.join(map(constant_text, value))}]"
-        case _:
-            return (
-                f"{{{', '.join(f'{quoted(name)}: {constant_text(part)}' for name, part in value.items())}}}"
-            )
+        case _:  # also of a struct, which names no part by an empty text
+            return f"MAP {{{', '.join(f'{literal(key)}: {constant_text(part)}' for key, part in value.items())}}}"
 
 
-def pairs(option: str, example: str, value: exp.Expr) -> Iterator[tuple[str, exp.Expr]]:
-    """Yield the names and values of a struct; raises InvalidDefinition for anything else."""
+def struct_text(parts: Mapping[str, str]) -> str:
+    """Return a struct of parts that are written as SQL."""
+    return f"{{{', '.join(f'{quoted(name)}: {text}' for name, text in parts.items())}}}"
+
+
+def pairs(
+    option: str, example: str, value: exp.Expr, *, can_be_empty: bool = False
+) -> Iterator[tuple[str, exp.Expr]]:
+    """Yield the names and values of a struct; raises InvalidDefinition for anything else, and for an empty name."""
     refusal = InvalidDefinition(f"{option} are names and values: {example}", span=span_of(value))
     if not isinstance(value, exp.Struct):
         raise refusal
@@ -80,7 +86,8 @@ def pairs(option: str, example: str, value: exp.Expr) -> Iterator[tuple[str, exp
     for pair in value.expressions:
         if not isinstance(pair, exp.PropertyEQ):
             raise refusal
-        if not isinstance(pair.this, exp.Identifier | exp.Literal) or not pair.this.name:
+        is_name = isinstance(pair.this, exp.Identifier | exp.Literal)
+        if not is_name or not (pair.this.name or can_be_empty):
             raise refusal
         name = str(pair.this.name)
         if name in names:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from scoter.engine.commands.constants import constant, constant_text, pairs
+from scoter.engine.commands.constants import constant, constant_text, pairs, struct_text
 from scoter.engine.statements import span_of
 from scoter.errors import InvalidDefinition, NotSupported
 from scoter.udfs.golden import PRIMARY, TOLERANCE, Golden
@@ -72,6 +72,6 @@ def _tolerance(value: exp.Expr) -> float:
 def golden_texts(golden: Golden) -> Iterator[str]:
     """Yield each row as it is written in SQL."""
     for row in range(golden.rows):
-        values = {name: column[row] for name, column in golden.inputs.items()}
-        results = {name: column[row] for name, column in golden.expected.items()}
-        yield constant_text(values | {_EXPECTED: results.get(PRIMARY, results)})
+        values = {name: constant_text(column[row]) for name, column in golden.inputs.items()}
+        results = {name: constant_text(column[row]) for name, column in golden.expected.items()}
+        yield struct_text(values | {_EXPECTED: results.get(PRIMARY) or struct_text(results)})

@@ -113,13 +113,16 @@ def _check(expression: exp.Expr, names: Sequence[str], where: str) -> None:
         ):
             raise NotSupported(
                 "pre and post are scalar expressions that give the same value each time, without lambdas and methods",
+                hint="a field of a struct is s['field']" if isinstance(node, exp.Dot) else None,
                 span=span_of(node) or span_of(expression),
             )
     for column in columns_in(expression):
         if column.table:
             raise UndefinedColumn(
                 f'"{column.table}.{column.name}" has a table, where names stand alone',
-                hint=f"there are: {', '.join(names)}",
+                hint=f"a field of a struct is {column.table}['{column.name}']"
+                if column.table.casefold() in known
+                else f"there are: {', '.join(names)}",
                 span=span_of(column),
             )
         if column.name.casefold() not in known:

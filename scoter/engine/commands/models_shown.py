@@ -31,6 +31,7 @@ from scoter.udfs.golden import Golden
 from scoter.udfs.signature import Input
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_DECIMAL = re.compile(r"DECIMAL\(\d+,\s*(\d+)\)")
 PARAMETER = "parameter"  # the source of a version whose file was sent with the statement
 _HALF = "FLOAT, DOUBLE, DECIMAL and integers above 2^11 are rounded"
 _LOSSY = {
@@ -60,6 +61,9 @@ def signature_rows(version: ModelVersion) -> list[tuple[Any, ...]]:
 
 def _lossy(each: Input) -> str | None:
     """Return which values an input takes and does not hold exactly; others that it can not hold are refused."""
+    digits = _DECIMAL.search(each.type)
+    if digits is not None:
+        return f"FLOAT, DOUBLE and DECIMAL are rounded to {digits.group(1)} digits behind the point"
     is_half = each.holds == "float16" and each.element == "FLOAT"
     # Of a map the values: its keys are looked up as they are.
     return _HALF if is_half else _LOSSY.get(each.element.rpartition(", ")[2].rstrip(")"))
@@ -131,7 +135,8 @@ def _origin(version: ModelVersion) -> str:
     signature, facts, logic = signature_outside(version), version.facts, logic_of(version) or Logic()
     text = "?" if version.source == PARAMETER else literal(pinned(version.source))
     # The columns of a tensor without names have none until INPUT gives them.
-    if signature.named:
+    # Those that differ in case alone are the file's: INPUT can not give such.
+    if signature.named and len({each.name.casefold() for each in signature.inputs}) == len(signature.inputs):
         text += f" INPUT ({', '.join(map(_input, signature.inputs))})"
     if any(output.tensor is not None for output in signature.outputs):
         named = ", ".join(f"{quoted(output.name)} {output.type}" for output in signature.outputs)

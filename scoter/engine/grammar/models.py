@@ -61,7 +61,8 @@ class ModelGrammar(Terms):
         for words, read in _ALTERATIONS:
             if self.words(*words):
                 return self.expression(read(self, name))
-        return self.unexpected(", ".join(sorted({" ".join(words) for words, _ in _ALTERATIONS})))
+        hint = "write COMMENT ON MODEL name IS 'text'" if self.ahead("SET", "COMMENT") else None
+        return self.unexpected(", ".join(sorted({" ".join(words) for words, _ in _ALTERATIONS})), hint=hint)
 
     def add_version(self, model: ModelReference) -> Statement:
         """Read what follows ``ADD VERSION``."""
@@ -134,9 +135,13 @@ class ModelGrammar(Terms):
         for part in parts:
             if not isinstance(part, exp.Kwarg):
                 arguments.append(part)
-            elif kind == "proba" and part.name.lower() == "class" and label is None:
+            elif kind == "proba" and part.name.lower() == "class":
+                if label is not None:
+                    self.fail("class stands twice")
                 label = part.expression
-            elif kind == "all" and part.name.lower() == "on_error" and on_error is None:
+            elif kind == "all" and part.name.lower() == "on_error":
+                if on_error is not None:
+                    self.fail("on_error stands twice")
                 on_error = part.expression
                 if not on_error.is_string or on_error.name not in ON_ERROR:
                     self.fail("on_error is 'return' or 'fail'")

@@ -52,6 +52,7 @@ _LIKE_CONCATENATION: dict[TokenType, type[exp.Expr]] = {
     TokenType.CARET_AT: exp.StartsWith,
     TokenType.LR_ARROW: exp.Distance,
 }
+_PARTS = "a part of a struct or map is a name and a value: {name: value}"
 
 
 class OperandGrammar(Terms):
@@ -255,6 +256,19 @@ class OperandGrammar(Terms):
             self._retreat(index)
         return super()._parse_type(parse_interval, fallback_to_identifier)
 
+    def _parse_bracket_key_value(self, is_map: bool = False) -> exp.Expr | None:
+        found = super()._parse_bracket_key_value(is_map)
+        is_pair = isinstance(found, exp.Slice) and found.this is not None and found.expression is not None
+        if is_map and found is not None and not is_pair:
+            self.fail(_PARTS)
+        return found
+
+    def _kv_to_prop_eq(self, expressions: list[exp.Expr], parse_map: bool = False) -> list[exp.Expr]:
+        for part in expressions:
+            if not parse_map and isinstance(part, exp.Slice) and not _is_name(part.this):
+                self.fail(_PARTS)
+        return super()._kv_to_prop_eq(expressions, parse_map)
+
     def negation(self) -> exp.Expr:
         """Read what follows ``NOT``: all that binds tighter than AND."""
         found = self.expression(exp.Not(this=self._parse_equality()))
@@ -284,3 +298,10 @@ class OperandGrammar(Terms):
 
     def _unquoted(self, token: Token) -> bool:
         return token.token_type not in (TokenType.IDENTIFIER, TokenType.STRING)
+
+
+def _is_name(key: exp.Expr) -> bool:
+    """Say whether a key can be the name of a struct's field."""
+    return isinstance(key, exp.Identifier | exp.Literal) or (
+        isinstance(key, exp.Column) and isinstance(key.this, exp.Identifier) and not key.table
+    )

@@ -184,13 +184,16 @@ def _struct(call: Predict, version: ModelVersion, signature: Signature, values: 
 
 
 def _tried(signature: Signature, values: Sequence[Value]) -> exp.Expr:
-    """Return the argument of a function that tries: NULL for a value that does not fit, and whose that is."""
+    """Return the argument of a function that tries: NULL for a value that does not fit, and whose that is.
+
+    An input is told by its place, and by as much more as there are inputs where its value could not be made.
+    """
     parts: dict[str, exp.Expr] = {}
     unfit: list[exp.If] = []
     for place, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True)):
         parts[f"i{place}"] = value.expression
         if value.failed is not None:
-            unfit.append(exp.If(this=value.failed, true=exp.Literal.number(place)))
+            unfit.append(exp.If(this=value.failed, true=exp.Literal.number(len(values) + place)))
         if not _is_of(value, wanted):
             # Of a list or a map TRY_CAST gives one with NULL in the place of what does not fit.
             nested = _is_nested(wanted)

@@ -205,21 +205,7 @@ def _parsed(text: str) -> exp.DataType:
 
 
 def _type(kind: exp.DataType, nested: count[int], place: TableColumn | None) -> IcebergType:
-    for part in kind.find_all(exp.DataType):
-        _check_decimal(part, place)
     try:
         return iceberg_type(kind, nested)
     except TypeMismatch as error:
         raise TypeMismatch(error.message, hint=error.hint, span=error.span or span_of(place)) from error
-
-
-def _check_decimal(kind: exp.DataType, place: TableColumn | None) -> None:
-    if kind.this != exp.DataType.Type.DECIMAL or not kind.expressions:
-        return
-    precision, scale = [*(int(str(part.this)) for part in kind.expressions), 0][:2]
-    if not 1 <= precision <= 38 or not 0 <= scale <= precision:
-        raise InvalidDefinition(
-            f"DECIMAL({precision}, {scale}) does not exist",
-            hint="the precision is 1 to 38, the scale at most the precision",
-            span=span_of(place),
-        )
