@@ -92,6 +92,7 @@ FOUND = [
     ("greatest(x, ?) > least(x, ?)", "double", "double"),
     ("($1 IS NULL OR s = $1)", "string"),
     ("s = $2 OR id = $1 OR s = $2", "int32", "string"),
+    ("id IN ($1,$2) AND s <> $3||$3", "int32", "int32", "string"),
     ("n > ALL (SELECT n FROM t WHERE id < ?)", "int32"),
     ("PREDICT('pair', id, x) BETWEEN ? AND ?", "float", "float"),
     ("PREDICT('pair', ?, x) IN (?, 2)", "float", "float"),
