@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
-from catboost import CatBoostRegressor
+from catboost import CatBoostClassifier, CatBoostRegressor
 from lightgbm import LGBMClassifier, LGBMRegressor
 from scoter_client import ConversionError, MismatchError, log_model
 from scoter_client.models.comparison import Proven, prove
-from scoter_client.models.conversion import candidates
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from scoter_client.models.conversion import attempts
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from test_client_models import BOOSTER, CAT, fit
 from xgboost import XGBClassifier, XGBRegressor
@@ -31,7 +38,7 @@ def numbers(rows: int = 200) -> pd.DataFrame:
     return pd.DataFrame({"height": random.normal(size=rows), "count": random.integers(0, 60, rows)})
 
 
-def refused(model: Any, sample: pd.DataFrame, **more: Any) -> str:
+def refused(model: Any, sample: Any, **more: Any) -> str:
     """Return what is said of a model, without a server: nothing is asked of one."""
     with pytest.raises(ConversionError) as error:
         log_model(None, "never", model, sample=sample, **more)
@@ -39,7 +46,7 @@ def refused(model: Any, sample: pd.DataFrame, **more: Any) -> str:
 
 
 def proven(model: Any, sample: pd.DataFrame) -> Proven:
-    return prove(model, sample, candidates(model, sample), {}, 1e-4)
+    return prove(model, sample, attempts(model, sample), {}, 1e-4)
 
 
 CLASSIFIERS = {
@@ -161,3 +168,101 @@ def test_integers_that_floats_hold() -> None:
     frame.loc[1, "count"] = 2**24
     model = fit(XGBRegressor(**BOOSTER), frame, frame["height"])
     assert len(proven(model, frame).inputs) == 2
+
+
+@pytest.mark.parametrize("label", ["all", 1.0])
+@pytest.mark.parametrize(
+    "kind", [lambda: RandomForestClassifier(3), KNeighborsClassifier, lambda: LGBMClassifier(**LIGHT)]
+)
+def test_a_classifier_of_one_class(kind: Any, label: Any) -> None:
+    frame = numbers()
+    model = fit(kind(), frame, np.full(len(frame), label))
+    said = refused(model, frame)
+    assert f"{type(model).__name__} has learned one class only, {label!r}" in said
+    assert "fit it on rows of two classes or more" in said
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["Age", "age"], "the columns 'Age' and 'age' differ in case only, and in SQL both are one name"),
+        (["É", "é"], "the columns 'É' and 'é' differ in case only"),
+        (["", "age"], "the name '' of a column is empty"),
+        (["a\0", "age"], r"the name 'a\x00' of a column holds a NUL character"),
+        (["age", "age"], "the sample has the column 'age' more than once"),
+        (["Expected", "age"], 'a column can not be called "expected"'),
+    ],
+)
+def test_names_that_no_input_can_have(names: list[str], message: str) -> None:
+    model = fit(LinearRegression(), numbers().to_numpy(), numbers()["height"])
+    assert message in refused(model, numbers().set_axis(names, axis=1))
+
+
+def test_names_of_columns_that_the_model_does_not_take() -> None:
+    frame = numbers()
+    model = fit(LinearRegression(), frame, frame["height"])
+    more = frame.set_axis(["HEIGHT", "count "], axis=1).assign(**{"": 1})
+    assert len(proven(model, pd.concat([frame, more, more], axis=1)).inputs) == 2
+
+
+def test_a_sample_that_is_no_table() -> None:
+    frame = numbers()
+    model = fit(LinearRegression(), frame, frame["height"])
+    for sample in (None, frame["height"], pl.from_pandas(frame).lazy(), pl.from_pandas(frame)["height"]):
+        assert "the sample must be a pandas DataFrame, or a table of polars or pyarrow" in refused(
+            model, sample
+        )
+
+
+@pytest.mark.parametrize("booster", ["dart", "gblinear"])
+def test_boosters_of_xgboost_that_no_file_holds(booster: str) -> None:
+    frame = numbers()
+    target = (frame["height"] > 0).astype(int)
+    model = XGBClassifier(**BOOSTER, booster=booster)
+    for made in (
+        model,
+        make_pipeline(StandardScaler(), model),
+        CalibratedClassifierCV(model, cv=2),
+    ):
+        said = refused(fit(made, frame, target), frame)
+        assert f"XGBClassifier has the booster {booster!r}, of which no converter makes a file" in said
+        assert "fit it with booster='gbtree'" in said
+
+
+def test_boolean_labels_of_catboost() -> None:
+    frame = numbers()
+    model = fit(CatBoostClassifier(**CAT), frame, frame["height"] > 0)
+    assert "CatBoostClassifier has learned boolean labels, of which CatBoost writes no file" in refused(
+        model, frame
+    )
+    integers = fit(CatBoostClassifier(**CAT), frame, (frame["height"] > 0).astype(int))
+    assert len(proven(integers, frame).inputs) == 2
+
+
+def test_the_types_of_numbers_hide_no_reason() -> None:
+    frame = numbers()
+    columns = ColumnTransformer([("n", SimpleImputer(), ["height", "count"])])
+    model = fit(make_pipeline(columns, NearestCentroid()), frame, frame["height"] > 0)
+    assert "Unable to find a shape calculator for type '<class 'sklearn.neighbors" in refused(model, frame)
+
+
+def test_a_file_that_loses_rows() -> None:
+    frame = numbers()
+    model = fit(BaggingClassifier(LinearSVC(), 2, random_state=0), frame, frame["count"] > 30)
+    with pytest.raises(MismatchError, match="the file gives results for 2 rows of the sample, which has 200"):
+        log_model(None, "never", model, sample=frame)
+
+
+def test_a_mismatch_shows_what_each_row_is_given() -> None:
+    frame = numbers()
+    model = fit(OneVsRestClassifier(LinearSVC()), frame, frame["height"] > 0.1)
+    with pytest.raises(MismatchError) as error:
+        log_model(None, "never", model, sample=frame)
+    first, *rows, last = str(error.value).splitlines()
+    assert "on " in first
+    assert 1 <= len(rows) <= 5
+    for row in rows:
+        assert re.fullmatch(
+            r"  row \d+ {'height': .*, 'count': .*}: the model says .{4,5}, the file [01]", row
+        )
+    assert last.startswith("docs/models.md")

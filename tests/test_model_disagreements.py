@@ -38,13 +38,15 @@ from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes
 from sklearn.compose import ColumnTransformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.multiclass import OneVsOneClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from test_corpus_boosters import CAT, FAST
 from test_corpus_pipelines import over_texts
@@ -123,6 +125,10 @@ CASES: dict[str, Callable[[], Trained]] = {
         HistGradientBoostingRegressor(loss="poisson", max_iter=10), kind=BESIDE, fit=positive
     ),
     "`OneVsOneClassifier`": lambda: over_numbers(OneVsOneClassifier(LogisticRegression()), INTS, unclear=1),
+    "`LinearDiscriminantAnalysis` of two classes": lambda: over_numbers(LinearDiscriminantAnalysis(), PAIR),
+    "`OneVsRestClassifier` over `LinearSVC`, two classes": lambda: over_numbers(
+        OneVsRestClassifier(LinearSVC()), PAIR, unclear=1
+    ),
     "`OneHotEncoder` over floats": lambda: encoded(
         OneHotEncoder(handle_unknown="ignore"), [1.0, 2.0, 5.0, 9.0], [2.5], FloatTensorType
     ),

@@ -1,7 +1,7 @@
 """Fitted models of Python's libraries, registered on a server as what they are: ``log_model``.
 
-Its parts: ``conversion`` to ONNX, ``comparison`` of a file with its model, ``statements`` for the server, ``sending``
-of the file.
+Its parts: ``refusals`` of models and ``samples`` of their rows, ``conversion`` to ONNX, ``comparison`` of a file with
+its model, ``statements`` for the server, ``sending`` of the file.
 This module must not know how any library is converted.
 """
 
@@ -17,8 +17,9 @@ from typing import Any
 from scoter_client.failures import sqlstate_of
 from scoter_client.models import statements
 from scoter_client.models.comparison import GOLDEN_MOST, prove
-from scoter_client.models.conversion import candidates
+from scoter_client.models.conversion import attempts
 from scoter_client.models.failures import ConversionError, MismatchError
+from scoter_client.models.samples import frame_of
 from scoter_client.models.sending import parameters
 
 __all__ = ["ConversionError", "LoggedModel", "MismatchError", "log_model"]
@@ -54,16 +55,17 @@ def log_model(
     """Convert a fitted model to ONNX, prove the file on a sample, and register it as a model or its next version.
 
     ``connection`` is one of this package or another of ADBC's DB-API. ``model`` is fitted with scikit-learn,
-    XGBoost, LightGBM or CatBoost. ``sample`` is a pandas DataFrame with the columns that it was fitted on, in
-    their order; its columns name and type the inputs. On each of its rows the file must say what the model says:
+    XGBoost, LightGBM or CatBoost. ``sample`` is a pandas DataFrame, or a table of polars or pyarrow, with the columns
+    that it was fitted on; they name and type the inputs. On each of its rows the file must say what the model says:
     labels exactly, numbers within ``tolerance``, of their size where that is larger than 1. Up to ``golden_rows``
     of them go along for the server to prove the version with. ``on_null`` says what the model gets for NULL in a
     column: NaN, another value, or None, which makes the prediction NULL. Where it says nothing, that is NaN for a
     column of numbers that has missing values in the sample and a model that takes them, and else None.
 
-    Raises ValueError for an alias that is no name, a tolerance that is no number from 0 on, and golden rows that
-    are not from 0 to 200, ImportError where a library is missing, ConversionError for a model that can not be converted, MismatchError where the file
-    says something else, and the driver's Error for what the server refuses.
+    Raises ValueError for an alias that is no name, a tolerance that is no number from 0 on, golden rows that are not
+    from 0 to 200, and texts with NUL characters, ImportError where a library is missing, ConversionError for a model
+    that can not be converted or a sample that can not be its inputs, MismatchError where the file says something
+    else, and the driver's Error for what the server refuses.
     """
     if alias is not None and not _ALIAS.fullmatch(alias):
         raise ValueError(
@@ -76,7 +78,8 @@ def log_model(
         raise ValueError(
             f"golden_rows is from 0 to {GOLDEN_MOST}, which is what a server takes, not {golden_rows}"
         )
-    proven = prove(model, sample, candidates(model, sample), dict(on_null or {}), tolerance)
+    frame = frame_of(sample)
+    proven = prove(model, frame, attempts(model, frame), dict(on_null or {}), tolerance)
     with connection.cursor() as cursor:
         verb = "ALTER MODEL {} ADD VERSION" if _exists(cursor, name) else "CREATE MODEL {}"
         sql = statements.registration(

@@ -7,31 +7,24 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from scoter_client.models.failures import ConversionError
+from scoter_client.models.libraries import library
+from scoter_client.models.parts import package_of, parts_of, wrappers_of
+from scoter_client.models.samples import Column, columns_of
 
 # Words as Python's \w sees them, in the spelling of ONNX Runtime; the converter's own take ASCII alone.
 _WORDS = r"[\pL\pN_][\pL\pN_]+"
 _PYTHON_WORDS = (r"(?u)\b\w\w+\b", r"\b\w\w+\b")
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 _WIDE = "double"
-_OF_CLASSES = ("binary", "multiclass")  # LightGBM's objectives
+_NATURAL = "natural"
 _TABLE = "x"  # the one input of all columns
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the sample: its name, its type in SQL, and its kind: text, integer, boolean or float."""
-
-    name: str
-    type: str
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -48,114 +41,21 @@ class Candidate:
     rounds: bool = False
 
 
-def library(name: str) -> Any:
-    """Return a module; raises ImportError that says what to install."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"log_model needs {name.partition('.')[0]}: pip install 'scoter-client[models]'", name=name
-        ) from error
+@dataclass(frozen=True)
+class Attempt:
+    """A way from a model to a file: ``make`` raises ConversionError where it does not lead to one.
+
+    ``mixed`` says that integers and floats keep their types, so that a failure may tell of these alone.
+    """
+
+    make: Callable[[], Candidate]
+    mixed: bool = False
 
 
-def columns_of(model: Any, sample: Any) -> tuple[Column, ...]:
-    """Return the columns that the model was fitted on; raises ConversionError for a sample that lacks some."""
-    if not hasattr(sample, "columns") or not hasattr(sample, "dtypes"):
-        raise ConversionError("the sample must be a pandas DataFrame: its columns name the model's inputs")
-    names = [str(name) for name in sample.columns]
-    fitted = [str(name) for name in getattr(model, "feature_names_in_", names)]
-    # LightGBM knows "a b" as "a_b".
-    places = {name.replace(" ", "_"): place for place, name in enumerate(names)}
-    places.update((name, place) for place, name in enumerate(names))
-    missing = [name for name in fitted if name not in places]
-    if not missing:
-        return tuple(_column(names[places[name]], sample.iloc[:, places[name]]) for name in fitted)
-    # CatBoost and boosters that were fitted without names make some up.
-    if len(fitted) == len(names) and not set(fitted) & set(names):
-        return tuple(_column(name, sample.iloc[:, place]) for place, name in enumerate(names))
-    raise ConversionError(f"the sample has no column {missing[0]!r}, which the model was fitted on")
-
-
-def _column(name: str, values: Any) -> Column:
-    kinds = library("pandas").api.types
-    dtype = values.dtype
-    if isinstance(dtype, library("pandas").CategoricalDtype):
-        dtype = dtype.categories.dtype
-    if kinds.is_bool_dtype(dtype):
-        return Column(name, "BOOLEAN", "boolean")
-    if kinds.is_integer_dtype(dtype):
-        return Column(name, "BIGINT", "integer")
-    if kinds.is_float_dtype(dtype):
-        return Column(name, "DOUBLE", "float")
-    given = [each for each in values if not _is_missing(each)]
-    if all(isinstance(each, str) for each in given):
-        return Column(name, "VARCHAR", "text")
-    if all(isinstance(each, bool) for each in given):
-        return Column(name, "BOOLEAN", "boolean")
-    raise ConversionError(f"the column {name!r} holds {dtype}: inputs are numbers, booleans or texts")
-
-
-def _is_missing(value: Any) -> bool:
-    return bool(library("pandas").isna(value))
-
-
-def candidates(model: Any, sample: Any) -> Iterator[Candidate]:
-    """Yield files of a model, converted one after the other; raises ConversionError where none can be made."""
-    columns = columns_of(model, sample)
-    made = 0
-    failure: Exception | None = None
-    for attempt in _attempts(model, columns):
-        try:
-            candidate = attempt()
-        except (ImportError, ConversionError):
-            raise
-        except Exception as error:  # noqa: BLE001  # converters raise whatever their own code meets
-            failure = failure or error
-            continue
-        made += 1
-        yield candidate
-    if not made:
-        reason = " ".join(str(failure).split())[:500]
-        raise ConversionError(f"{type(model).__name__} can not be converted to ONNX: {reason}") from failure
-
-
-def refuse_booster(model: Any) -> None:
-    """Raise ConversionError for a bare booster that predicts other things, or of other rows, than its file."""
-    package = _package(model)
-    if type(model).__name__ != "Booster":
-        return
-    if package == "xgboost":
-        raise ConversionError(
-            "a bare xgboost.Booster is not taken, as it does not predict tables: make an XGBClassifier or XGBRegressor "
-            "of it with load_model(booster.save_raw())"
-        )
-    objective = model.dump_model(num_iteration=1).get("objective", "") if package == "lightgbm" else ""
-    if objective.startswith(_OF_CLASSES):
-        raise ConversionError(
-            f"a bare lightgbm.Booster of classes ({objective.split()[0]}) is not taken, as it predicts probabilities "
-            "and no classes: fit an LGBMClassifier"
-        )
-
-
-def _package(model: Any) -> str:
-    name: str = type(model).__module__.partition(".")[0]
-    return name
-
-
-def _refuse_endless(model: Any) -> None:
-    """Raise ConversionError for a tree that splits on whether a value is missing: the converter would not end."""
-    isfinite = library("numpy").isfinite
-    for part in _parts(model):
-        tree = getattr(part, "tree_", None)
-        if tree is not None and not isfinite(tree.threshold).all():
-            raise ConversionError(
-                f"{type(part).__name__} has learned to split on missing values, which its files can not hold: "
-                "fill them in before the trees, or use HistGradientBoosting"
-            )
-
-
-def _attempts(model: Any, columns: tuple[Column, ...]) -> Iterator[Callable[[], Candidate]]:
-    package = _package(model)
+def attempts(model: Any, frame: Any) -> Iterator[Attempt]:
+    """Yield the ways to convert a model; raises ConversionError where there are none."""
+    columns = columns_of(model, frame)
+    package = package_of(model)
     if package in ("xgboost", "lightgbm", "catboost"):
         texts = [column.name for column in columns if column.kind == "text"]
         if texts:
@@ -164,16 +64,25 @@ def _attempts(model: Any, columns: tuple[Column, ...]) -> Iterator[Callable[[], 
                 "encode it in a scikit-learn pipeline"
             )
         convert = {"xgboost": _xgboost, "lightgbm": _lightgbm, "catboost": _catboost}[package]
-        yield lambda: Candidate(_finished(convert(model, len(columns))), columns, "float")
-        return
-    _refuse_endless(model)
-    if _takes_table(model) and not any(column.kind == "text" for column in columns):
+        yield Attempt(partial(_converted, model, partial(_from_booster, convert, model, columns)))
+    elif _takes_table(model) and not any(column.kind == "text" for column in columns):
         for element in ("float", _WIDE):
-            yield partial(_from_table, model, columns, element)
-        return
-    # Encoders look at integers as they are; other steps can not join them with floats.
-    for element in ("natural", "float", _WIDE):
-        yield partial(_from_columns, model, columns, element)
+            yield Attempt(partial(_converted, model, partial(_from_table, model, columns, element)))
+    else:
+        # Encoders look at integers as they are; other steps can not join them with floats.
+        for element in (_NATURAL, "float", _WIDE):
+            make = partial(_from_columns, model, columns, element)
+            yield Attempt(partial(_converted, model, make), mixed=element == _NATURAL)
+
+
+def _converted(model: Any, make: Callable[[], Candidate]) -> Candidate:
+    try:
+        return make()
+    except ImportError:
+        raise
+    except Exception as error:  # converters raise whatever their own code meets
+        reason = " ".join(str(error).split())[:500]
+        raise ConversionError(f"{type(model).__name__} can not be converted to ONNX: {reason}") from error
 
 
 def _takes_table(model: Any) -> bool:
@@ -189,21 +98,26 @@ def takes_texts(model: Any, columns: tuple[Column, ...]) -> bool:
     return len(columns) == 1 and columns[0].kind == "text" and _takes_table(model)
 
 
+def _from_booster(convert: Callable[[Any, int], Any], model: Any, columns: tuple[Column, ...]) -> Candidate:
+    """Convert a model of a library of boosters."""
+    return Candidate(_finished(convert(model, len(columns))), columns, "float")
+
+
 def _from_table(model: Any, columns: tuple[Column, ...], element: str) -> Candidate:
     """Convert a model of scikit-learn that takes one matrix."""
     initial = [(_TABLE, _numbers(element)([None, len(columns)]))]
     # scikit-learn's trees round what they are given.
-    rounds = any(hasattr(part, "tree_") for part in _parts(model))
-    return Candidate(_sklearn(model, initial), columns, element, rounds)
+    rounds = any(hasattr(part, "tree_") for part in parts_of(model))
+    return Candidate(_finished(_sklearn(model, initial)), columns, element, rounds)
 
 
 def _from_columns(model: Any, columns: tuple[Column, ...], element: str) -> Candidate:
     """Convert a model of scikit-learn that takes its columns apart."""
     types = library("skl2onnx.common.data_types")
     by_kind = {"text": types.StringTensorType, "float": _numbers(element)}
-    other = types.Int64TensorType if element == "natural" else _numbers(element)
+    other = types.Int64TensorType if element == _NATURAL else _numbers(element)
     initial = [(column.name, by_kind.get(column.kind, other)([None, 1])) for column in columns]
-    return Candidate(_sklearn(model, initial), columns, None)
+    return Candidate(_finished(_sklearn(model, initial)), columns, None)
 
 
 def _numbers(element: str) -> Any:
@@ -211,31 +125,54 @@ def _numbers(element: str) -> Any:
     return types.DoubleTensorType if element == _WIDE else types.FloatTensorType
 
 
-def _sklearn(model: Any, initial: list[tuple[str, Any]]) -> bytes:
+def _sklearn(model: Any, initial: list[tuple[str, Any]]) -> Any:
     _register_boosters()
+    with _strict_integers(), _voting_plainly(model):
+        return library("skl2onnx").to_onnx(
+            model, initial_types=initial, options=_options(model), target_opset=_OPSETS
+        )
+
+
+def _options(model: Any) -> dict[int, dict[str, Any]]:
+    """Return what the converters of a model's parts are told, by the parts' ids."""
     options: dict[int, dict[str, Any]] = {
-        id(part): {"tokenexp": _WORDS} for part in _parts(model) if _has_plain_words(part)
+        id(part): {"tokenexp": _WORDS} for part in parts_of(model) if _has_plain_words(part)
     }
     if hasattr(model, "classes_"):
-        options[id(model)] = {"zipmap": False}
-    with _strict_integers():
-        made = library("skl2onnx").to_onnx(
-            model, initial_types=initial, options=options, target_opset=_OPSETS
-        )
-    return _finished(made)
+        # A wrapper without options of its own would give the model that it holds one that not all have.
+        wrappers, last = wrappers_of(model)
+        options.update({id(wrapper): {} for wrapper in wrappers})
+        options[id(last)] = {"zipmap": False} if "zipmap" in _known_options(last) else {}
+    return options
 
 
-def _parts(model: Any) -> Iterator[Any]:
-    """Yield a model and the fitted steps and transformers inside it."""
-    yield model
-    inner = [step for _, step in getattr(model, "steps", [])]
-    inner += [each[1] for each in getattr(model, "transformers_", [])]
-    inner += [each[1] for each in getattr(model, "transformer_list", [])]
-    inner += list(library("numpy").ravel(getattr(model, "estimators_", [])))
-    inner += [model.best_estimator_] if hasattr(model, "best_estimator_") else []
-    for part in inner:
-        if not isinstance(part, str):
-            yield from _parts(part)
+def _known_options(model: Any) -> Collection[str]:
+    """Return the options that the converter of a model has."""
+    alias = library("skl2onnx._supported_operators").sklearn_operator_name_map.get(type(model))
+    if alias is None:  # the conversion says that there is no converter
+        return ()
+    known: Collection[str] = (
+        library("skl2onnx.common._registration").get_converter(alias).get_allowed_options()
+    )
+    return known or ()
+
+
+@contextmanager
+def _voting_plainly(model: Any) -> Iterator[None]:
+    """Let voting models be converted: converters refuse weights in a list, and how a classifier would transform."""
+    ensemble, asarray = library("sklearn.ensemble"), library("numpy").asarray
+    kinds = (ensemble.VotingClassifier, ensemble.VotingRegressor)
+    voters = [part for part in parts_of(model) if isinstance(part, kinds)]
+    kept = [dict(vars(voter)) for voter in voters]
+    try:
+        for voter in voters:
+            voter.flatten_transform = False
+            voter.weights = None if voter.weights is None else asarray(voter.weights)
+        yield
+    finally:
+        for voter, attributes in zip(voters, kept):
+            vars(voter).clear()
+            vars(voter).update(attributes)
 
 
 def _has_plain_words(part: Any) -> bool:
@@ -256,6 +193,9 @@ def _xgboost(model: Any, width: int) -> Any:
 
 
 def _lightgbm(model: Any, width: int) -> Any:
+    if getattr(getattr(model, "classes_", None), "dtype", None) == "bool":
+        # The library's own way takes them for texts; this one makes 0 and 1 of them.
+        return _sklearn(model, [(_TABLE, _numbers("float")([None, width]))])
     convert = library("onnxmltools").convert_lightgbm
     with _strict_integers():
         return convert(model, None, [(_TABLE, _float_table(width))], zipmap=False)
@@ -292,13 +232,33 @@ def _register_boosters() -> None:
 
 
 def _finished(model: Any) -> bytes:
-    """Return the file; on Linux texts change their case by rules that need no language installed."""
+    """Return the file, with what converters leave out for a server on Linux or for each row to have a label."""
     if sys.platform == "linux":
-        make = library("onnx.helper").make_attribute
-        for node in model.graph.node:
-            if node.op_type == "StringNormalizer" and not any(a.name == "locale" for a in node.attribute):
-                node.attribute.append(make("locale", "C.UTF-8"))
+        _name_locales(model.graph)
+    _put_labels_in_rows(model.graph)
     return bytes(model.SerializeToString())
+
+
+def _name_locales(graph: Any) -> None:
+    """Let texts change their case by rules that need no language installed."""
+    make = library("onnx.helper").make_attribute
+    for node in graph.node:
+        if node.op_type == "StringNormalizer" and not any(a.name == "locale" for a in node.attribute):
+            node.attribute.append(make("locale", "C.UTF-8"))
+
+
+def _put_labels_in_rows(graph: Any) -> None:
+    """Make a label for each row of what would be one row of labels, where a file ends in picking them from a list."""
+    name = graph.output[0].name
+    for node in graph.node:
+        if node.op_type == "ArrayFeatureExtractor" and node.output[0] == name:
+            row, shape = f"{name}_in_one_row", f"{name}_shape"
+            node.output[0] = row
+            graph.initializer.append(
+                library("onnx.numpy_helper").from_array(library("numpy").array([-1]), shape)
+            )
+            graph.node.append(library("onnx.helper").make_node("Reshape", [row, shape], [name]))
+            return
 
 
 @contextmanager

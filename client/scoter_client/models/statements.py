@@ -68,7 +68,8 @@ def _fitting(golden: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def quoted(name: str) -> str:
-    """Return a name as an identifier in quotes."""
+    """Return a name as an identifier in quotes; raises ValueError for one that SQL can not write."""
+    _refuse_nul(name)
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
 
@@ -79,7 +80,10 @@ def qualified(name: str) -> str:
 
 
 def constant(value: Any) -> str:
-    """Return None, a boolean, number, text, list or mapping as SQL; floats that SQL has no number for are texts."""
+    """Return None, a boolean, number, text, list or mapping as SQL; floats that SQL has no number for are texts.
+
+    Raises ValueError for a text that SQL can not write.
+    """
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -87,14 +91,41 @@ def constant(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        if math.isnan(value):
-            return "'NaN'"
-        if math.isinf(value):
-            return "'Infinity'" if value > 0 else "'-Infinity'"
-        return repr(value)
+        return _number(value)
     if isinstance(value, str):
-        escaped = value.replace("'", "''")
-        return f"'{escaped}'"
+        return _text(value)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{quoted(str(key))}: {constant(part)}" for key, part in value.items()) + "}"
+        # A struct has no field without a name.
+        opened, key_of = ("MAP {", _text) if "" in value else ("{", quoted)
+        return (
+            opened + ", ".join(f"{key_of(str(key))}: {constant(part)}" for key, part in value.items()) + "}"
+        )
     return "[" + ", ".join(constant(part) for part in value) + "]"
+
+
+def holds_nul(value: Any) -> bool:
+    """Say whether a text in a value holds a NUL character, with which SQL ends."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(map(holds_nul, [*value, *value.values()]))
+    return isinstance(value, (list, tuple)) and any(map(holds_nul, value))
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "'NaN'"
+    if math.isinf(value):
+        return "'Infinity'" if value > 0 else "'-Infinity'"
+    return repr(value)
+
+
+def _text(value: str) -> str:
+    _refuse_nul(value)
+    escaped = value.replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _refuse_nul(text: str) -> None:
+    if holds_nul(text):
+        raise ValueError(f"{text!r} holds a NUL character, which SQL can not write")
