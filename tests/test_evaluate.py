@@ -9,7 +9,7 @@ from pathlib import Path
 import models_zoo as zoo
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, load_model_from_string
 from sessions import InProcess, bound, opened
 from sklearn import metrics
 
@@ -212,6 +212,34 @@ def test_classes_that_are_truths_or_numbers_of_any_type(lake, element, right):
             "log_loss": None,
         },
     )
+
+
+def test_classes_above_those_of_a_bigint(lake):
+    nodes = [helper.make_node("Cast", ["a"], ["class"], to=TensorProto.UINT64)]
+    given = [helper.make_tensor_value_info("a", TensorProto.FLOAT, ["n", 1])]
+    out = [helper.make_tensor_value_info("class", TensorProto.UINT64, ["n", 1])]
+    graph = helper.make_graph(nodes, "large", given, out)
+    data = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    lake.update("CREATE MODEL large FROM ?", bound(data.SerializeToString()))
+    above = 2**63 + 2**40
+    found = evaluated(
+        lake,
+        "large",
+        f'SELECT * FROM (VALUES ({above}::FLOAT, {above}::UBIGINT), (7, 7), (8, 7)) AS r(a, "right")',
+    )
+    assert (found["n"], found["rows_skipped"], found["accuracy"]) == (3, 0, pytest.approx(2 / 3))
+
+
+def test_a_flag_beside_probabilities_is_no_class(lake):
+    """A classifier whose file also says, first of all, whether its class is above 0."""
+    classifier = load_model_from_string(zoo.classifier("logistic", "two_ints").data)
+    label = classifier.graph.output[0].name
+    classifier.graph.node.append(helper.make_node("Cast", [label], ["flag"], to=TensorProto.BOOL))
+    classifier.graph.output.insert(0, helper.make_tensor_value_info("flag", TensorProto.BOOL, ["n"]))
+    inputs = ", ".join(f"c{i} FLOAT" for i in range(zoo.FEATURES))
+    lake.update(f"CREATE MODEL flagged FROM ? INPUT ({inputs})", bound(classifier.SerializeToString()))
+    rows = lake.rows("SELECT PREDICT('flagged', t), PREDICT('logistic_two_ints', t) FROM t")
+    assert [row[0] for row in rows] == [row[1] for row in rows]
 
 
 def test_other_models_are_refused():

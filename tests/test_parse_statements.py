@@ -17,7 +17,6 @@ from scoter.errors import (
     Span,
     TooComplex,
     TooLarge,
-    WrongArguments,
 )
 
 LIMIT = 1_000_000
@@ -355,11 +354,6 @@ def test_refused_with_a_place(sql, kind, place):
         assert caught.value.span == place
 
 
-def test_a_call_needs_inputs():
-    with pytest.raises(WrongArguments):
-        check(parse("SELECT PREDICT('m')", LIMIT))
-
-
 NESTED = {
     "parentheses": "SELECT " + "(" * 3000 + "1" + ")" * 3000,
     "sums": "SELECT " + "1 + " * 3000 + "1",
@@ -431,7 +425,14 @@ def test_what_we_write_for_duckdb_has_no_node_of_ours():
         ("SELECT $a,$a,$a,$b", "SELECT $a, $a, $a, $b"),
         ("SELECT abs($1::INT)+abs($1::INT)", "SELECT abs(CAST($1 AS INT)) + abs(CAST($1 AS INT))"),
         ("SELECT $$it's$$, $tag$a $$ b$tag$, $é$c$é$", "SELECT 'it''s', 'a $$ b', 'c'"),
+        ("SELECT $😀$d$😀$, $हिंदी$e$हिंदी$, $_1$f$_1$", "SELECT 'd', 'e', 'f'"),
     ],
 )
 def test_what_stands_between_two_parameters_is_no_string(written, meant):
     assert parse(written, 1000) == parse(meant, 1000)
+
+
+@pytest.mark.parametrize("written", ["SELECT $$", "SELECT $a$", "SELECT $a$b$A$", "SELECT $a,$b$"])
+def test_a_string_between_dollar_signs_ends(written):
+    with pytest.raises(InvalidSyntax):
+        parse(written, 1000)

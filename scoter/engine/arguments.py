@@ -63,13 +63,15 @@ _LISTS = frozenset({exp.DType.ARRAY, exp.DType.LIST})
 class Value:
     """One value that a call offers: an expression, its DuckDB type, and its name where it has one.
 
-    ``failed`` says of a value that was made by a version's own logic whether that failed.
+    ``failed`` says of a value that went through a version's own logic whether that failed; one that ``passes`` is what
+    the caller gives, in the type that INPUT declares.
     """
 
     expression: exp.Expr
     type: str
     name: str | None
     failed: exp.Expr | None = None
+    passes: bool = False
 
 
 def bound(

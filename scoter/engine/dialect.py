@@ -45,16 +45,20 @@ _PLAIN_NUMBERS = "write numbers with decimal digits, and a space before a name"
 
 
 # What opens a string between dollar signs: a tag is a name, so that the text between $1, and $2 is none.
-_TAG = re.compile(r"\$([^\W\d]\w*)?\$")
+_TAG = re.compile(r"\$([A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
 
 
 class _Words(TokenizerCore):
     """sqlglot's tokenizer, which would take what stands between two parameters for the tag of a string."""
 
     def _scan_string(self, start: str) -> bool:
-        if start == "$" and _TAG.match(self.sql, self._current - 1) is None:
-            self._add(self.heredoc_string_alternative)
-            return True
+        if start == "$":
+            tag = _TAG.match(self.sql, self._current - 1)
+            if tag is None:
+                self._add(self.heredoc_string_alternative)
+                return True
+            if self.sql.find(tag.group(), tag.end()) < 0:
+                raise TokenError("a string between dollar signs does not end")
         return super()._scan_string(start)
 
 

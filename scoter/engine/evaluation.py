@@ -146,8 +146,9 @@ def _classes(signature: Signature, model: str, label: str, scores: str) -> tuple
     primary = signature.primary
     is_text = (signature.label_type if signature.labels else primary.type) == "VARCHAR"
     # 1.5 is no class, though a cast makes it one.
-    whole = f"TRY_CAST({TRUE} AS DOUBLE) = TRY_CAST({TRUE} AS BIGINT)"
-    value = f"CASE WHEN {whole} THEN TRY_CAST({TRUE} AS BIGINT) END"
+    integer = "HUGEINT" if primary.type == "UBIGINT" else "BIGINT"
+    whole = f"TRY_CAST({TRUE} AS DOUBLE) = TRY_CAST({TRUE} AS {integer})"
+    value = f"CASE WHEN {whole} THEN TRY_CAST({TRUE} AS {integer}) END"
     value = f"CAST({TRUE} AS VARCHAR)" if is_text else value
     said = _output(primary.name) if primary.type != "BOOLEAN" else f"CAST({_output(primary.name)} AS BIGINT)"
     if signature.labels:
@@ -158,7 +159,8 @@ def _classes(signature: Signature, model: str, label: str, scores: str) -> tuple
         value = f"coalesce(list_position([{listed}], {value}), {unknown})"
         of_label = f"list_position([{listed}], {said})"
         said = of_label if primary.role == "label" else f"list_position({scores}, list_max({scores}))"
-    kind, wanted = ("texts", _TEXTS) if is_text else ("whole numbers", _NUMBERS)
+    of_number = "truth values" if primary.type == "BOOLEAN" else "whole numbers"
+    kind, wanted = ("texts", _TEXTS) if is_text else (of_number, _NUMBERS)
     return _of_type(wanted, value, label, kind), said
 
 

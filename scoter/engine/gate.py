@@ -189,8 +189,10 @@ def _decimal(node: exp.DataType) -> None:
 
 
 def _table_call(node: ours.TableCall) -> None:
+    word = "ML_EVALUATE" if isinstance(node, ours.MlEvaluate) else "ML_PREDICT"
+    if isinstance(node.parent, exp.Lateral):
+        raise NotSupported(f"LATERAL {word}", hint=f"write FROM {word}(…)", span=_nearest(node))
     if not isinstance(node.parent, exp.Table):
-        word = "ML_EVALUATE" if isinstance(node, ours.MlEvaluate) else "ML_PREDICT"
         raise NotSupported(
             f"{word} gives rows and stands behind FROM",
             hint=f"write SELECT * FROM {word}(MODEL name, TABLE (SELECT …)); a value for a row is PREDICT('name', …)",

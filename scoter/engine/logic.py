@@ -37,11 +37,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Made:
-    """One of a model's inputs as an expression in a statement, its DuckDB type, and whether it failed to be made."""
+    """One of a model's inputs as an expression in a statement, its DuckDB type, and whether it failed to be made.
+
+    One that ``passes`` is what the caller gives, in the type that INPUT declares.
+    """
 
     expression: exp.Expr
     type: str
     failed: exp.Expr | None = None
+    passes: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Logic:
         for wanted in signature.inputs:
             step = steps.get(wanted.name.casefold())
             if step is None:
-                found.append(by_name[wanted.name.casefold()])
+                found.append(replace(by_name[wanted.name.casefold()], passes=True))
                 continue
             made = _put(_read(step.sql), lambda name: by_name[name].expression)
             if not tries:

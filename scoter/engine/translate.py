@@ -88,12 +88,16 @@ def _first_line(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Drop DuckDB's class prefix, names that the rewriter made, and every path from a message; types get SQL's names."""
+    """Drop DuckDB's class prefix, names that the rewriter made, and every path from a message."""
     text = re.sub(r" Use TRY\(.*| You might need to add.*| In order to select one.*", "", text)
     text = SOURCE.sub("", text)
     text = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", text)
-    text = _PHYSICAL.sub(lambda found: _IN_SQL.get(found.group(), found.group()), text)
     return _PATH.sub("…", text).rstrip(".!")
+
+
+def _of_types(text: str) -> str:
+    """Return a message about values and types, these with the names that SQL has for them."""
+    return _PHYSICAL.sub(lambda found: _IN_SQL.get(found.group(), found.group()), _clean(text))
 
 
 def _candidates(told: _Told) -> str | None:
@@ -133,7 +137,7 @@ def _conversion(told: _Told) -> ScoterError:
     hint = (
         "TRY_PREDICT gives NULL for a row whose values do not fit the model's inputs" if told.given else None
     )
-    return kind(_clean(told.text), hint=hint, span=told.span)
+    return kind(_of_types(told.text), hint=hint, span=told.span)
 
 
 def _file(told: _Told) -> ScoterError:
@@ -230,7 +234,7 @@ _BY_PREFIX: dict[str, Callable[[_Told], ScoterError]] = {
     "mismatch type": _same(TypeMismatch),
     "not implemented": _same(NotSupported),
     "out of memory": _memory,
-    "out of range": _same(NumericOutOfRange),
+    "out of range": lambda told: NumericOutOfRange(_of_types(told.text), span=told.span),
     "parser": _same(InvalidSyntax),
     "permission": _outside,
     "serialization": _serialization,

@@ -159,21 +159,27 @@ def _by_position(columns: list[Column], found: list[Column | None]) -> list[Colu
 def _check_order(
     declared: Sequence[DeclaredInput], columns: list[Column], found: Sequence[Column | None]
 ) -> None:
-    """Refuse the names that DESCRIBE shows for a tensor's columns in another order: they go by place, not by name."""
-    shown = [column.name.casefold() for column in columns if column.position is not None]
-    given = [
-        each
-        for each, column in zip(declared, found, strict=True)
-        if column is not None and column.position is not None
-    ]
-    names = [each.name.casefold() for each in given]
-    if sorted(names) == sorted(shown) and names != shown:
-        wrong = next(each for each, name in zip(given, shown, strict=True) if each.name.casefold() != name)
+    """Refuse a name that DESCRIBE shows for another column of a tensor: these go by place, not by name.
+
+    Columns that are counted from 1, where DESCRIBE counts from 0, are those of the tensor in their order.
+    """
+    shown = {column.name.casefold(): column for column in columns if column.position is not None}
+    pairs = [(each, column) for each, column in zip(declared, found, strict=True) if column is not None]
+    for each, column in pairs:
+        other = shown.get(each.name.casefold(), column)
+        if other is column or _are_counted(column.tensor, pairs):
+            continue
         raise InvalidDefinition(
-            f'"{wrong.name}" stands in another place than in the model, whose columns have no names of their own',
-            hint=f"write them in the model's order: {', '.join(shown[:20])}",
-            span=wrong.span,
+            f'"{each.name}" stands in another place than in the model, whose columns have no names of their own',
+            hint=f"write them in the model's order, {', '.join(list(shown)[:20])}, or give it another name",
+            span=each.span,
         )
+
+
+def _are_counted(tensor: str, pairs: Sequence[tuple[DeclaredInput, Column]]) -> bool:
+    """Say whether the names given to all columns of a tensor count them from 1."""
+    names = [each.name.casefold() for each, column in pairs if column.tensor == tensor]
+    return names == [f"{tensor.casefold()}_{number}" for number in range(1, len(names) + 1)]
 
 
 def _miscounted(columns: list[Column], declared: tuple[DeclaredInput, ...]) -> InvalidDefinition:

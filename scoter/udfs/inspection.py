@@ -212,7 +212,9 @@ def _outputs(facts: dict[str, Any], labels: Sequence[str | int]) -> tuple[Output
         text = element.duckdb + "[]" * each["depth"]
         if each["key"] is not None:
             text = f"MAP({element_named(each['key']).duckdb}, {text})"
-        discrete = text == element.duckdb and element.dtype.kind in "biuO"
+        # Beside probabilities a truth or a small number is a flag; the classes that stand in files are of these types.
+        kinds = "iO" if has_probabilities else "biuO"
+        discrete = text == element.duckdb and element.dtype.kind in kinds
         if each["is_probabilities"]:
             key = "VARCHAR" if isinstance(labels[0], str) else "BIGINT"
             others.append(Output(each["name"], f"MAP({key}, DOUBLE)", "probabilities"))

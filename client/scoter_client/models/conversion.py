@@ -24,7 +24,7 @@ _PYTHON_WORDS = (r"(?u)\b\w\w+\b", r"\b\w\w+\b")
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 _WIDE = "double"
 _NATURAL = "natural"
-_TABLE = "x"  # the one input of all columns
+_TABLE = "all_columns"  # the one input of them; a server refuses its name with a number for another column
 
 
 @dataclass(frozen=True)

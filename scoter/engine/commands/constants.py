@@ -43,7 +43,7 @@ def constant(value: exp.Expr) -> Any:
             return [constant(part) for part in value.expressions]
         case exp.Struct() | exp.ToMap():
             is_map = isinstance(value, exp.ToMap)
-            given = pairs("its parts", "{a: 1}", value.this if is_map else value, can_be_empty=is_map)
+            given = pairs("its parts", "{a: 1}", value.this if is_map else value, of_map=is_map)
             return {name: constant(part) for name, part in given}
     raise InvalidDefinition("only constants can stand here", hint=_hint(value), span=span_of(value))
 
@@ -74,9 +74,12 @@ def struct_text(parts: Mapping[str, str]) -> str:
 
 
 def pairs(
-    option: str, example: str, value: exp.Expr, *, can_be_empty: bool = False
+    option: str, example: str, value: exp.Expr, *, of_map: bool = False
 ) -> Iterator[tuple[str, exp.Expr]]:
-    """Yield the names and values of a struct; raises InvalidDefinition for anything else, and for an empty name."""
+    """Yield the names and values of a struct, or keys and values of a map, which may be empty texts and numbers.
+
+    Raises InvalidDefinition for anything else.
+    """
     refusal = InvalidDefinition(f"{option} are names and values: {example}", span=span_of(value))
     if not isinstance(value, exp.Struct):
         raise refusal
@@ -86,11 +89,19 @@ def pairs(
     for pair in value.expressions:
         if not isinstance(pair, exp.PropertyEQ):
             raise refusal
-        is_name = isinstance(pair.this, exp.Identifier | exp.Literal)
-        if not is_name or not (pair.this.name or can_be_empty):
+        name = _name_of(pair.this, of_map=of_map)
+        if name is None:
             raise refusal
-        name = str(pair.this.name)
         if name in names:
             raise InvalidDefinition(f'"{name}" stands twice in {option}', span=span_of(pair))
         names.add(name)
         yield name, pair.expression
+
+
+def _name_of(key: exp.Expr, *, of_map: bool) -> str | None:
+    """Return a key as a text, None for one that can not stand there."""
+    if of_map and isinstance(key, exp.Neg) and isinstance(key.this, exp.Literal) and not key.this.is_string:
+        return f"-{key.this.name}"
+    if not isinstance(key, exp.Identifier | exp.Literal):
+        return None
+    return str(key.name) if key.name or of_map else None

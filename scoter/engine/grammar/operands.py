@@ -258,8 +258,7 @@ class OperandGrammar(Terms):
 
     def _parse_bracket_key_value(self, is_map: bool = False) -> exp.Expr | None:
         found = super()._parse_bracket_key_value(is_map)
-        is_pair = isinstance(found, exp.Slice) and found.this is not None and found.expression is not None
-        if is_map and found is not None and not is_pair:
+        if is_map and found is not None and not _is_pair(found):
             self.fail(_PARTS)
         return found
 
@@ -302,6 +301,12 @@ class OperandGrammar(Terms):
 
 def _is_name(key: exp.Expr) -> bool:
     """Say whether a key can be the name of a struct's field."""
-    return isinstance(key, exp.Identifier | exp.Literal) or (
+    return isinstance(key, exp.Identifier | exp.Literal | exp.ByteString) or (
         isinstance(key, exp.Column) and isinstance(key.this, exp.Identifier) and not key.table
     )
+
+
+def _is_pair(part: exp.Expr) -> bool:
+    """Say whether a part of a struct or map is one key and one value."""
+    is_pair = isinstance(part, exp.Slice) and part.this is not None and part.expression is not None
+    return is_pair and part.args.get("step") is None

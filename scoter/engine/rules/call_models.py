@@ -128,7 +128,7 @@ def _before(
     for wanted, value in zip(outside.inputs, given, strict=True):
         check_type(wanted, value, version, span)
     made = logic.values(signature, [value.expression for value in given], tries=call.tries)
-    return [Value(each.expression, each.type, None, each.failed) for each in made]
+    return [Value(each.expression, each.type, None, each.failed, each.passes) for each in made]
 
 
 def given_by(call: Predict, resolved: Resolved, types: Mapping[int, tuple[str, ...]]) -> Sequence[exp.Expr]:
@@ -193,7 +193,8 @@ def _tried(signature: Signature, values: Sequence[Value]) -> exp.Expr:
     for place, (wanted, value) in enumerate(zip(signature.inputs, values, strict=True)):
         parts[f"i{place}"] = value.expression
         if value.failed is not None:
-            unfit.append(exp.If(this=value.failed, true=exp.Literal.number(len(values) + place)))
+            number = place if value.passes else len(values) + place
+            unfit.append(exp.If(this=value.failed, true=exp.Literal.number(number)))
         if not _is_of(value, wanted):
             # Of a list or a map TRY_CAST gives one with NULL in the place of what does not fit.
             nested = _is_nested(wanted)
