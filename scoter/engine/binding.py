@@ -23,11 +23,13 @@ from scoter.engine.functions import SESSION_WORDS
 from scoter.engine.replacing import put
 from scoter.engine.translate import translate
 from scoter.engine.types import literal, quote
-from scoter.errors import NotSupported
+from scoter.errors import NotSupported, TypeMismatch
 
 _MARK = "scoter_mark_"
 UNTYPED = '"NULL"'
 _NOT_JSON = re.compile(r"(?<=[:\[,])\s*-?(?:nan|inf)(?:inity)?(?=\s*[,}\]])", re.IGNORECASE)
+# Each type of one value reads one of them.
+_SAMPLES = ("1", "2000-01-01")
 Columns = tuple[tuple[str, str], ...]
 
 
@@ -129,6 +131,18 @@ class Binder:
             except duckdb.Error as error:
                 raise translate(error, expression) from error
         return row[0] if row else None
+
+    def casts(self, source: str, target: str) -> bool:
+        """Say whether DuckDB has a cast between two types, which its binder does not: it tells while a value is cast."""
+        for text in _SAMPLES:
+            sql = f"SELECT CAST(CAST({literal(text)} AS {source}) AS {target})"
+            self.check(sql)
+            try:
+                self._cursor().execute(sql).fetchall()
+            except duckdb.Error as error:
+                if isinstance(translate(error), TypeMismatch):
+                    return False
+        return True
 
     def name_of(self, expression: exp.Expr) -> str:
         """Return the name that DuckDB gives to an unnamed result column; nothing is bound."""

@@ -17,7 +17,7 @@ from scoter.engine.functions import AGGREGATES, NOW, SCALARS, SESSION, VOLATILE
 from scoter.engine.gate import function_name
 from scoter.engine.logic import Logic, Step, columns_in
 from scoter.engine.statements import Predict, span_of
-from scoter.errors import InvalidDefinition, NotSupported, ScoterError, UndefinedColumn
+from scoter.errors import InvalidDefinition, NotSupported, ScoterError, TypeMismatch, UndefinedColumn
 from scoter.suggestions import closest
 from scoter.udfs.declared import DeclaredInput
 from scoter.udfs.signature import Signature
@@ -137,18 +137,14 @@ def _types(
     expressions: Sequence[exp.Expr], columns: Sequence[tuple[str, str]], binder: Binder
 ) -> tuple[str, ...]:
     rows = exp.Select(expressions=[exp.alias_(typed_null(kind), name, quoted=True) for name, kind in columns])
-    query = exp.Select(
-        expressions=[
-            exp.alias_(expression.copy(), f"e{place}") for place, expression in enumerate(expressions)
-        ],
-        from_=exp.From(this=exp.Subquery(this=rows, alias=exp.TableAlias(this=exp.to_identifier("given")))),
-    )
+    query = _over(rows, expressions)
     origin = exp.Tuple(expressions=list(expressions)).copy()
     try:
         found = binder.columns(query.copy(), origin).texts
     except ScoterError as error:
         error.span = error.span or span_of(expressions[0])
         raise
+    _check_casts(expressions, rows, binder)
     if uses_time_zone(binder.serialise(query)):
         raise NotSupported(
             "pre and post give the same value in every time zone, and a TIMESTAMPTZ is read in that of the session",
@@ -156,3 +152,23 @@ def _types(
             span=next((span_of(each) for each in reversed(expressions) if span_of(each)), None),
         )
     return found
+
+
+def _over(rows: exp.Select, expressions: Sequence[exp.Expr]) -> exp.Select:
+    named = [exp.alias_(expression.copy(), f"e{place}") for place, expression in enumerate(expressions)]
+    given = exp.Subquery(this=rows.copy(), alias=exp.TableAlias(this=exp.to_identifier("given")))
+    return exp.Select(expressions=named, from_=exp.From(this=given))
+
+
+def _check_casts(expressions: Sequence[exp.Expr], rows: exp.Select, binder: Binder) -> None:
+    """Raise TypeMismatch for a cast that no value can pass."""
+    casts = [cast for expression in expressions for cast in expression.find_all(exp.Cast)]
+    casts = [cast for cast in casts if not isinstance(cast, exp.TryCast)]
+    if not casts:
+        return
+    types = binder.columns(_over(rows, [*(cast.this for cast in casts), *casts]), exp.Tuple()).texts
+    for cast, source, target in zip(casts, types, types[len(casts) :], strict=False):
+        if not binder.casts(source, target):
+            raise TypeMismatch(
+                f"{source} can not be cast to {target}", span=span_of(cast) or span_of(cast.this)
+            )
