@@ -20,6 +20,7 @@ from scoter.engine.functions import (
 from scoter.engine.gate import check, function_name
 from scoter.errors import (
     InternalError,
+    InvalidDefinition,
     InvalidSyntax,
     NotSupported,
     Span,
@@ -209,6 +210,24 @@ def test_a_refusal_says_why():
     assert caught.value.hint == "files are read as tables of the lake only"
     assert caught.value.span == Span(2, 3)
     assert refusal("lower") is None
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["DECIMAL(39, 0)", "DECIMAL(3, 4)[]", "MAP", "STRUCT(a LIST)", "MAP(VARCHAR, ENUM)", "DECIMAL(x, 1)"],
+)
+@pytest.mark.parametrize("sql", ["CREATE TABLE t (a {})", "SELECT CAST(a AS {}) FROM t"])
+def test_types_that_do_not_exist_are_refused_with_a_place(sql, kind):
+    with pytest.raises(InvalidDefinition) as caught:
+        gate(sql.format(kind))
+    assert caught.value.span is not None
+
+
+@pytest.mark.parametrize(
+    "kind", ["DECIMAL", "DECIMAL(38, 38)", "INTEGER[3]", "MAP(VARCHAR, DECIMAL(5)[])", "STRUCT(a INT)"]
+)
+def test_types_that_exist_pass(kind):
+    gate(f"SELECT CAST(a AS {kind}) FROM t")
 
 
 def test_one_argument_of_age_hides_the_clock():

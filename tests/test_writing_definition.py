@@ -74,8 +74,6 @@ def test_partition_fields():
         ("CREATE TABLE t (a HUGEINT)", TypeMismatch),
         ("CREATE TABLE t (a INTERVAL)", TypeMismatch),
         ("CREATE TABLE t (a STRUCT(b INTERVAL))", TypeMismatch),
-        ("CREATE TABLE t (a DECIMAL(39, 0))", InvalidDefinition),
-        ("CREATE TABLE t (a DECIMAL(3, 4)[])", InvalidDefinition),
         ("CREATE TABLE t (a int) PARTITIONED BY (b)", UndefinedColumn),
         ("CREATE TABLE t (a int) PARTITIONED BY (days(a))", InvalidDefinition),
         ("CREATE TABLE t (a DATE) PARTITIONED BY (hour(a))", InvalidDefinition),
