@@ -187,3 +187,24 @@ def test_other_texts_that_sql_can_not_write(connection: Any, told: dict[str, Any
     model = fit(LinearRegression(), frame, frame["height"])
     with pytest.raises(ValueError, match=r"'a\\x00b' holds a NUL character, which SQL can not write"):
         scoter_client.log_model(connection, **{"name": "told", "model": model, "sample": frame} | told)
+
+
+def test_numbers_of_numpy_in_what_is_said_of_a_version(connection: Any) -> None:
+    frame = measured()
+    model = fit(make_pipeline(SimpleImputer(), LinearRegression()), frame, frame["height"] * 2)
+    scoter_client.log_model(
+        connection,
+        "numpy",
+        model,
+        sample=frame,
+        on_null={"height": frame["height"].median(), "count": np.float32("nan")},
+        metrics={"r2": np.float64(0.5), "rows": np.int64(200)},
+    )
+    found = asked(connection, "SELECT PREDICT('numpy', NULL, 3)")[0]
+    assert found == pytest.approx(2 * frame["height"].median(), abs=1e-3)
+    assert asked(
+        connection, "SELECT on_null FROM system.model_inputs WHERE model_name = 'numpy' AND position = 2"
+    ) == ["NAN"]
+    assert asked(
+        connection, "SELECT metrics['rows'] FROM system.model_versions WHERE model_name = 'numpy'"
+    ) == [200.0]

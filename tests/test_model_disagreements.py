@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from catboost import CatBoostRegressor
+from catboost import CatBoostClassifier, CatBoostRegressor
 from corpus import (
     FEATURES,
     INTS,
@@ -88,6 +88,17 @@ def xgboost(estimator, labels=None, **more) -> Trained:
     return over_numbers(estimator, labels, kind=MISSING, convert=from_xgboost, **more)
 
 
+def of_categories(estimator: Any) -> Trained:
+    """The first column is one of six categories."""
+    random = np.random.default_rng(2)
+    rows = np.column_stack([random.integers(0, 6, 2000), random.normal(size=(2000, FEATURES - 1))])
+    fitted = quiet(
+        estimator.fit, rows, np.array([5.0, 1.0, 4.0, 0.0, 3.0, 2.0])[rows[:, 0].astype(int)] + rows[:, 1]
+    )
+    table, declared = sql_rows(rows)
+    return Trained(fitted, from_sklearn(fitted), table, rows, declared, rtol=1e-5, atol=1e-5, unclear=0)
+
+
 class Refusing:
     """A model that gives NaN for rows that its pipeline raises ValueError for."""
 
@@ -123,6 +134,9 @@ CASES: dict[str, Callable[[], Trained]] = {
     ),
     "`HistGradientBoostingRegressor(loss='poisson' | 'gamma')`": lambda: over_numbers(
         HistGradientBoostingRegressor(loss="poisson", max_iter=10), kind=BESIDE, fit=positive
+    ),
+    "`HistGradientBoosting…(categorical_features=…)`": lambda: of_categories(
+        HistGradientBoostingRegressor(max_iter=10, categorical_features=[0])
     ),
     "`OneVsOneClassifier`": lambda: over_numbers(OneVsOneClassifier(LogisticRegression()), INTS, unclear=1),
     "`LinearDiscriminantAnalysis` of two classes": lambda: over_numbers(LinearDiscriminantAnalysis(), PAIR),
@@ -162,6 +176,12 @@ CASES: dict[str, Callable[[], Trained]] = {
         XGBClassifier(objective="multi:softmax", **FAST), np.array([0, 1, 2])
     ),
     "XGBoost with several numbers as its target": lambda: xgboost(XGBRegressor(**FAST), outputs=2),
+    "CatBoost `loss_function='MultiClassOneVsAll'`": lambda: over_numbers(
+        CatBoostClassifier(loss_function="MultiClassOneVsAll", **CAT),
+        INTS,
+        kind=MISSING,
+        convert=from_catboost,
+    ),
     "CatBoost `loss_function='Poisson'`": lambda: over_numbers(
         CatBoostRegressor(loss_function="Poisson", **CAT), kind=MISSING, convert=from_catboost, fit=positive
     ),

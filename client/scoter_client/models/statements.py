@@ -26,7 +26,8 @@ class Input:
         """Return it as it stands in INPUT (…)."""
         if self.on_null is None:
             return f"{quoted(self.name)} {self.type}"
-        missing = isinstance(self.on_null, float) and math.isnan(self.on_null)
+        value = _unboxed(self.on_null)
+        missing = isinstance(value, float) and math.isnan(value)
         return f"{quoted(self.name)} {self.type} ON NULL {'NAN' if missing else constant(self.on_null)}"
 
 
@@ -84,6 +85,7 @@ def constant(value: Any) -> str:
 
     Raises ValueError for a text that SQL can not write.
     """
+    value = _unboxed(value)
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -101,6 +103,11 @@ def constant(value: Any) -> str:
             opened + ", ".join(f"{key_of(str(key))}: {constant(part)}" for key, part in value.items()) + "}"
         )
     return "[" + ", ".join(constant(part) for part in value) + "]"
+
+
+def _unboxed(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, all else as it is."""
+    return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
 def holds_nul(value: Any) -> bool:
