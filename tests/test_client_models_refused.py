@@ -18,7 +18,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -266,3 +266,13 @@ def test_a_mismatch_shows_what_each_row_is_given() -> None:
             r"  row \d+ {'height': .*, 'count': .*}: the model says .{4,5}, the file [01]", row
         )
     assert last.startswith("docs/models.md")
+
+
+def test_classes_that_are_as_likely_in_many_rows() -> None:
+    """Probabilities are cut at 0 and 1, so that many rows have two classes alike; the label is of what was cut."""
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame(random.normal(size=(300, 3)), columns=["a", "b", "c"])
+    labels = np.array(["low", "mid", "high"])[(frame["a"] + frame["b"] > 0).astype(int) + (frame["c"] > 0.5)]
+    model = fit(SGDClassifier(loss="modified_huber", random_state=0), frame, labels)
+    with pytest.raises(MismatchError, match="of 300 rows"):
+        prove(model, frame, attempts(model, frame), {}, 1e-4)
